@@ -1,0 +1,48 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check format docs bench clean
+.DEFAULT_GOAL := help
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra; a change of the dependencies installs anew.
+$(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed-local  ## make a small collection with the embedded model and look at it
+	$(BIN)/multifaceted model install
+	$(BIN)/multifaceted generate examples/demo.yaml --run demo/run
+	$(BIN)/multifaceted build demo/run --out demo/multifaceted_collection
+	cd demo && ../$(BIN)/python ../examples/show_collection.py
+
+test: $(VENV)/.installed-dev  ## run the tests
+	$(BIN)/pytest
+
+check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, tests, the documentation's code blocks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: $(VENV)/.installed-dev  ## format the code and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.installed-docs  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.installed-dev  ## measure, and print one table
+	$(BIN)/python benchmarks/run.py
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) demo site

@@ -1,0 +1,111 @@
+"""The exception tree. Every error says what to do next (`hint`) and whether trying again can help.
+
+MultifacetedError
+├── InputError             bad input or configuration; carries every `Problem` found
+├── SetupError             something this machine lacks: an extra, weights, a key, a library
+├── StorageError           a run or built folder that cannot be read or written
+│   └── LockedError        another process holds the same unit of work
+├── EndpointError          a request got no usable reply
+│   ├── FatalEndpointError       asking anything more is pointless (401, 403, 404, unreachable)
+│   ├── RejectedRequestError     this request can never succeed (400, 413, 422)
+│   └── TransientEndpointError   worth another try (408, 409, 429, 5xx, timeouts, garbage)
+└── InterruptedRunError    Ctrl-C or SIGTERM; the state is saved
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+# Why a row did not come about.
+FailureKind = Literal[
+    "invalid_reply",  # the text does not validate, not even after the repair turn
+    "empty_reply",  # no text at all
+    "truncated",  # cut at max_tokens
+    "refused",  # the model declined, by the reply's own refusal field
+    "content_filter",  # the endpoint's filter stopped the reply
+    "garbage",  # HTTP 200 whose body is no chat completion
+    "request_rejected",  # the endpoint refuses this request: 400, 413, 422
+    "rate_limited",
+    "server_error",
+    "timeout",
+    "connection",
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One fault in somebody's input, with its place."""
+
+    file: str
+    line: int  # 1-based; 0 where the fault belongs to no single line
+    message: str
+    where: str = ""  # a path inside the file, such as `dimensions[2].slug`
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (place, self.where, self.message) if part)
+
+
+class MultifacetedError(Exception):
+    """Base of all errors raised on purpose."""
+
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(MultifacetedError):
+    """Bad input or configuration, with every problem found, sorted by place."""
+
+    def __init__(self, problems: Iterable[Problem], *, hint: str = "") -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems), hint=hint)
+
+
+class SetupError(MultifacetedError):
+    """This machine lacks something the work needs; the hint names the command that brings it."""
+
+
+class StorageError(MultifacetedError):
+    """A run folder or a built folder cannot be read or written."""
+
+
+class LockedError(StorageError):
+    """Another process is working on the same unit."""
+
+
+class EndpointError(MultifacetedError):
+    """A request got no usable reply. `kind` is the failure kind that its row gets."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: FailureKind = "request_rejected",
+        hint: str = "",
+        retry_after: float = 0.0,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+        self.retry_after = retry_after  # seconds the endpoint asked us to wait; 0 where it did not say
+
+
+class FatalEndpointError(EndpointError):
+    """The endpoint will refuse every further request too: stop the run."""
+
+
+class RejectedRequestError(EndpointError):
+    """The endpoint refuses this request whatever happens: the row fails."""
+
+
+class TransientEndpointError(EndpointError):
+    """The same request may succeed later."""
+
+    retryable = True
+
+
+class InterruptedRunError(MultifacetedError):
+    """The run was asked to stop; what it had is saved."""

@@ -1,0 +1,48 @@
+"""Canonical JSON and the ids made from it: `content_id({"b": 1, "a": 2})` ignores key order.
+
+What a fingerprint is made of is decided where it is made; what is left out is listed there.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SCHEME = "mf1"  # goes into every digest; raise it when the meaning of a fingerprinted value changes
+
+
+def canonical_json(value: Any) -> str:
+    """Serialize with sorted keys and no spaces, so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def content_id(value: Any, *, length: int = 64) -> str:
+    """Hex SHA-256 over the scheme and the canonical JSON of `value`, cut to `length` characters."""
+    # A lone surrogate (JSON allows "\ud800") has no UTF-8 form of its own; it must not stop a run.
+    text = f"{SCHEME}\n{canonical_json(value)}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:length]
+
+
+def hash_text(text: str) -> str:
+    """Hex SHA-256 of `text` alone, as `sha256sum` of a UTF-8 file would print it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_stream(parts: Iterable[Any]) -> str:
+    """Hex SHA-256 over the canonical JSON of each part in turn; the parts are never held together."""
+    digest = hashlib.sha256(SCHEME.encode())
+    for part in parts:
+        digest.update(b"\n" + canonical_json(part).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def seed_from(*parts: str | int) -> int:
+    """A 31-bit seed from `parts`: the same in any process, and positive for every known endpoint."""
+    return int(content_id(list(parts), length=8), 16) & 0x7FFF_FFFF
