@@ -1,0 +1,185 @@
+"""Declare, compile, run: a recipe is compiled to a `Plan`, which knows every row and has spent nothing.
+
+plan = compile_plan(Path("recipe.yaml"))
+plan.rows, plan.shards[0]
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from multifaceted.errors import InputError, Problem
+from multifaceted.ids import content_id, hash_stream, seed_from
+from multifaceted.instructions import InstructionReader, read_instructions
+from multifaceted.plan.recipe import LiveModel, LocalModel, Recipe, load_recipe
+from multifaceted.prompts.stages import ReplyError, StagePrompts
+from multifaceted.prompts.template import TEMPLATES, Template, TemplateName, load_template
+from multifaceted.records import STAGES, Instruction, PreferenceEntry, RowTask, Stage
+from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
+
+_Loaded = TypeVar("_Loaded")
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A contiguous range of instructions: the unit of work that one process takes."""
+
+    index: int
+    start: int  # position of its first instruction in the pool
+    stop: int  # one past its last
+    digest: str  # of its instructions
+
+    @property
+    def name(self) -> str:
+        """Five digits, so that folders sort in order."""
+        return f"{self.index:05d}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe with everything it names loaded and checked."""
+
+    recipe: Recipe
+    prompts: StagePrompts
+    shards: tuple[Shard, ...]
+
+    @property
+    def instructions(self) -> int:
+        """How many instructions the run takes."""
+        return self.shards[-1].stop
+
+    @property
+    def rows(self) -> int:
+        """How many rows the run plans: every instruction in every variant."""
+        return self.instructions * self.recipe.variants
+
+    def rows_in(self, shard: Shard) -> int:
+        """How many rows a shard plans."""
+        return (shard.stop - shard.start) * self.recipe.variants
+
+    def read_shards(self, wanted: list[Shard]) -> Iterator[tuple[Shard, list[Instruction]]]:
+        """Each wanted shard, in order, with its instructions; no more than one shard is held.
+
+        Raises:
+            InputError: where the file is no longer what was compiled.
+        """
+        reader = iter(self._read())
+        position = 0
+        for shard in wanted:
+            for _ in islice(reader, shard.start - position):
+                pass
+            instructions = list(islice(reader, shard.stop - shard.start))
+            position = shard.stop
+            if _digest(instructions) != shard.digest:
+                message = "has changed since the run began; run again to compile it anew"
+                raise InputError([Problem(str(self.recipe.instructions.path), 0, message)])
+            yield shard, instructions
+
+    def first_tasks(self, count: int) -> list[RowTask]:
+        """The first `count` rows, for previews."""
+        tasks = (task for instruction in self._read() for task in self.tasks_of(instruction))
+        return list(islice(tasks, count))
+
+    def tasks_of(self, instruction: Instruction) -> list[RowTask]:
+        """The rows of one instruction, one for each variant."""
+        seed, taxonomy = self.recipe.seed, self.prompts.taxonomy
+        sampled = sample_preference_sets(taxonomy, f"{seed}:{instruction.id}", n=self.recipe.variants)
+        return [
+            RowTask(instruction, variant, seeds, seed_from(seed, instruction.id, variant))
+            for variant, seeds in enumerate(sampled, start=1)
+        ]
+
+    def fingerprint(self, model_names: Mapping[Stage, str]) -> dict[str, Any]:
+        """What a row's bytes depend on besides its instruction and the replies.
+
+        Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
+        API keys, timeouts, attempts, concurrency, and the order in which shards are made.
+        """
+        counted = {"temperature", "top_p", "max_tokens", "seeded", "extra_body", "structured_output"}
+        models = {
+            stage: [model_names[stage], self.recipe.model_for(stage).model_dump(mode="json", include=counted)]
+            for stage in STAGES
+        }
+        return {
+            "seed": self.recipe.seed,
+            "variants": self.recipe.variants,
+            "taxonomy": self.prompts.taxonomy.fingerprint,
+            "templates": {name: template.hash for name, template in self.prompts.templates.items()},
+            "models": models,
+        }
+
+    def shard_fingerprint(self, shard: Shard, run_fingerprint: Mapping[str, Any]) -> str:
+        """What tells whether a finished shard is still the one this plan asks for."""
+        return content_id(["shard", run_fingerprint, shard.start, shard.stop, shard.digest])
+
+    def _read(self) -> Iterator[Instruction]:
+        return read_instructions(self.recipe.instructions.path, limit=self.recipe.instructions.limit)
+
+
+def compile_plan(path: Path) -> Plan:
+    """Load and check everything a recipe names.
+
+    Raises:
+        InputError: with every problem of the recipe; or, where the recipe itself is sound, with every
+            problem of the taxonomy, the templates and the instructions together.
+    """
+    recipe = load_recipe(path)
+    problems: list[Problem] = []
+
+    def attempt(load: Callable[[], _Loaded]) -> _Loaded | None:
+        try:
+            return load()
+        except InputError as error:
+            problems.extend(error.problems)
+            return None
+
+    taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
+    templates: dict[TemplateName, Template] = {}
+    for name in TEMPLATES:
+        template = attempt(lambda name=name: load_template(name, recipe.templates.get(name)))  # type: ignore[misc]
+        if template is not None:
+            templates[name] = template
+    shards = attempt(lambda: _cut_shards(recipe))
+    if taxonomy is not None and len(templates) == len(TEMPLATES) and shards:
+        plan = Plan(recipe, StagePrompts(taxonomy, templates), shards)
+        attempt(lambda: _try_templates(plan))
+        if not problems:
+            return plan
+    raise InputError(problems)
+
+
+def model_label(model: LiveModel | LocalModel) -> str:
+    """What people call the model of a stage."""
+    return model.name if isinstance(model, LiveModel) else f"local ({model.weights})"
+
+
+def _cut_shards(recipe: Recipe) -> tuple[Shard, ...]:
+    """Read the pool through once: every fault is found, and each shard gets its digest."""
+    reader = InstructionReader(recipe.instructions.path, recipe.instructions.limit)
+    stream = iter(reader)
+    size = recipe.instructions_per_shard
+    shards: list[Shard] = []
+    start = 0
+    while piece := list(islice(stream, size)):
+        shards.append(Shard(len(shards), start, start + len(piece), _digest(piece)))
+        start += len(piece)
+    if reader.problems:
+        raise InputError(reader.problems)
+    return tuple(shards)
+
+
+def _digest(instructions: list[Instruction]) -> str:
+    return hash_stream(instruction.model_dump() for instruction in instructions)
+
+
+def _try_templates(plan: Plan) -> None:
+    """Render each template once: a misspelt attribute shows only then, and must not cost a request."""
+    [task] = plan.first_tasks(1)
+    slugs = [dimension.slug for dimension in plan.prompts.taxonomy.dimensions]
+    entry = {"subdimension": "-", "preference": "-", "description": "-"}
+    turns = plan.prompts.preferences(task)
+    plan.prompts.system_message([PreferenceEntry(dimension=slug, **entry) for slug in slugs])
+    plan.prompts.response("-", task.instruction.prompt)
+    plan.prompts.repair(turns, "-", ReplyError(["-"]))

@@ -1,0 +1,186 @@
+"""The frozen shapes that travel between stages: `Instruction` → `RowTask` → `Request` → `Reply` → `Row`."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from multifaceted.errors import FailureKind
+from multifaceted.ids import content_id
+from multifaceted.taxonomy import PreferenceSet
+
+Stage = Literal["preferences", "system_message", "response"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+class Instruction(BaseModel):
+    """One instruction of the pool. Its id is unique in the run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: str
+    prompt: str
+    source: str = ""
+    original_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowTask:
+    """One row to make: an instruction with one of its sampled preference sets."""
+
+    instruction: Instruction
+    variant: int  # 1-based
+    seeds: PreferenceSet
+    seed: int  # of this row; every request of the row derives its own from it
+
+    @property
+    def id(self) -> str:
+        """The row's id, the same in every published config."""
+        return f"{self.instruction.id}-v{self.variant}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat turn."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """A chat request as the row means it, before it is fitted to an endpoint.
+
+    The key is made of everything that can change the reply. Left out, because they cannot: the row's id
+    (the seed carries it), base URL, API key, timeout, concurrency, and how an endpoint wants a parameter
+    spelled.
+    """
+
+    stage: Stage
+    row_id: str
+    model: str
+    messages: tuple[Message, ...]
+    parameters: dict[str, Any]  # sampling parameters, seed and extra body, as the recipe gives them
+    schema: dict[str, Any] | None = None  # JSON Schema of the reply; None asks for free text
+    structured_output: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 (hex) that finds this request's reply in the journal."""
+        return content_id(
+            [
+                "request",
+                self.model,
+                [[message.role, message.content] for message in self.messages],
+                self.parameters,
+                self.schema,
+                self.structured_output if self.schema else "",
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an endpoint answered, read from the raw body that the journal keeps."""
+
+    key: str
+    text: str
+    finish_reason: str
+    refusal: str
+    model: str  # as the endpoint names it, often more exact than what was asked for
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a row did not come about."""
+
+    id: str
+    kind: FailureKind
+    stage: Stage
+    message: str
+    request_key: str
+    retryable: bool  # whether running again can help without changing anything
+
+
+class PreferenceEntry(BaseModel):
+    """One specified preference of a row, as the original dataset has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dimension: str
+    subdimension: str
+    preference: str
+    description: str
+
+
+class TokenCount(BaseModel):
+    """Tokens of one request as the endpoint reports them; 0 where it does not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: int
+    completion: int
+
+
+class StageRecord(BaseModel):
+    """How one stage of a row was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    request_key: str
+    template: str  # SHA-256 of the template's text
+    tokens: TokenCount  # of all turns of the stage, the repair turn included
+
+
+class Row(BaseModel):
+    """One finished row with its provenance; the run's shards hold these."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    instruction_id: str
+    variant: int
+    main_source: str
+    original_source: str
+    preference_set: list[PreferenceEntry]
+    system: str
+    prompt: str
+    output: str
+    seed: int
+    seed_preferences: list[str]
+    taxonomy_version: str
+    taxonomy_fingerprint: str
+    preferences: StageRecord
+    system_message: StageRecord
+    response: StageRecord
+
+
+@dataclass(slots=True)
+class Tally:
+    """Running counts of a run, for people to look at."""
+
+    planned: int = 0
+    ok: int = 0
+    failed: int = 0
+    requests: int = 0  # sent in this session
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    failures: dict[str, int] = field(default_factory=dict)  # kind → rows
+
+    def count_row(self, made: Row | Failure) -> None:
+        """Count one finished row."""
+        if isinstance(made, Row):
+            self.ok += 1
+        else:
+            self.failed += 1
+            self.failures[made.kind] = self.failures.get(made.kind, 0) + 1
+
+    def count_reply(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Count one reply that was asked for in this session."""
+        self.requests += 1
+        self.prompt_tokens += prompt_tokens
+        self.completion_tokens += completion_tokens
