@@ -1,0 +1,21 @@
+"""The protocol that every chat client keeps: one request in, the raw body of its reply out."""
+
+from typing import Protocol
+
+from multifaceted.records import Request
+
+
+class ChatClient(Protocol):
+    """Asks one model. One attempt a call: retries belong to the caller."""
+
+    async def ask(self, request: Request) -> str:
+        """Send one request and return the response body untouched, for the journal.
+
+        Raises:
+            EndpointError: one of its kinds, telling whether another try can help.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and processes."""
+        ...

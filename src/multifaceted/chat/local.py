@@ -1,0 +1,95 @@
+"""The embedded model: llama.cpp's own server in a child process, reached like any other endpoint.
+
+    async with serve_weights(model) as base_url: ...
+
+A child process, because the native library ends the whole process where the processor or the file is not
+what it expects. The child ends with us, however we end: it reads its standard input until that closes.
+"""
+
+import asyncio
+import importlib.util
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from multifaceted.chat.weights import find_weights
+from multifaceted.errors import SetupError
+from multifaceted.plan import LocalModel
+
+START_TIMEOUT = 300  # seconds; large weights on a slow disk take their time
+SLOTS = 1  # requests answered at a time
+INSTALL_HINT = "run: pip install 'multifaceted[local]'"
+
+
+@asynccontextmanager
+async def serve_weights(model: LocalModel) -> AsyncIterator[str]:
+    """Serve a recipe's local weights for as long as the block lasts; gives the base URL.
+
+    Raises:
+        SetupError: where the extra, the weights, a library or a fitting processor is missing.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise SetupError("the embedded model needs the extra `local`", hint=INSTALL_HINT)
+    weights = str(find_weights(model.weights))
+    settings = {
+        "model": weights,
+        "context": model.context,
+        "slots": SLOTS,
+        "threads": model.threads or max(1, (os.cpu_count() or 2) - 1),
+    }
+    command = [sys.executable, "-m", "multifaceted.chat.local_server", json.dumps(settings)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        start_new_session=True,  # Ctrl-C is ours to handle: what is in flight must still be answered
+    )
+    try:
+        yield f"{await _read_url(process, weights)}/v1"
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _read_url(process: Process, model: str) -> str:
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    try:
+        async with asyncio.timeout(START_TIMEOUT):
+            line = await process.stdout.readline()
+    except TimeoutError:
+        raise SetupError(f"the embedded model did not start within {START_TIMEOUT} s") from None
+    if not line:
+        raise _explain_death(await process.wait(), model)
+    answer = json.loads(line)
+    if "url" not in answer:
+        raise _explain_error(str(answer["error"]), model)
+    return str(answer["url"])
+
+
+def _explain_death(code: int, model: str) -> SetupError:
+    if code == -signal.SIGILL:
+        return SetupError(
+            "this processor cannot run the embedded model: its wheel needs AVX2",
+            hint="name an endpoint in the recipe instead, as model.base_url and model.name",
+        )
+    return SetupError(
+        f"the embedded model's server ended with code {code} while it loaded {model}",
+        hint="is it a GGUF file that llama.cpp knows?",
+    )
+
+
+def _explain_error(message: str, model: str) -> SetupError:
+    if "libgomp" in message:
+        return SetupError(
+            "the embedded model needs the OpenMP runtime libgomp.so.1",
+            hint="install it with the system's package manager, such as: apt-get install libgomp1",
+        )
+    if message.startswith("ImportError"):
+        return SetupError(f"the extra `local` cannot be loaded: {message}", hint=INSTALL_HINT)
+    return SetupError(f"the embedded model cannot be loaded from {model}: {message}")

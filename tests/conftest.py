@@ -1,0 +1,67 @@
+"""What all tests share: no socket leaves this machine, and small real inputs for real runs."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from multifaceted.testing import ChatServer
+
+DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1"):
+            raise AssertionError(f"a test reached for {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with ChatServer() as running:
+        yield running
+
+
+def write_instructions(path: Path, count: int) -> Path:
+    rows = (
+        {"id": f"i{n}", "prompt": f"Question {n}: why?", "source": f"s{n % 3}", "original_source": "o"}
+        for n in range(count)
+    )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+MakeRecipe = Callable[..., Path]
+
+
+@pytest.fixture
+def make_recipe(tmp_path: Path) -> MakeRecipe:
+    """Write a recipe of ten instructions in three variants; keywords replace or add keys."""
+
+    def make(base_url: str, *, count: int = 10, name: str = "recipe.yaml", **changes: Any) -> Path:
+        write_instructions(tmp_path / "instructions.jsonl", count)
+        recipe: dict[str, Any] = {
+            "name": "multifaceted_collection",
+            "seed": 7,
+            "instructions": {"path": "instructions.jsonl"},
+            "variants": 3,
+            "model": {"base_url": base_url, "name": "some-model", "timeout": 5, "retry_wait": 0.01},
+            "concurrency": 8,
+            "shard_rows": 12,
+        }
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump({**recipe, **changes}), encoding="utf-8")
+        return path
+
+    return make
