@@ -1,0 +1,167 @@
+"""One row: preference set → system message → response, each asked of its model and read.
+
+made = await maker.make(task, journal)      # a Row, or a Failure that says why not
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError
+from multifaceted.generate.ask import Asker
+from multifaceted.ids import seed_from
+from multifaceted.journal import Journal
+from multifaceted.plan import LocalModel, Plan
+from multifaceted.prompts.stages import ReplyError, parse_text
+from multifaceted.records import (
+    Failure,
+    Message,
+    Reply,
+    Request,
+    Row,
+    RowTask,
+    Stage,
+    StageRecord,
+    TokenCount,
+)
+
+_Parsed = TypeVar("_Parsed")
+
+
+class _RowFailed(Exception):  # noqa: N818 - it carries a failure, it is none
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class RowMaker:
+    """Everything that rows share. `model_names` are the names that go into requests and their keys."""
+
+    plan: Plan
+    model_names: Mapping[Stage, str]
+    asker: Asker
+
+    async def make(self, task: RowTask, journal: Journal) -> Row | Failure:
+        """Make one row; whatever happens to it alone becomes a failure record.
+
+        Raises:
+            FatalEndpointError, StorageError, InterruptedRunError: what stops the whole run.
+        """
+        try:
+            return await self._make(_RowRequests(self, task, journal))
+        except _RowFailed as failed:
+            return failed.failure
+
+    async def _make(self, requests: "_RowRequests") -> Row:
+        task, prompts = requests.task, self.plan.prompts
+        preference_set, preferences = await requests.ask(
+            "preferences", prompts.preferences(task), prompts.parse_preferences
+        )
+        system, system_message = await requests.ask(
+            "system_message", prompts.system_message(preference_set), parse_text
+        )
+        output, response = await requests.ask(
+            "response", prompts.response(system, task.instruction.prompt), parse_text
+        )
+        return Row(
+            id=task.id,
+            instruction_id=task.instruction.id,
+            variant=task.variant,
+            main_source=task.instruction.source,
+            original_source=task.instruction.original_source,
+            preference_set=preference_set,
+            system=system,
+            prompt=task.instruction.prompt,
+            output=output,
+            seed=task.seed,
+            seed_preferences=list(task.seeds.ids),
+            taxonomy_version=prompts.taxonomy.version,
+            taxonomy_fingerprint=prompts.taxonomy.fingerprint,
+            preferences=preferences,
+            system_message=system_message,
+            response=response,
+        )
+
+
+@dataclass(frozen=True)
+class _RowRequests:
+    """The requests of one row: built, asked, read, repaired once."""
+
+    maker: RowMaker
+    task: RowTask
+    journal: Journal
+
+    async def ask(
+        self, stage: Stage, turns: tuple[Message, ...], parse: Callable[[str], _Parsed]
+    ) -> tuple[_Parsed, StageRecord]:
+        request = self._request(stage, turns)
+        reply = await self._reply(request)
+        try:
+            parsed, replies = parse(reply.text), [reply]
+        except ReplyError as fault:
+            request = replace(request, messages=self.maker.plan.prompts.repair(turns, reply.text, fault))
+            repaired = await self._reply(request)
+            replies = [reply, repaired]
+            try:
+                parsed = parse(repaired.text)
+            except ReplyError as still:
+                raise self._failed(request, "invalid_reply", str(still)) from still
+        return parsed, self._record(stage, request.key, replies)
+
+    async def _reply(self, request: Request) -> Reply:
+        """The reply, as long as it is whole."""
+        try:
+            reply = await self.maker.asker.ask(request, self.journal)
+        except FatalEndpointError:
+            raise
+        except EndpointError as error:
+            raise self._failed(request, error.kind, error.message, retryable=error.retryable) from error
+        fault = _find_fault(reply)
+        if fault is not None:
+            raise self._failed(request, *fault)
+        return reply
+
+    def _request(self, stage: Stage, turns: tuple[Message, ...]) -> Request:
+        model = self.maker.plan.recipe.model_for(stage)
+        given = {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": model.max_tokens}
+        parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if model.seeded:
+            parameters["seed"] = seed_from(self.task.seed, stage)
+        if model.extra_body:
+            parameters["extra_body"] = model.extra_body
+        schema = None
+        if stage == "preferences":
+            fix_known = isinstance(model, LocalModel)
+            schema = self.maker.plan.prompts.schema(self.task, fix_known=fix_known)
+        name = self.maker.model_names[stage]
+        return Request(stage, self.task.id, name, turns, parameters, schema, model.structured_output)
+
+    def _failed(
+        self, request: Request, kind: FailureKind, message: str, *, retryable: bool = False
+    ) -> _RowFailed:
+        return _RowFailed(Failure(self.task.id, kind, request.stage, message, request.key, retryable))
+
+    def _record(self, stage: Stage, key: str, replies: list[Reply]) -> StageRecord:
+        return StageRecord(
+            model=replies[-1].model or self.maker.model_names[stage],
+            request_key=key,
+            template=self.maker.plan.prompts.hashes[stage],
+            tokens=TokenCount(
+                prompt=sum(reply.prompt_tokens for reply in replies),
+                completion=sum(reply.completion_tokens for reply in replies),
+            ),
+        )
+
+
+def _find_fault(reply: Reply) -> tuple[FailureKind, str] | None:
+    """Why a reply cannot be used, whatever its text says."""
+    if reply.refusal:
+        return "refused", reply.refusal
+    if reply.finish_reason == "content_filter":
+        return "content_filter", "the endpoint's filter stopped the reply"
+    if reply.finish_reason == "length":
+        return "truncated", f"cut after {reply.completion_tokens} tokens; raise max_tokens of this stage"
+    if not reply.text.strip():
+        return "empty_reply", "the reply holds no text"
+    return None

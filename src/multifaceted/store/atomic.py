@@ -1,0 +1,73 @@
+"""Files that appear whole or not at all: written beside their place, synced, renamed."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from multifaceted.errors import StorageError
+
+
+@contextmanager
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a folder that cannot be written into a `StorageError` that says so."""
+    try:
+        yield
+    except OSError as error:
+        hint = "free some disk space or mend the folder's permissions, then run again"
+        raise StorageError(f"{path}: {error.strerror or error}", hint=hint) from error
+
+
+def settle_file(temporary: Path, path: Path) -> None:
+    """Make a finished temporary file durable, under its own name."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    # A rename is durable only once the folder that lists it is.
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, or leave what was there.
+
+    Raises:
+        StorageError: where the disk is full or the folder cannot be written.
+    """
+    temporary = temporary_of(path)
+    with translate_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            settle_file(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a file is written until it is whole; loaders and globs pass `.tmp` over."""
+    return path.with_name(f"{path.name}.tmp")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole, keys in the order given."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours; None where there is none.
+
+    Raises:
+        StorageError: where it cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: {error}") from error

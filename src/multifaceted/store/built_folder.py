@@ -1,0 +1,84 @@
+"""The built folder's manifest: which files it holds, how many rows in each, and their hashes."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from multifaceted.errors import StorageError
+from multifaceted.ids import content_id
+from multifaceted.store.atomic import read_json, write_json
+from multifaceted.store.manifest import RunData
+from multifaceted.store.run_folder import MANIFEST
+
+FileFormat = Literal["arrow", "parquet"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BuiltFile(_Frozen):
+    """One published shard."""
+
+    path: str  # relative to the folder, with forward slashes
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class BuiltConfig(_Frozen):
+    """One published config; all its rows are in the split `train`."""
+
+    name: str
+    files: list[BuiltFile]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all its files."""
+        return sum(file.rows for file in self.files)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def digest(self) -> str:
+        """Names the content: equal digests, equal rows. It goes into the card, where caches look."""
+        return content_id(["config", self.name, [file.sha256 for file in self.files]], length=16)
+
+
+class BuiltManifest(_Frozen):
+    """`manifest.json` of a built folder. Only what depends on recipe, inputs and replies."""
+
+    kind: Literal["multifaceted-built"] = "multifaceted-built"
+    name: str
+    file_format: FileFormat
+    configs: list[BuiltConfig]
+    run: RunData
+
+    @property
+    def digest(self) -> str:
+        """Names the content of the whole folder."""
+        return content_id(["folder", [config.digest for config in self.configs]], length=16)
+
+
+def write_built_manifest(folder: Path, manifest: BuiltManifest) -> None:
+    """Write the manifest, the last file of a folder."""
+    write_json(folder / MANIFEST, manifest.model_dump())
+
+
+def read_built_manifest(folder: Path) -> BuiltManifest | None:
+    """The manifest of a built folder; None where the folder is none of ours.
+
+    Raises:
+        StorageError: where it claims to be one, and is damaged.
+    """
+    data = read_json(folder / MANIFEST)
+    if not isinstance(data, dict) or data.get("kind") != "multifaceted-built":
+        return None
+    try:
+        return BuiltManifest.model_validate(data)
+    except ValidationError as error:
+        raise StorageError(f"{folder / MANIFEST} is damaged: {error}") from error

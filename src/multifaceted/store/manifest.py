@@ -1,0 +1,90 @@
+"""The manifest, and `run.json` before it: what a run was asked to make and what came of it.
+
+`data` depends only on recipe, inputs and replies; `environment` tells where and with what it was made.
+"""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from multifaceted.errors import StorageError
+from multifaceted.records import Stage
+from multifaceted.store.atomic import read_json, write_json
+from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
+
+_LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
+
+
+class RunData(BaseModel):
+    """The part that two equal runs share to the byte."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    seed: int
+    variants: int
+    instructions: int
+    planned: int
+    models: dict[Stage, str]
+    sampling: dict[Stage, dict[str, Any]]
+    taxonomy: dict[str, str]  # name, version, fingerprint
+    templates: dict[str, str]  # name → SHA-256 of its text
+    shards: list[str]  # names, in order
+    summaries: list[ShardSummary] = []  # of all shards, once the run is whole
+
+    @property
+    def ok(self) -> int:
+        """Finished rows."""
+        return sum(summary.ok for summary in self.summaries)
+
+    @property
+    def failed(self) -> int:
+        """Rows that did not come about."""
+        return sum(summary.failed for summary in self.summaries)
+
+
+def write_run(folder: RunFolder, data: RunData, environment: dict[str, Any]) -> None:
+    """Write `run.json`: what the run in this folder is about to make."""
+    write_json(folder.path / "run.json", {"data": data.model_dump(), "environment": environment})
+
+
+def write_manifest(folder: RunFolder, data: RunData, environment: dict[str, Any]) -> None:
+    """Write the marker that says that every shard is whole."""
+    write_json(folder.path / MANIFEST, {"data": data.model_dump(), "environment": environment})
+
+
+def read_run(folder: RunFolder) -> RunData:
+    """What the run in `folder` was asked to make.
+
+    Raises:
+        StorageError: where no run was ever started there.
+    """
+    data = _read(folder.path / "run.json")
+    if data is None:
+        hint = f"start one with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no run", hint=hint)
+    return data
+
+
+def read_manifest(folder: RunFolder) -> RunData | None:
+    """The manifest of a whole run, or None."""
+    return _read(folder.path / MANIFEST)
+
+
+def _read(path: Path) -> RunData | None:
+    content = read_json(path)
+    if content is None:
+        return None
+    try:
+        return RunData.model_validate(content["data"])
+    except (ValidationError, KeyError, TypeError) as error:
+        raise StorageError(f"{path} was written by another version or is damaged: {error}") from error
+
+
+def describe_environment(recipe: dict[str, Any]) -> dict[str, Any]:
+    """With what a run is made; no part of what two equal runs share."""
+    versions = {name: metadata.version(name) for name in _LIBRARIES}
+    return {"recipe": recipe, "python": platform.python_version(), "libraries": versions}

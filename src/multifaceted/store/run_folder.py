@@ -1,0 +1,123 @@
+"""The run folder: where everything of a run lies, and what is finished of it.
+
+RUN/
+├── run.json                 what this run was asked to make
+├── manifest.json            written last: all shards are whole
+└── shards/00000/
+    ├── lock                 held by the process that works on this shard
+    ├── journal.sqlite       every raw reply
+    ├── rows.arrow           the finished rows
+    ├── failures.jsonl       one line for each row that did not come about
+    └── shard.json           written last: this shard is whole
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from multifaceted.errors import LockedError, StorageError
+from multifaceted.records import Failure
+from multifaceted.store.atomic import read_json, write_json, write_text
+from multifaceted.store.shards import verify_file
+
+MANIFEST = "manifest.json"
+
+
+class ShardSummary(BaseModel):
+    """What a finished shard says of itself, in `shard.json` and in the manifest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    fingerprint: str
+    planned: int
+    ok: int
+    failed: int
+    retryable: int  # failed rows that may come about by running again
+    failures: dict[str, int]  # kind → rows
+    sha256: str  # of rows.arrow
+
+
+class RunFolder:
+    """Paths and small files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def shard(self, name: str) -> Path:
+        """The folder of one shard."""
+        return self.path / "shards" / name
+
+    def rows_file(self, name: str) -> Path:
+        """The Arrow file of one shard."""
+        return self.shard(name) / "rows.arrow"
+
+    def journal_file(self, name: str) -> Path:
+        """The journal of one shard."""
+        return self.shard(name) / "journal.sqlite"
+
+    def failures_file(self, name: str) -> Path:
+        """The failure records of one shard."""
+        return self.shard(name) / "failures.jsonl"
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold one shard; the lock goes with the process, however it ends.
+
+        Raises:
+            LockedError: where another process holds it.
+        """
+        folder = self.shard(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / "lock", timeout=0):
+                yield
+        except Timeout as error:
+            hint = "wait until it is done, or stop it with Ctrl-C: its state is saved"
+            raise LockedError(f"another process works on shard {name} of {self.path}", hint=hint) from error
+        except OSError as error:
+            raise StorageError(f"{folder}: {error.strerror or error}") from error
+
+    def finished(self, name: str) -> ShardSummary | None:
+        """The summary of a shard that is whole, or None."""
+        data = read_json(self.shard(name) / "shard.json")
+        return None if data is None else _parse(ShardSummary, data, self.shard(name) / "shard.json")
+
+    def reopen(self, name: str) -> None:
+        """Take the marks that say whole from the shard and the run: files are about to change."""
+        for marker in (self.path / MANIFEST, self.shard(name) / "shard.json"):
+            marker.unlink(missing_ok=True)
+
+    def finish(self, summary: ShardSummary) -> None:
+        """Mark a shard as whole; its files are written by now."""
+        write_json(self.shard(summary.name) / "shard.json", summary.model_dump())
+
+    def write_failures(self, name: str, failures: list[Failure]) -> None:
+        """Keep the failure records of a shard, one JSON line each."""
+        lines = (json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failures)
+        write_text(self.failures_file(name), "".join(lines))
+
+    def read_failures(self, name: str) -> list[dict[str, Any]]:
+        """The failure records of a shard."""
+        file = self.failures_file(name)
+        if not file.exists():
+            return []
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+    def verify(self, summaries: list[ShardSummary]) -> list[str]:
+        """What is wrong with the run's shards; empty where nothing is."""
+        faults = ((s.name, verify_file(self.rows_file(s.name), s.sha256)) for s in summaries)
+        return [f"{self.rows_file(name)} {fault}" for name, fault in faults if fault]
+
+
+def _parse(model: type[ShardSummary], data: Any, path: Path) -> ShardSummary:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise StorageError(f"{path} was written by another version: {error}") from error

@@ -1,0 +1,39 @@
+"""Arrow schemas derived from the pydantic models: `arrow_schema(Row)`.
+
+One schema is used for every batch, because Arrow's `from_pylist` silently drops keys it does not know and
+fills those it misses; the models refuse both.
+"""
+
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+_SCALARS: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+@cache
+def arrow_schema(model: type[BaseModel]) -> pa.Schema:
+    """The Arrow schema of a model, bare of metadata so that older `datasets` read it too.
+
+    Raises:
+        TypeError: for a field that has no Arrow counterpart here.
+    """
+    return pa.schema(
+        [pa.field(name, _arrow_type(info.annotation)) for name, info in model.model_fields.items()]
+    )
+
+
+def _arrow_type(annotation: Any) -> pa.DataType:
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    if get_origin(annotation) is list:
+        return pa.list_(_arrow_type(get_args(annotation)[0]))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.items()
+        return pa.struct([pa.field(name, _arrow_type(info.annotation)) for name, info in fields])
+    if get_origin(annotation) is UnionType:
+        raise TypeError(f"{annotation}: one column has one type")
+    raise TypeError(f"{annotation} has no Arrow type here")
