@@ -1,0 +1,86 @@
+"""Building the published folder: whole beside its place first, then moved there in one step."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from multifaceted.errors import StorageError
+from multifaceted.export.build import write_configs
+from multifaceted.export.summary import summarize_rows
+from multifaceted.publish.card import render_card
+from multifaceted.store.atomic import translate_os_errors, write_text
+from multifaceted.store.built_folder import (
+    BuiltManifest,
+    FileFormat,
+    read_built_manifest,
+    write_built_manifest,
+)
+from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.shards import read_batches
+
+
+def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> BuiltManifest:
+    """Turn a whole run into a folder that `load_dataset` opens.
+
+    Args:
+        run: the run folder.
+        out: where to build; an earlier build there is replaced, anything else is left alone.
+        file_format: of the published shards.
+
+    Raises:
+        StorageError: where the run is not whole or damaged, or `out` holds something else.
+    """
+    folder = RunFolder(run)
+    data = _read_whole_run(folder)
+    _refuse_foreign(out)
+    with _replaced(out) as place:
+        configs = write_configs(folder, data, place, file_format)
+        manifest = BuiltManifest(name=data.name, file_format=file_format, configs=configs, run=data)
+        batches = (batch for s in data.summaries for batch in read_batches(folder.rows_file(s.name)))
+        write_text(place / "README.md", render_card(manifest, summarize_rows(batches)))
+        write_built_manifest(place, manifest)
+    return manifest
+
+
+def _read_whole_run(folder: RunFolder) -> RunData:
+    data = read_manifest(folder)
+    if data is None:
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
+    faults = folder.verify(data.summaries)
+    if faults:
+        hint = (
+            "delete the damaged file and run `multifaceted generate` again: rows come back from the journal"
+        )
+        raise StorageError("\n".join(faults), hint=hint)
+    if not data.ok:
+        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
+        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
+    return data
+
+
+def _refuse_foreign(out: Path) -> None:
+    if out.exists() and not (out.is_dir() and (read_built_manifest(out) or not any(out.iterdir()))):
+        hint = "name another folder with --out, or move this one away"
+        raise StorageError(f"{out} exists and was not made by `multifaceted build`", hint=hint)
+
+
+@contextmanager
+def _replaced(out: Path) -> Iterator[Path]:
+    """A fresh folder beside `out`, which takes its place if nothing goes wrong."""
+    fresh = out.with_name(f".{out.name}.building")
+    old = out.with_name(f".{out.name}.replaced")
+    with translate_os_errors(out):
+        for leftover in (fresh, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        try:
+            yield fresh
+            if out.exists():
+                out.rename(old)
+            fresh.rename(out)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
