@@ -1,0 +1,68 @@
+"""`build` and `check`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multifaceted.cli import show
+
+
+class Format(StrEnum):
+    """File formats of a published folder."""
+
+    arrow = "arrow"
+    parquet = "parquet"
+
+
+def build(
+    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to build; an earlier build there is replaced.")],
+    file_format: Annotated[Format, typer.Option("--format", help="Of the published shards.")] = Format.arrow,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Turn a whole run into a folder that `load_dataset` opens.
+
+    Example: `multifaceted build run --out multifaceted_collection`
+    """
+    from multifaceted.publish.folder import build_folder  # noqa: PLC0415 - `datasets` takes a second to import
+
+    manifest = build_folder(run, out, file_format=file_format.value)
+    if as_json:
+        show.data(
+            {
+                "folder": str(out),
+                "digest": manifest.digest,
+                "rows": {c.name: c.rows for c in manifest.configs},
+            }
+        )
+        return
+    show.table(f"{out}", ["config", "rows", "bytes"], [[c.name, c.rows, c.bytes] for c in manifest.configs])
+    if manifest.run.failed:
+        show.text(f"{manifest.run.failed:,} failed rows are left out; the card says why")
+    parent = out.resolve().parent
+    show.text(f'next, in {parent}: load_dataset("{out.name}")')
+
+
+def check(
+    folder: Annotated[Path, typer.Argument(help="A built folder, or a run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Check a folder: checksums, row counts, schema, ids, and that `datasets` loads it. Lists every fault.
+
+    Example: `multifaceted check multifaceted_collection`
+    """
+    from multifaceted.publish.verify import check_folder  # noqa: PLC0415 - `datasets` takes a second to import
+
+    faults = check_folder(folder)
+    if as_json:
+        show.data({"ok": not faults, "faults": faults})
+    elif faults:
+        show.say(f"{len(faults)} faults in {folder}:")
+        for fault in faults:
+            show.text(fault)
+    else:
+        show.text(f"{folder}: nothing is wrong")
+    if faults:
+        raise typer.Exit(1)

@@ -1,0 +1,66 @@
+"""`init`: a folder with everything one would edit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multifaceted.cli import show
+from multifaceted.errors import InputError, Problem
+from multifaceted.prompts.template import TEMPLATES, builtin_template_file
+from multifaceted.store.atomic import write_text
+from multifaceted.taxonomy import default_file
+
+RECIPE = """\
+# Everything a run is made from. Check it with `multifaceted plan recipe.yaml`: that spends nothing.
+name: multifaceted_collection
+seed: 7
+instructions: {path: instructions.jsonl}     # JSONL or Parquet: prompt, id, source, original_source
+taxonomy: taxonomy.yaml                      # or `default`, the one that ships with the package
+templates:                                   # leave one out to use the shipped one
+  preference_set: templates/preference_set.j2
+  system_message: templates/system_message.j2
+  response: templates/response.j2
+  repair: templates/repair.j2
+variants: 3                                  # system messages for each instruction
+model:                                       # or `model: local`, the embedded one
+  base_url: https://api.openai.com/v1        # any OpenAI-compatible endpoint
+  name: gpt-4o-mini
+  api_key_env: OPENAI_API_KEY                # the variable that holds the key
+  temperature: 1.0                           # null leaves a parameter out
+  top_p: 0.9
+  max_tokens: 1024
+  structured_output: json_schema             # or json_object, or prompt
+stages: {}                                   # such as {response: {name: another-model, max_tokens: 2048}}
+concurrency: 64                              # requests in flight
+shard_rows: 2000
+"""
+
+INSTRUCTIONS = """\
+{"id": "rainbow", "prompt": "Why does a rainbow appear when it rains?", "source": "example"}
+{"id": "thank-you-note", "prompt": "Help me thank a neighbor who fed my cat for a week.", "source": "example"}
+{"id": "compound-interest", "prompt": "I save 500 at 4 % a year. What is it after 10 years?"}
+"""
+
+
+def init(folder: Annotated[Path, typer.Argument(help="The folder to make.", metavar="DIR")]) -> None:
+    """Make a folder with a recipe, instructions, and the templates and taxonomy to edit.
+
+    Example: `multifaceted init my_collection`
+    """
+    files = {
+        "recipe.yaml": RECIPE,
+        "instructions.jsonl": INSTRUCTIONS,
+        "taxonomy.yaml": default_file().read_text(encoding="utf-8"),
+        **{
+            f"templates/{name}.j2": builtin_template_file(name).read_text(encoding="utf-8")
+            for name in TEMPLATES
+        },
+    }
+    there = [Problem(str(folder / name), 0, "is there already") for name in files if (folder / name).exists()]
+    if there:
+        raise InputError(there, hint="name a new folder; nothing was written")
+    for name, text in files.items():
+        write_text(folder / name, text)
+    show.text(f"made {folder}: {', '.join(files)}")
+    show.text(f"next: edit {folder}/recipe.yaml, then: multifaceted plan {folder}/recipe.yaml")

@@ -1,0 +1,52 @@
+"""Printing for people and for scripts. Results go to stdout, everything else to stderr."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from multifaceted.errors import InputError, MultifacetedError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line about what is going on."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
+def error(problem: MultifacetedError) -> None:
+    """Every problem on a line of its own, and then what to do."""
+    count = len(problem.problems) if isinstance(problem, InputError) else 1
+    err.print(
+        "[red]error:[/]" if count == 1 else f"[red]{count} problems:[/]", end=" " if count == 1 else "\n"
+    )
+    err.print(problem.message, markup=False, soft_wrap=True)
+    if problem.hint:
+        err.print(f"[dim]hint:[/] {escape(problem.hint)}", soft_wrap=True)
+
+
+def data(value: Any) -> None:
+    """JSON for scripts."""
+    out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
+
+
+def text(value: str) -> None:
+    """Plain text on stdout, unwrapped."""
+    out.print(value, markup=False, soft_wrap=True)
+
+
+def table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on stdout; cells are text and never markup."""
+    if title:
+        out.print(f"\n[bold]{escape(title)}[/]", soft_wrap=True)
+    shown = Table(box=None, pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*(escape(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
+    out.print(shown)
