@@ -11,7 +11,6 @@ import typer
 from rich.logging import RichHandler
 from rich.rule import Rule
 
-from multifaceted import pipeline
 from multifaceted.cli import progress, show
 from multifaceted.errors import InputError, InterruptedRunError, Problem
 from multifaceted.generate.control import RunControl
@@ -97,6 +96,8 @@ def preview(
 
 
 async def _preview_real(compiled: Plan, count: int) -> None:
+    from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK, which only real requests need
+
     # Kept, so that looking twice is paid once.
     journal = platformdirs.user_cache_path("multifaceted") / "previews" / f"{compiled.recipe.name}.sqlite"
     async for made in pipeline.ask_first_rows(compiled, count, journal):
@@ -146,6 +147,8 @@ def generate(
 
 
 async def _generate(compiled: Plan, run: Path, control: RunControl, shards: range | None) -> RunData:
+    from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK, which only real requests need
+
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def interrupt() -> None:

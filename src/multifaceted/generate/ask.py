@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from multifaceted.chat import ChatClient, read_reply
-from multifaceted.chat.reply import tokens_in
+from multifaceted.chat.client import ChatClient
+from multifaceted.chat.reply import read_reply, tokens_in
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, StorageError, TransientEndpointError
 from multifaceted.generate.control import RunControl
 from multifaceted.journal import Journal, JournalEntry

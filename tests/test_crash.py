@@ -1,0 +1,101 @@
+"""Runs in processes of their own, killed in the middle: nothing is lost, nothing is paid for twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import MakeRecipe
+
+from multifaceted.ids import hash_file
+from multifaceted.publish.folder import build_folder
+from multifaceted.testing import ChatServer
+
+CONCURRENCY = 8
+
+
+def start(recipe: Path, run: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "multifaceted", "generate", str(recipe), "--run", str(run)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 0, shown
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def built(run: Path, out: Path) -> dict[str, str]:
+    build_folder(run, out)
+    return {p.relative_to(out).as_posix(): hash_file(p) for p in out.rglob("*") if p.is_file()}
+
+
+def test_a_run_killed_three_times_ends_as_one_that_was_not(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    with ChatServer(latency=0.01) as server:
+        recipe = make_recipe(server.base_url, count=30, concurrency=CONCURRENCY, shard_rows=20)
+        finish(start(recipe, tmp_path / "whole"))
+        first = len(server.bodies)
+        server.paid.clear()
+        moments = sorted(random.Random(os.urandom(8)).sample(range(1, 270), 3))  # noqa: S311
+        for moment in moments:
+            process = start(recipe, tmp_path / "killed")
+            wait_until(lambda: sum(server.paid.values()) >= moment or process.poll() is not None)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            wait_until(lambda: server.in_flight == 0)
+        finish(start(recipe, tmp_path / "killed"))
+        assert first == 270
+        assert len(server.paid) == 270
+        assert server.repeats <= CONCURRENCY * len(moments)
+    assert built(tmp_path / "killed", tmp_path / "a") == built(tmp_path / "whole", tmp_path / "b")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_saves_the_state_and_exits_with_130(
+    make_recipe: MakeRecipe, tmp_path: Path, times: int
+) -> None:
+    with ChatServer(latency=0.3) as server:
+        recipe = make_recipe(server.base_url, concurrency=CONCURRENCY)
+        process = start(recipe, tmp_path / "run")
+        wait_until(lambda: len(server.paid) >= CONCURRENCY)
+        wait_until(lambda: server.in_flight > 0)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        _, shown = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "everything is saved" in shown
+        assert "Traceback" not in shown
+        paid = len(server.paid)
+        server.latency = 0
+        finish(start(recipe, tmp_path / "run"))
+        # Once: what was in flight came in. Twice: it was given up, and is the most that is asked again.
+        assert server.repeats <= (0 if times == 1 else CONCURRENCY)
+        assert paid < len(server.paid) == 90
+
+
+def test_a_second_process_on_the_same_run_is_refused_and_the_first_goes_on(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(latency=1) as server:
+        recipe = make_recipe(server.base_url)
+        first = start(recipe, tmp_path / "run")
+        wait_until(lambda: len(server.bodies) > 0)
+        second = start(recipe, tmp_path / "run")
+        _, shown = second.communicate(timeout=30)
+        assert second.returncode == 2
+        assert "another process works on shard" in shown
+        server.latency = 0
+        finish(first)
+        assert server.repeats == 0
