@@ -36,6 +36,13 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
+def kill_at(process: subprocess.Popen[str], server: ChatServer, requests: int) -> None:
+    wait_until(lambda: sum(server.paid.values()) >= requests or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: server.in_flight == 0)
+
+
 def built(run: Path, out: Path) -> dict[str, str]:
     build_folder(run, out)
     return {p.relative_to(out).as_posix(): hash_file(p) for p in out.rglob("*") if p.is_file()}
@@ -47,13 +54,9 @@ def test_a_run_killed_three_times_ends_as_one_that_was_not(make_recipe: MakeReci
         finish(start(recipe, tmp_path / "whole"))
         first = len(server.bodies)
         server.paid.clear()
-        moments = sorted(random.Random(os.urandom(8)).sample(range(1, 270), 3))  # noqa: S311
+        moments = sorted(random.Random(os.urandom(8)).sample(range(1, 270), 3))
         for moment in moments:
-            process = start(recipe, tmp_path / "killed")
-            wait_until(lambda: sum(server.paid.values()) >= moment or process.poll() is not None)
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            wait_until(lambda: server.in_flight == 0)
+            kill_at(start(recipe, tmp_path / "killed"), server, moment)
         finish(start(recipe, tmp_path / "killed"))
         assert first == 270
         assert len(server.paid) == 270

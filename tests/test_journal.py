@@ -92,7 +92,7 @@ def test_a_full_disk_is_an_error_for_every_waiting_row(tmp_path: Path) -> None:
     async def fill() -> list[BaseException | None]:
         with Journal(tmp_path / "j.sqlite") as journal:
             # SQLite's own limit on pages stands for the disk's: the error is the same `full`.
-            journal._writer.execute("PRAGMA max_page_count = 8")  # noqa: SLF001
+            journal._writer.execute("PRAGMA max_page_count = 8")
             large = [entry(f"k{n}", "x" * 100_000) for n in range(5)]
             return await asyncio.gather(*(journal.put(item) for item in large), return_exceptions=True)
 

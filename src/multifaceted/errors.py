@@ -32,7 +32,7 @@ FailureKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One fault in somebody's input, with its place."""
 
@@ -40,6 +40,13 @@ class Problem:
     line: int  # 1-based; 0 where the fault belongs to no single line
     message: str
     where: str = ""  # a path inside the file, such as `dimensions[2].slug`
+
+    def __lt__(self, other: "Problem") -> bool:
+        return self._place < other._place
+
+    @property
+    def _place(self) -> tuple[str, int, str, str]:
+        return self.file, self.line, self.where, self.message
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file

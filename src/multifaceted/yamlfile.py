@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from multifaceted.errors import InputError, Problem
 
 KeyPath: TypeAlias = tuple[str | int, ...]
+HIDDEN = "hidden_input"  # error type of values that must not be repeated, for they may hold a secret
 MAX_SHOWN = 40  # characters of a wrong value that are worth repeating
 M = TypeVar("M", bound=BaseModel)
 
@@ -70,9 +71,12 @@ class YamlDocument:
             return self.problem(path, f"unknown key {path[-1]!r}{nearest}")
         if detail["type"] == "missing":
             return self.problem(path[:-1], f"{path[-1]!r} is missing")
+        if detail["type"] == "union_tag_invalid":
+            return self.problem(path, f"{detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
         message = detail["msg"].removeprefix("Value error, ")
         shown = repr(detail["input"])
-        return self.problem(path, f"{message} (it is {shown})" if len(shown) <= MAX_SHOWN else message)
+        worth_showing = len(shown) <= MAX_SHOWN and detail["type"] != HIDDEN
+        return self.problem(path, f"{message} (it is {shown})" if worth_showing else message)
 
 
 def read_yaml(path: Path) -> YamlDocument:
@@ -88,9 +92,9 @@ def read_yaml(path: Path) -> YamlDocument:
             node = loader.get_single_node()
             lines: dict[KeyPath, int] = {}
             problems: list[Problem] = []
-            data = None if node is None else loader.construct_document(node)
             if node is not None:
-                _walk(node, (), str(path), lines, problems)
+                _walk(node, (), str(path), lines, problems)  # first: constructing flattens merged keys
+            data = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
     except OSError as error:
@@ -102,6 +106,8 @@ def read_yaml(path: Path) -> YamlDocument:
         line = mark.line + 1 if mark else 0
         reason = getattr(error, "problem", None) or str(error)
         raise InputError([Problem(str(path), line, f"is not valid YAML: {reason}")]) from error
+    except (ValueError, RecursionError) as error:  # such as the 13th month, or an anchor inside itself
+        raise InputError([Problem(str(path), 0, f"holds a value that cannot be built: {error}")]) from error
     if data is None:
         raise InputError([Problem(str(path), 0, "is empty")])
     return YamlDocument(str(path), data, lines, problems)
@@ -148,6 +154,11 @@ def known_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
         fields = [m.model_fields[part] for m in models if isinstance(part, str) and part in m.model_fields]
         if fields:
             models = [inner for found in fields for inner in _models_in(found.annotation)]
+        else:  # an index, a key of a dict, or the tag of a union
+            tagged = [
+                m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == part
+            ]
+            models = tagged or models
     return sorted({name for found_model in models for name in found_model.model_fields})
 
 

@@ -12,9 +12,11 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+import tempfile
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import IO
 
 from multifaceted.chat.weights import find_weights
 from multifaceted.errors import SetupError
@@ -40,56 +42,56 @@ async def serve_weights(model: LocalModel) -> AsyncIterator[str]:
         "context": model.context,
         "slots": SLOTS,
         "threads": model.threads or max(1, (os.cpu_count() or 2) - 1),
+        "batch_threads": model.threads or os.cpu_count() or 1,  # prompts gain from all cores, and are short
     }
     command = [sys.executable, "-m", "multifaceted.chat.local_server", json.dumps(settings)]
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        start_new_session=True,  # Ctrl-C is ours to handle: what is in flight must still be answered
-    )
-    try:
-        yield f"{await _read_url(process, weights)}/v1"
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    with tempfile.TemporaryFile() as errors:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is ours to handle: what is in flight must still be answered
+        )
+        try:
+            yield f"{await _read_url(process, weights, errors)}/v1"
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
-async def _read_url(process: Process, model: str) -> str:
+async def _read_url(process: Process, weights: str, errors: IO[bytes]) -> str:
     assert process.stdout is not None  # noqa: S101 - it was asked for
     try:
         async with asyncio.timeout(START_TIMEOUT):
             line = await process.stdout.readline()
     except TimeoutError:
         raise SetupError(f"the embedded model did not start within {START_TIMEOUT} s") from None
-    if not line:
-        raise _explain_death(await process.wait(), model)
-    answer = json.loads(line)
-    if "url" not in answer:
-        raise _explain_error(str(answer["error"]), model)
-    return str(answer["url"])
+    answer = json.loads(line) if line else {}
+    if "url" in answer:
+        return str(answer["url"])
+    code = await process.wait()
+    errors.seek(0)
+    said = errors.read().decode(errors="replace").strip().splitlines()
+    raise explain_failure(code, str(answer.get("error", "")), said[-1] if said else "", weights)
 
 
-def _explain_death(code: int, model: str) -> SetupError:
+def explain_failure(code: int, error: str, said: str, weights: str) -> SetupError:
+    """Why the child process serves nothing: its exit code, its exception and its last words."""
     if code == -signal.SIGILL:
         return SetupError(
-            "this processor cannot run the embedded model: its wheel needs AVX2",
+            "this processor cannot run the embedded model: it lacks AVX2",
             hint="name an endpoint in the recipe instead, as model.base_url and model.name",
         )
-    return SetupError(
-        f"the embedded model's server ended with code {code} while it loaded {model}",
-        hint="is it a GGUF file that llama.cpp knows?",
-    )
-
-
-def _explain_error(message: str, model: str) -> SetupError:
-    if "libgomp" in message:
+    if "libgomp" in error:
         return SetupError(
             "the embedded model needs the OpenMP runtime libgomp.so.1",
             hint="install it with the system's package manager, such as: apt-get install libgomp1",
         )
-    if message.startswith("ImportError"):
-        return SetupError(f"the extra `local` cannot be loaded: {message}", hint=INSTALL_HINT)
-    return SetupError(f"the embedded model cannot be loaded from {model}: {message}")
+    if error.startswith("ImportError"):
+        return SetupError(f"the extra `local` cannot be loaded: {error}", hint=INSTALL_HINT)
+    return SetupError(
+        f"the embedded model cannot be loaded from {weights}: {said or error or f'exit code {code}'}",
+        hint="is it a whole GGUF file that llama.cpp knows?",
+    )

@@ -41,22 +41,24 @@ def _start(settings: dict[str, Any]) -> str:
     parameters.n_ctx = settings["context"] * settings["slots"]
     parameters.n_parallel = settings["slots"]
     parameters.cpuparams.n_threads = settings["threads"]
-    parameters.cpuparams_batch.n_threads = settings["threads"]
+    parameters.cpuparams_batch.n_threads = settings["batch_threads"]
     parameters.n_gpu_layers = 0
-    parameters.verbosity = -1
+    parameters.verbosity = 1  # errors only; they say why weights cannot be loaded
     parameters.fit_params = False
     parameters.ui = False
-    global _server  # noqa: PLW0603 - it must outlive this function
-    _server = xllamacpp.Server(parameters)
-    return str(_server.listening_address)
+    # With flash attention the reply depends on how many threads and neighbors a request has.
+    parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    server = xllamacpp.Server(parameters)
+    _alive.append(server)
+    return str(server.listening_address)
 
 
-_server: Any = None
+_alive: list[Any] = []  # the server stops when nothing refers to it
 
 
 def _follow_parent() -> None:
     """However the parent ends, even by `kill -9`, this pipe closes."""
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):
         pass
     os._exit(0)
 

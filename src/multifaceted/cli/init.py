@@ -7,7 +7,7 @@ import typer
 
 from multifaceted.cli import show
 from multifaceted.errors import InputError, Problem
-from multifaceted.prompts.template import TEMPLATES, builtin_template_file
+from multifaceted.prompts.template import TEMPLATES, shipped_template
 from multifaceted.store.atomic import write_text
 from multifaceted.taxonomy import default_file
 
@@ -52,10 +52,7 @@ def init(folder: Annotated[Path, typer.Argument(help="The folder to make.", meta
         "recipe.yaml": RECIPE,
         "instructions.jsonl": INSTRUCTIONS,
         "taxonomy.yaml": default_file().read_text(encoding="utf-8"),
-        **{
-            f"templates/{name}.j2": builtin_template_file(name).read_text(encoding="utf-8")
-            for name in TEMPLATES
-        },
+        **{f"templates/{name}.j2": shipped_template(name).read_text(encoding="utf-8") for name in TEMPLATES},
     }
     there = [Problem(str(folder / name), 0, "is there already") for name in files if (folder / name).exists()]
     if there:

@@ -11,7 +11,7 @@ from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError
 from multifaceted.generate.ask import Asker
 from multifaceted.ids import seed_from
 from multifaceted.journal import Journal
-from multifaceted.plan import LocalModel, Plan
+from multifaceted.plan import Plan
 from multifaceted.prompts.stages import ReplyError, parse_text
 from multifaceted.records import (
     Failure,
@@ -77,7 +77,7 @@ class RowMaker:
             seed=task.seed,
             seed_preferences=list(task.seeds.ids),
             taxonomy_version=prompts.taxonomy.version,
-            taxonomy_fingerprint=prompts.taxonomy.fingerprint,
+            taxonomy_fingerprint=prompts.taxonomy_fingerprint,
             preferences=preferences,
             system_message=system_message,
             response=response,
@@ -132,8 +132,7 @@ class _RowRequests:
             parameters["extra_body"] = model.extra_body
         schema = None
         if stage == "preferences":
-            fix_known = isinstance(model, LocalModel)
-            schema = self.maker.plan.prompts.schema(self.task, fix_known=fix_known)
+            schema = self.maker.plan.prompts.schema(self.task, fix_known=model.small)
         name = self.maker.model_names[stage]
         return Request(stage, self.task.id, name, turns, parameters, schema, model.structured_output)
 

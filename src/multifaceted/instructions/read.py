@@ -97,7 +97,9 @@ class InstructionReader:
             else:
                 instruction = _InstructionLine.model_validate(value).to_instruction()
         except ValidationError as error:
-            for detail in error.errors():
+            # One fault for a field: a union reports each of its members.
+            faults = {str(detail["loc"][:1]): detail for detail in reversed(error.errors())}
+            for detail in reversed(faults.values()):
                 self._report(number, _explain(detail))
             return
         first = self._lines_by_id.setdefault(instruction.id, number)
@@ -128,11 +130,13 @@ def read_instructions(path: Path, *, limit: int | None = None) -> Iterator[Instr
 
 
 def _explain(detail: Any) -> str:
-    name = str(detail["loc"][-1]) if detail["loc"] else ""
+    name = str(detail["loc"][0]) if detail["loc"] else ""
     if detail["type"] == "missing":
         return f"{name!r} is missing"
     if detail["type"] == "json_invalid":
         return f"is not valid JSON: {detail['ctx']['error']}"
     if name == "prompt" and detail["type"] == "string_pattern_mismatch":
         return "'prompt' is empty"
+    if name == "id":
+        return "'id' is neither text nor a whole number"
     return f"{name!r}: {detail['msg']}" if name else "is no JSON object"

@@ -6,6 +6,7 @@ plan.rows, plan.shards[0]
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,7 +106,7 @@ class Plan:
         return {
             "seed": self.recipe.seed,
             "variants": self.recipe.variants,
-            "taxonomy": self.prompts.taxonomy.fingerprint,
+            "taxonomy": self.prompts.taxonomy_fingerprint,
             "templates": {name: template.hash for name, template in self.prompts.templates.items()},
             "models": models,
         }
@@ -138,13 +139,14 @@ def compile_plan(path: Path) -> Plan:
     taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
     templates: dict[TemplateName, Template] = {}
     for name in TEMPLATES:
-        template = attempt(lambda name=name: load_template(name, recipe.templates.get(name)))  # type: ignore[misc]
+        template = attempt(partial(load_template, name, recipe.templates.get(name), small=recipe.model.small))
         if template is not None:
             templates[name] = template
     shards = attempt(lambda: _cut_shards(recipe))
     if taxonomy is not None and len(templates) == len(TEMPLATES) and shards:
         plan = Plan(recipe, StagePrompts(taxonomy, templates), shards)
-        attempt(lambda: _try_templates(plan))
+        for render in _trial_renderings(plan):
+            attempt(render)
         if not problems:
             return plan
     raise InputError(problems)
@@ -174,12 +176,16 @@ def _digest(instructions: list[Instruction]) -> str:
     return hash_stream(instruction.model_dump() for instruction in instructions)
 
 
-def _try_templates(plan: Plan) -> None:
-    """Render each template once: a misspelt attribute shows only then, and must not cost a request."""
+def _trial_renderings(plan: Plan) -> list[Callable[[], object]]:
+    """Each template once: a misspelt attribute shows only in rendering, and must not cost a request."""
     [task] = plan.first_tasks(1)
-    slugs = [dimension.slug for dimension in plan.prompts.taxonomy.dimensions]
+    prompts = plan.prompts
+    dimensions = [dimension.slug for dimension in prompts.taxonomy.dimensions]
     entry = {"subdimension": "-", "preference": "-", "description": "-"}
-    turns = plan.prompts.preferences(task)
-    plan.prompts.system_message([PreferenceEntry(dimension=slug, **entry) for slug in slugs])
-    plan.prompts.response("-", task.instruction.prompt)
-    plan.prompts.repair(turns, "-", ReplyError(["-"]))
+    entries = [PreferenceEntry(dimension=slug, **entry) for slug in dimensions]
+    return [
+        partial(prompts.preferences, task),
+        partial(prompts.system_message, entries),
+        partial(prompts.response, "-", task.instruction.prompt),
+        partial(prompts.repair, (), "-", ReplyError(["-"])),
+    ]

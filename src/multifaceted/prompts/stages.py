@@ -6,11 +6,13 @@ prompts.parse_preferences(task, '{"style": {…}, …}')
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
 from multifaceted.prompts.template import Template, TemplateName
 from multifaceted.records import STAGES, Message, PreferenceEntry, RowTask, Stage
@@ -19,8 +21,11 @@ from multifaceted.yamlfile import show_path
 
 EXAMPLES_SHOWN = 3  # preferences of the sampled subdimension shown to the model, the sampled one first
 
-# Bounds for a model that is told the subdimension: so small a one rambles inside a string without end.
-SMALL_MODEL_LENGTHS = {"preference": (3, 60), "description": (40, 320)}
+# What a very small model may write as a description: a bounded sentence. Left to itself it rambles inside a
+# string until the reply is cut, and a plain `maxLength` would cut it in the middle of a word.
+SMALL_DESCRIPTION = "^The reader [a-zA-Z ,;'-]{40,220}\\.$"
+
+OBJECT_START = re.compile(r'\{\s*["}]')  # no brace in the prose before it
 
 STAGE_TEMPLATES: dict[Stage, TemplateName] = {
     "preferences": "preference_set",
@@ -40,9 +45,16 @@ class ReplyError(ValueError):
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    subdimension: str = Field(min_length=1, pattern=r"\S")
-    preference: str = Field(min_length=1, pattern=r"\S")
-    description: str = Field(min_length=1, pattern=r"\S")
+    subdimension: str
+    preference: str
+    description: str
+
+    @field_validator("*")
+    @classmethod
+    def _strip(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("is empty")
+        return text.strip()
 
 
 _ENTRIES = TypeAdapter(dict[str, _Entry])
@@ -86,12 +98,20 @@ class StagePrompts:
 
         Args:
             task: whose sampled subdimensions to fix.
-            fix_known: fix the subdimension and bound the texts, for models too small to be asked.
+            fix_known: fix the subdimension, offer the example preferences alone, and bound the description,
+                for models too small to be asked.
         """
-        entries = {
-            slug: _entry_schema(self._subdimension(preference).name if fix_known else None)
-            for slug, preference in zip(self._slugs, task.seeds.preferences, strict=True)
-        }
+        entries = {}
+        for preference in task.seeds.preferences:
+            seed = self._seed(task, preference)
+            names = [example["name"] for example in seed["examples"]]
+            known = {
+                "subdimension": {"const": seed["subdimension"]},
+                "preference": {"enum": names},
+                "description": {"type": "string", "pattern": SMALL_DESCRIPTION},
+            }
+            free = {name: {"type": "string"} for name in known}
+            entries[seed["dimension"]] = _object_schema(known if fix_known else free)
         return _object_schema(entries)
 
     def parse_preferences(self, text: str) -> list[PreferenceEntry]:
@@ -106,13 +126,15 @@ class StagePrompts:
         try:
             entries = _ENTRIES.validate_python({slug: data[slug] for slug in self._slugs if slug in data})
         except ValidationError as error:
-            problems += [f"{show_path(detail['loc'])}: {detail['msg']}" for detail in error.errors()]
+            problems += [f"{show_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors()]
         if problems:
             raise ReplyError(problems)
-        return [
-            PreferenceEntry(dimension=slug, **{k: v.strip() for k, v in entries[slug].model_dump().items()})
-            for slug in self._slugs
-        ]
+        return [PreferenceEntry(dimension=slug, **dict(entries[slug])) for slug in self._slugs]
+
+    @cached_property
+    def taxonomy_fingerprint(self) -> str:
+        """The taxonomy's fingerprint, taken once: every row carries it."""
+        return self.taxonomy.fingerprint
 
     @property
     def hashes(self) -> dict[Stage, str]:
@@ -123,10 +145,12 @@ class StagePrompts:
     def _slugs(self) -> list[str]:
         return [dimension.slug for dimension in self.taxonomy.dimensions]
 
+    @cached_property
+    def _subdimensions(self) -> dict[str, Subdimension]:
+        return {subdimension.id: subdimension for subdimension in self.taxonomy.subdimensions}
+
     def _subdimension(self, preference: Preference) -> Subdimension:
-        node = self.taxonomy.get(preference.id.rsplit("/", 1)[0])
-        assert isinstance(node, Subdimension)  # noqa: S101 - ids are made from the tree itself
-        return node
+        return self._subdimensions[preference.id.rsplit("/", 1)[0]]
 
     def _seed(self, task: RowTask, preference: Preference) -> dict[str, Any]:
         subdimension = self._subdimension(preference)
@@ -157,12 +181,14 @@ def read_json_object(text: str) -> dict[str, Any]:
     Raises:
         ReplyError: where there is none, it is broken, or a key stands twice in it.
     """
-    start = text.find("{")
-    if start < 0:
+    start = OBJECT_START.search(text)
+    if start is None:
         raise ReplyError(["the reply holds no JSON object"])
     try:
-        data, _ = json.JSONDecoder(object_pairs_hook=_unique_pairs).raw_decode(text, start)
-    except json.JSONDecodeError as error:
+        data, _ = json.JSONDecoder(object_pairs_hook=_unique_pairs).raw_decode(text, start.start())
+    except ReplyError:
+        raise
+    except ValueError as error:
         raise ReplyError([f"the JSON is broken: {error}"]) from error
     except RecursionError as error:
         raise ReplyError(["the JSON is nested too deeply"]) from error
@@ -170,22 +196,19 @@ def read_json_object(text: str) -> dict[str, Any]:
     return data
 
 
+def _explain(detail: Any) -> str:
+    if detail["type"] == "missing":
+        return "is missing"
+    if detail["type"] == "model_type":
+        return "must be an object"
+    return str(detail["msg"]).removeprefix("Value error, ")
+
+
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
         raise ReplyError(["a key stands twice in one JSON object"])
     return data
-
-
-def _entry_schema(subdimension: str | None) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        name: {"type": "string"} for name in ("subdimension", "preference", "description")
-    }
-    if subdimension is not None:
-        fields["subdimension"] = {"const": subdimension}
-        for name, (least, most) in SMALL_MODEL_LENGTHS.items():
-            fields[name] = {"type": "string", "minLength": least, "maxLength": most}
-    return _object_schema(fields)
 
 
 def _object_schema(properties: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,28 @@ VARIABLES: dict[TemplateName, tuple[str, ...]] = {
     "response": ("instruction", "system_message"),
     "repair": ("problems",),
 }
-BLOCKS: tuple[Literal["system", "user"], ...] = ("system", "user")
+# Blocks in the order of the chat turns they become, and the roles that speak them. An example told as two
+# turns of its own is what very small models follow best.
+BLOCKS: dict[str, Literal["system", "user", "assistant"]] = {
+    "system": "system",
+    "example_user": "user",
+    "example_assistant": "assistant",
+    "user": "user",
+}
+
+
+# What an expression in a template may raise on a value it was not made for.
+STUMBLES = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+# Jinja's globals whose output is random or keeps state between two renderings.
+UNSTEADY = ("lipsum", "cycler", "joiner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +72,26 @@ class Template:
         """
         context = self._compiled.new_context(dict(values))
         try:
-            texts = {
-                role: "".join(self._compiled.blocks[role](context)) for role in BLOCKS if self._has(role)
-            }
-        except (TemplateError, TypeError, ValueError, KeyError, ArithmeticError) as error:
+            written = self._compiled.blocks
+            texts = {block: "".join(written[block](context)) for block in BLOCKS if block in written}
+        except STUMBLES as error:
             raise InputError([Problem(self.file, _line_in(error, self._compiled), str(error))]) from error
-        return tuple(Message(role, texts[role]) for role in BLOCKS if texts.get(role))
-
-    def _has(self, role: str) -> bool:
-        return role in self._compiled.blocks
+        return tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
 
 
-def builtin_template_file(name: TemplateName) -> Any:
-    """A shipped template, as an `importlib.resources` traversable."""
-    return resources.files("multifaceted") / "templates" / f"{name}.j2"
+def shipped_template(name: TemplateName, *, small: bool = False) -> Any:
+    """A shipped template, as an `importlib.resources` traversable.
+
+    Args:
+        name: which.
+        small: the one for very small models, where there is one.
+    """
+    folder = resources.files("multifaceted") / "templates"
+    of_small = folder / "small" / f"{name}.j2"
+    return of_small if small and of_small.is_file() else folder / f"{name}.j2"
 
 
-def load_template(name: TemplateName, path: Path | None = None) -> Template:
+def load_template(name: TemplateName, path: Path | None = None, *, small: bool = False) -> Template:
     """Compile a shipped template, or a file of one's own in its place.
 
     Raises:
@@ -75,12 +99,14 @@ def load_template(name: TemplateName, path: Path | None = None) -> Template:
     """
     file = str(path) if path else f"templates/{name}.j2"
     try:
-        source = (path or builtin_template_file(name)).read_text(encoding="utf-8")
+        source = (path or shipped_template(name, small=small)).read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(file, 0, f"cannot be read: {error}")]) from error
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
     )
+    for name_of_global in UNSTEADY:
+        environment.globals.pop(name_of_global)
     try:
         tree = environment.parse(source)
         problems = list(_check(tree, name, file))
@@ -112,7 +138,7 @@ def _check(tree: nodes.Template, name: TemplateName, file: str) -> list[Problem]
 
 
 def _line_in(error: Exception, compiled: JinjaTemplate) -> int:
-    """The template's line where `error` arose: Jinja rewrites tracebacks to point into the template."""
+    """The template's line where `error` arose, from the innermost frame of compiled template code."""
     trace, line = error.__traceback__, 0
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == (compiled.filename or "<template>"):

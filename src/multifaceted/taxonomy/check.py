@@ -1,4 +1,4 @@
-"""Faults that no single field shows: doubled slugs, names and descriptions.
+"""Faults that no single field shows: doubled slugs, names and descriptions, and empty branches.
 
 They are looked for in plain data, so that a file with a fault of shape still gets all its faults listed.
 """
@@ -30,6 +30,8 @@ def _check_children(node: Any, field: str, path: KeyPath) -> Iterator[tuple[KeyP
     children = node.get(field)
     if not isinstance(children, list):
         return  # a wrong type or a missing key is the model's to report
+    if not children:
+        yield (*path, field), f"there are no {field}"
     for key in ("slug", "name"):
         seen: dict[str, int] = {}
         for index, child in enumerate(children):

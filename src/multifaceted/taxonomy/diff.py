@@ -32,14 +32,15 @@ class TaxonomyDiff:
 def diff(old: Taxonomy, new: Taxonomy) -> TaxonomyDiff:
     """Compare two taxonomies by id: a renamed slug shows as one removed and one added."""
     fields = ("name", "description")
+    before, after = old.nodes, new.nodes
     changed = {
         node_id: differing
-        for node_id, node in old.nodes.items()
-        if (twin := new.nodes.get(node_id))
+        for node_id, node in before.items()
+        if (twin := after.get(node_id))
         and (differing := tuple(name for name in fields if getattr(node, name) != getattr(twin, name)))
     }
     return TaxonomyDiff(
-        added=tuple(node_id for node_id in new.nodes if node_id not in old.nodes),
-        removed=tuple(node_id for node_id in old.nodes if node_id not in new.nodes),
+        added=tuple(node_id for node_id in after if node_id not in before),
+        removed=tuple(node_id for node_id in before if node_id not in after),
         changed=changed,
     )

@@ -40,7 +40,10 @@ def _load_file(path: Path) -> Taxonomy:
 
 def dump_taxonomy(taxonomy: Taxonomy) -> str:
     """The taxonomy as YAML text that `load_taxonomy` reads back as an equal one."""
-    return yaml.safe_dump(taxonomy.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    data = taxonomy.model_dump(mode="json")
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
+    # PyYAML writes U+0085 as it is and reads it as a line break.
+    return yaml.safe_dump(data, sort_keys=False, width=100) if "\x85" in text else text
 
 
 def taxonomy_schema() -> dict[str, Any]:

@@ -4,7 +4,6 @@ A preference's id joins the slugs on the way to it: `style/clarity/plain-words`.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -50,7 +49,7 @@ class Preference(_Node):
 class Subdimension(_Node):
     """A group of preferences about the same quality, such as clarity."""
 
-    preferences: Annotated[tuple[Preference, ...], Field(min_length=1)]
+    preferences: tuple[Preference, ...]
 
     def _placed_under(self, parent: str) -> Self:
         placed = super()._placed_under(parent)
@@ -66,7 +65,7 @@ class Subdimension(_Node):
 class Dimension(_Node):
     """One of the independent axes of preference, such as style."""
 
-    subdimensions: Annotated[tuple[Subdimension, ...], Field(min_length=1)]
+    subdimensions: tuple[Subdimension, ...]
 
     @model_validator(mode="after")
     def _place_children(self) -> Self:
@@ -92,7 +91,7 @@ class Taxonomy(BaseModel):
 
     name: Text
     version: Annotated[str, Field(pattern=SEMVER, description="Semantic version, such as 1.0.0.")]
-    dimensions: Annotated[tuple[Dimension, ...], Field(min_length=1)]
+    dimensions: tuple[Dimension, ...]
 
     @property
     def subdimensions(self) -> tuple[Subdimension, ...]:
@@ -104,13 +103,14 @@ class Taxonomy(BaseModel):
         """Every preference, in order."""
         return tuple(preference for dimension in self.dimensions for preference in dimension.preferences)
 
-    @cached_property
+    # Not cached: `model_copy` would carry a cache over to a taxonomy with other dimensions.
+    @property
     def nodes(self) -> dict[str, Node]:
         """Every node by its id."""
         nodes: list[Node] = [*self.dimensions, *self.subdimensions, *self.preferences]
         return {node.id: node for node in nodes}
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the content: the dimensions and all below. Name and version do not count."""
         return content_id(["taxonomy", self.model_dump(mode="json")["dimensions"]])
@@ -136,7 +136,7 @@ class Taxonomy(BaseModel):
         """
         if dimension.slug in self.nodes:
             raise InputError([Problem(self.name, 0, f"dimension {dimension.slug!r} is there already")])
-        return self.model_validate({**dict(self), "dimensions": (*self.dimensions, dimension)})
+        return self.model_copy(update={"dimensions": (*self.dimensions, dimension)})
 
     def merge(self, other: "Taxonomy") -> "Taxonomy":
         """A taxonomy with all that `other` has and this one lacks; the name and version stay.
@@ -144,15 +144,16 @@ class Taxonomy(BaseModel):
         Raises:
             InputError: with every node that both have with different words.
         """
+        nodes = self.nodes
         conflicts = [
             Problem(self.name, 0, f"{node_id!r} says something else in {other.name!r}")
             for node_id, node in other.nodes.items()
-            if (mine := self.nodes.get(node_id)) and _words(mine) != _words(node)
+            if (mine := nodes.get(node_id)) and _words(mine) != _words(node)
         ]
         if conflicts:
             raise InputError(conflicts)
         merged = _merge_nodes(self.dimensions, other.dimensions, ("subdimensions", "preferences"))
-        return self.model_validate({**dict(self), "dimensions": merged})
+        return self.model_copy(update={"dimensions": merged})
 
 
 class PreferenceSet(BaseModel):

@@ -5,8 +5,10 @@ result is the same in every process and Python version, and a node added to the 
 """
 
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import TypeVar
 
+from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id
 from multifaceted.taxonomy.model import Dimension, Preference, PreferenceSet, Subdimension, Taxonomy
 
@@ -23,6 +25,9 @@ def sample_preference_sets(taxonomy: Taxonomy, key: str, *, n: int = 3) -> list[
         taxonomy: where to draw from.
         key: what the draw is for, usually a seed and an instruction's id. Equal keys give equal sets.
         n: how many sets.
+
+    Raises:
+        InputError: where a dimension has no preference.
     """
     columns = [_sample_dimension(dimension, key, n) for dimension in taxonomy.dimensions]
     return [PreferenceSet(preferences=row) for row in zip(*columns, strict=True)]
@@ -36,8 +41,8 @@ def rank_by_key(nodes: Iterable[_Ranked], key: str) -> list[_Ranked]:
 def _sample_dimension(dimension: Dimension, key: str, n: int) -> list[Preference]:
     subdimensions = rank_by_key(dimension.subdimensions, key)
     ranked = [rank_by_key(sub.preferences, key) for sub in subdimensions[:n]]
-    drawn = []
-    for index in range(n):
-        turn, place = divmod(index, len(ranked))
-        drawn.append(ranked[place][turn % len(ranked[place])])
-    return drawn
+    # Each subdimension's first preference, then each one's second: none recurs before all were drawn.
+    drawn = [preference for turn in zip_longest(*ranked) for preference in turn if preference is not None]
+    if not drawn:
+        raise InputError([Problem(dimension.id, 0, "has no preference to draw")])
+    return [drawn[index % len(drawn)] for index in range(n)]

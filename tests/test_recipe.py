@@ -1,0 +1,181 @@
+"""The recipe: the one configuration file, its defaults, its overrides, and what it refuses."""
+
+from pathlib import Path
+
+import pytest
+
+from multifaceted.errors import InputError
+from multifaceted.plan import LiveModel, LocalModel, Recipe, load_recipe
+
+EXAMPLE = """\
+name: multifaceted_collection
+seed: 7
+instructions: {path: data/instructions.jsonl, limit: 500}
+taxonomy: default
+variants: 3
+model:
+  base_url: https://api.example.com/v1
+  name: some-model
+  api_key_env: EXAMPLE_KEY
+  temperature: 0.7
+  top_p: 0.95
+  max_tokens: 2048
+stages:
+  response: {name: another-model}
+concurrency: 32
+shard_rows: 600
+"""
+HEAD = "instructions: {path: instructions.jsonl}\n"
+LIVE = "model: {base_url: 'http://localhost:8000/v1', name: some-model}\n"
+
+
+def read(folder: Path, text: str) -> Recipe:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(path)
+
+
+def faults_in(folder: Path, text: str) -> list[tuple[int, str, str]]:
+    with pytest.raises(InputError) as caught:
+        read(folder, text)
+    assert {problem.file for problem in caught.value.problems} == {str(folder / "recipe.yaml")}
+    return [(problem.line, problem.where, problem.message) for problem in caught.value.problems]
+
+
+def test_the_example_recipe_is_read_as_it_stands(tmp_path: Path) -> None:
+    recipe = read(tmp_path, EXAMPLE)
+    assert (recipe.name, recipe.seed, recipe.variants) == ("multifaceted_collection", 7, 3)
+    assert (recipe.concurrency, recipe.shard_rows, recipe.taxonomy) == (32, 600, "default")
+    assert recipe.instructions.limit == 500
+    model = recipe.model
+    assert isinstance(model, LiveModel)
+    assert (model.base_url, model.api_key_env) == ("https://api.example.com/v1", "EXAMPLE_KEY")
+    assert (model.temperature, model.top_p, model.max_tokens) == (0.7, 0.95, 2048)
+
+
+def test_a_stage_differs_from_the_model_only_in_what_it_names(tmp_path: Path) -> None:
+    recipe = read(tmp_path, EXAMPLE)
+    assert recipe.model_for("preferences") == recipe.model_for("system_message") == recipe.model
+    assert recipe.model_for("response") == recipe.model.model_copy(update={"name": "another-model"})
+
+
+def test_a_stage_may_unset_a_parameter_and_move_to_another_endpoint(tmp_path: Path) -> None:
+    stage = "{temperature: null, base_url: 'http://localhost:9/v1', extra_body: {top_k: 5}}"
+    recipe = read(tmp_path, EXAMPLE.replace("{name: another-model}", stage))
+    model = recipe.model_for("response")
+    assert isinstance(model, LiveModel)
+    assert (model.temperature, model.top_p, model.base_url) == (None, 0.95, "http://localhost:9/v1")
+    assert (model.name, model.extra_body) == ("some-model", {"top_k": 5})
+
+
+def test_a_parameter_of_null_is_kept_as_none(tmp_path: Path) -> None:
+    text = HEAD + "model: {base_url: 'http://h', name: m, temperature: null, top_p: null, max_tokens: null}\n"
+    model = read(tmp_path, text).model
+    assert (model.temperature, model.top_p, model.max_tokens) == (None, None, None)
+
+
+@pytest.mark.parametrize("text", ["model: local", "model: {kind: local}", "model: {weights: builtin}"])
+def test_the_embedded_model_may_be_named_briefly(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, HEAD + text).model == LocalModel()
+
+
+def test_relative_paths_are_read_from_the_folder_of_the_recipe(tmp_path: Path) -> None:
+    text = HEAD + LIVE + "taxonomy: mine.yaml\ntemplates: {response: own/response.j2}\n"
+    recipe = read(tmp_path, text)
+    assert recipe.instructions.path == tmp_path / "instructions.jsonl"
+    assert recipe.taxonomy == str(tmp_path / "mine.yaml")
+    assert recipe.templates == {"response": tmp_path / "own/response.j2"}
+    elsewhere = read(tmp_path, "instructions: {path: /data/pool.jsonl}\n" + LIVE)
+    assert elsewhere.instructions.path == Path("/data/pool.jsonl")
+
+
+def test_weights_are_read_from_the_folder_of_the_recipe_too(tmp_path: Path) -> None:
+    model = read(tmp_path, HEAD + "model: {kind: local, weights: x.gguf}\n").model
+    assert isinstance(model, LocalModel)
+    assert model.weights == str(tmp_path / "x.gguf")
+
+
+@pytest.mark.parametrize("weights", ["builtin", "hf:org/repo/file.gguf", "/models/x.gguf"])
+def test_weights_that_are_no_relative_path_stay_as_they_are(tmp_path: Path, weights: str) -> None:
+    model = read(tmp_path, HEAD + f"model: {{kind: local, weights: '{weights}'}}\n").model
+    assert isinstance(model, LocalModel)
+    assert model.weights == weights
+
+
+def test_unknown_keys_get_the_nearest_name_with_their_line(tmp_path: Path) -> None:
+    text = (
+        HEAD
+        + LIVE.replace("name:", "temprature: 1, name:")
+        + "variant: 3\nstages:\n  response:\n    nme: x\n"
+    )
+    assert faults_in(tmp_path, text) == [
+        (2, "model.temprature", "unknown key 'temprature'; did you mean 'temperature'?"),
+        (3, "variant", "unknown key 'variant'; did you mean 'variants'?"),
+        (6, "stages.response.nme", "unknown key 'nme'; did you mean 'name'?"),
+    ]
+
+
+def test_a_key_of_the_other_kind_of_model_is_not_suggested(tmp_path: Path) -> None:
+    [(line, where, message)] = faults_in(tmp_path, HEAD + "model: {kind: local, base_url: 'http://h'}\n")
+    assert (line, where) == (2, "model.base_url")
+    assert message.startswith("unknown key 'base_url'")
+    assert "did you mean 'base_url'" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        (LIVE + "stages: {respons: {name: x}}\n", "stages.respons"),
+        (LIVE + "templates: {respons: x.j2}\n", "templates.respons"),
+        (LIVE + "variants: 0\n", "variants"),
+        (LIVE + "concurrency: many\n", "concurrency"),
+        (LIVE + "name: ../escape\n", "name"),
+        (LIVE + "name: a/b\n", "name"),
+        ("model: {kind: remote}\n", "model"),
+        ("model: locl\n", "model"),
+        ("model: {name: some-model}\n", "model"),
+        ("model: {base_url: 'localhost:8000', name: m}\n", "model.base_url"),
+        ("model: {base_url: 'http://h', name: m, temperature: -1}\n", "model.temperature"),
+        ("model: {base_url: 'http://h', name: m, top_p: 1.5}\n", "model.top_p"),
+        (LIVE + "stages: {response: {max_tokens: 0}}\n", "stages.response.max_tokens"),
+    ],
+)
+def test_a_wrong_value_is_reported_at_its_place(tmp_path: Path, text: str, where: str) -> None:
+    [(line, found, _)] = faults_in(tmp_path, HEAD + text)
+    assert found == where
+    assert line in (2, 3)
+
+
+def test_a_recipe_must_name_instructions_and_a_model(tmp_path: Path) -> None:
+    assert faults_in(tmp_path, "seed: 1\n") == [
+        (1, "", "'instructions' is missing"),
+        (1, "", "'model' is missing"),
+    ]
+
+
+@pytest.mark.parametrize("place", ["model", "stages"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, place: str) -> None:
+    secret = "base_url: 'http://user:hunter2@host/v1'"
+    text = (
+        f"model: {{{secret}, name: m}}\n"
+        if place == "model"
+        else LIVE + f"stages: {{response: {{{secret}}}}}\n"
+    )
+    [(_, where, message)] = faults_in(tmp_path, HEAD + text)
+    assert where.endswith("base_url")
+    assert "hunter2" not in message
+
+
+def test_a_stage_of_the_embedded_model_takes_no_name(tmp_path: Path) -> None:
+    text = HEAD + "model: local\nstages:\n  response:\n    temperature: 0\n    name: x\n"
+    assert faults_in(tmp_path, text) == [(6, "stages.response.name", "the embedded model takes no 'name'")]
+    allowed = read(tmp_path, text.replace("    name: x\n", ""))
+    assert allowed.model_for("response") == LocalModel(temperature=0)
+
+
+@pytest.mark.parametrize(("shard_rows", "variants", "expected"), [(600, 3, 200), (7, 3, 2), (1, 3, 1)])
+def test_a_shard_holds_whole_instructions(
+    tmp_path: Path, shard_rows: int, variants: int, expected: int
+) -> None:
+    recipe = read(tmp_path, HEAD + LIVE + f"shard_rows: {shard_rows}\nvariants: {variants}\n")
+    assert recipe.instructions_per_shard == expected
