@@ -150,8 +150,8 @@ def test_no_server_is_exit_code_2(make_recipe: MakeRecipe, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("command", ["status", "build", "check"])
 def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path, command: str) -> None:
-    words: list[str | Path] = [command, tmp_path]
-    result = multifaceted(*words, *(["--out", tmp_path / "out"] if command == "build" else []))
+    out: tuple[str | Path, ...] = ("--out", tmp_path / "out") if command == "build" else ()
+    result = multifaceted(command, tmp_path, *out)
     assert result.returncode == (1 if command == "check" else 2)
     assert str(tmp_path) in result.stdout + result.stderr
 

@@ -11,7 +11,7 @@ from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError
 from multifaceted.generate.ask import Asker
 from multifaceted.ids import seed_from
 from multifaceted.journal import Journal
-from multifaceted.plan import Plan
+from multifaceted.plan import LocalModel, Plan
 from multifaceted.prompts.stages import ReplyError, parse_text
 from multifaceted.records import (
     Failure,
@@ -142,8 +142,11 @@ class _RowRequests:
         return _RowFailed(Failure(self.task.id, kind, request.stage, message, request.key, retryable))
 
     def _record(self, stage: Stage, key: str, replies: list[Reply]) -> StageRecord:
+        asked = self.maker.model_names[stage]
+        # An endpoint may name the model more exactly than it was asked for; llama.cpp names its file's path.
+        is_local = isinstance(self.maker.plan.recipe.model_for(stage), LocalModel)
         return StageRecord(
-            model=replies[-1].model or self.maker.model_names[stage],
+            model=asked if is_local else replies[-1].model or asked,
             request_key=key,
             template=self.maker.plan.prompts.hashes[stage],
             tokens=TokenCount(
