@@ -12,7 +12,7 @@ from multifaceted import pipeline
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError
 from multifaceted.generate.control import RunControl
 from multifaceted.plan import compile_plan
-from multifaceted.store.manifest import RunData
+from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status
@@ -20,7 +20,8 @@ from multifaceted.testing import ChatServer, Fault
 
 
 def run(recipe: Path, folder: Path, *, shards: range | None = None) -> RunData:
-    return asyncio.run(pipeline.generate(compile_plan(recipe), folder, control=RunControl(), shards=shards))
+    plan = compile_plan(recipe, instructions_per_shard=read_layout(RunFolder(folder)))
+    return asyncio.run(pipeline.generate(plan, folder, control=RunControl(), shards=shards))
 
 
 def rows_of(folder: Path, data: RunData) -> list[dict[str, Any]]:
@@ -113,6 +114,18 @@ def test_more_instructions_are_added_without_asking_for_the_old_ones(
     data = run(make_recipe(server.base_url, count=15), tmp_path / "run")
     assert data.ok == 45
     assert len(server.bodies) - asked == 45
+
+
+def test_more_variants_or_other_shard_sizes_ask_for_nothing_that_is_there(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    run(make_recipe(server.base_url), tmp_path / "run")
+    asked = len(server.bodies)
+    assert run(make_recipe(server.base_url, shard_rows=3), tmp_path / "run").ok == 30
+    assert len(server.bodies) == asked
+    assert run(make_recipe(server.base_url, variants=4), tmp_path / "run").ok == 40
+    assert len(server.bodies) - asked == 30
+    assert server.repeats == 0
 
 
 def test_two_rows_with_the_same_prompt_are_two_requests(

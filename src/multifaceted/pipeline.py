@@ -78,6 +78,7 @@ def describe_run(plan: Plan, model_names: dict[Stage, str]) -> RunData:
         seed=plan.recipe.seed,
         variants=plan.recipe.variants,
         instructions=plan.instructions,
+        instructions_per_shard=plan.instructions_per_shard,
         planned=plan.rows,
         models=model_names,
         sampling={stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in STAGES},

@@ -18,7 +18,7 @@ from multifaceted.plan import Plan, compile_plan
 from multifaceted.plan.compile import model_label
 from multifaceted.prompts.preview import preview_row
 from multifaceted.records import STAGES, Failure, Row
-from multifaceted.store.manifest import RunData
+from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 
@@ -133,7 +133,7 @@ def generate(
     Example: `multifaceted generate recipe.yaml --run run`
     """
     _log_to_stderr(verbose=verbose)
-    compiled = compile_plan(recipe)
+    compiled = compile_plan(recipe, instructions_per_shard=read_layout(RunFolder(run)))
     wanted = _parse_range(shards, len(compiled.shards)) if shards else None
     control = RunControl()
     try:

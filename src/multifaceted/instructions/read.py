@@ -93,18 +93,20 @@ class InstructionReader:
     def _accept(self, number: int, value: bytes | dict[str, Any]) -> Iterator[Instruction]:
         try:
             if isinstance(value, bytes):
-                instruction = _InstructionLine.model_validate_json(value).to_instruction()
+                line = _InstructionLine.model_validate_json(value)
             else:
-                instruction = _InstructionLine.model_validate(value).to_instruction()
+                line = _InstructionLine.model_validate(value)
         except ValidationError as error:
             # One fault for a field: a union reports each of its members.
             faults = {str(detail["loc"][:1]): detail for detail in reversed(error.errors())}
             for detail in reversed(faults.values()):
                 self._report(number, _explain(detail))
             return
+        instruction = line.to_instruction()
         first = self._lines_by_id.setdefault(instruction.id, number)
         if first != number:
-            self._report(number, f"id {instruction.id!r} stands in line {first} already")
+            what = f"id {instruction.id!r}" if line.id else "the same prompt without an id"
+            self._report(number, f"{what} stands in line {first} already")
             return
         yield instruction
 

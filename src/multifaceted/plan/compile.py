@@ -45,6 +45,7 @@ class Plan:
     recipe: Recipe
     prompts: StagePrompts
     shards: tuple[Shard, ...]
+    instructions_per_shard: int  # of every shard but the last
 
     @property
     def instructions(self) -> int:
@@ -119,8 +120,12 @@ class Plan:
         return read_instructions(self.recipe.instructions.path, limit=self.recipe.instructions.limit)
 
 
-def compile_plan(path: Path) -> Plan:
+def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Plan:
     """Load and check everything a recipe names.
+
+    Args:
+        path: the recipe.
+        instructions_per_shard: how an earlier start of the same run cut it; None cuts by `shard_rows`.
 
     Raises:
         InputError: with every problem of the recipe; or, where the recipe itself is sound, with every
@@ -142,9 +147,10 @@ def compile_plan(path: Path) -> Plan:
         template = attempt(partial(load_template, name, recipe.templates.get(name), small=recipe.model.small))
         if template is not None:
             templates[name] = template
-    shards = attempt(lambda: _cut_shards(recipe))
+    size = instructions_per_shard or recipe.instructions_per_shard
+    shards = attempt(partial(_cut_shards, recipe, size))
     if taxonomy is not None and len(templates) == len(TEMPLATES) and shards:
-        plan = Plan(recipe, StagePrompts(taxonomy, templates), shards)
+        plan = Plan(recipe, StagePrompts(taxonomy, templates), shards, size)
         for render in _trial_renderings(plan):
             attempt(render)
         if not problems:
@@ -157,11 +163,10 @@ def model_label(model: LiveModel | LocalModel) -> str:
     return model.name if isinstance(model, LiveModel) else f"local ({model.weights})"
 
 
-def _cut_shards(recipe: Recipe) -> tuple[Shard, ...]:
+def _cut_shards(recipe: Recipe, size: int) -> tuple[Shard, ...]:
     """Read the pool through once: every fault is found, and each shard gets its digest."""
     reader = InstructionReader(recipe.instructions.path, recipe.instructions.limit)
     stream = iter(reader)
-    size = recipe.instructions_per_shard
     shards: list[Shard] = []
     start = 0
     while piece := list(islice(stream, size)):

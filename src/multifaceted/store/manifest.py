@@ -27,6 +27,7 @@ class RunData(BaseModel):
     seed: int
     variants: int
     instructions: int
+    instructions_per_shard: int
     planned: int
     models: dict[Stage, str]
     sampling: dict[Stage, dict[str, Any]]
@@ -67,6 +68,16 @@ def read_run(folder: RunFolder) -> RunData:
         hint = f"start one with: multifaceted generate recipe.yaml --run {folder.path}"
         raise StorageError(f"{folder.path} holds no run", hint=hint)
     return data
+
+
+def read_layout(folder: RunFolder) -> int | None:
+    """How many instructions a shard of this run holds; None for a run that never started.
+
+    A run keeps the layout it started with: cut differently, a row would look for its replies in another
+    shard's journal, and they would be paid for again.
+    """
+    data = _read(folder.path / "run.json")
+    return None if data is None else data.instructions_per_shard
 
 
 def read_manifest(folder: RunFolder) -> RunData | None:

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import LockedError, StorageError
 from multifaceted.records import Failure
-from multifaceted.store.atomic import read_json, write_json, write_text
+from multifaceted.store.atomic import read_json, translate_os_errors, write_json, write_text
 from multifaceted.store.shards import verify_file
 
 MANIFEST = "manifest.json"
@@ -74,15 +74,20 @@ class RunFolder:
             LockedError: where another process holds it.
         """
         folder = self.shard(name)
-        try:
+        lock = FileLock(folder / "lock", timeout=0)
+        with translate_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "lock", timeout=0):
-                yield
-        except Timeout as error:
-            hint = "wait until it is done, or stop it with Ctrl-C: its state is saved"
-            raise LockedError(f"another process works on shard {name} of {self.path}", hint=hint) from error
-        except OSError as error:
-            raise StorageError(f"{folder}: {error.strerror or error}") from error
+            try:
+                lock.acquire()
+            except Timeout as error:
+                hint = "wait until it is done, or stop it with Ctrl-C: its state is saved"
+                raise LockedError(
+                    f"another process works on shard {name} of {self.path}", hint=hint
+                ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def finished(self, name: str) -> ShardSummary | None:
         """The summary of a shard that is whole, or None."""

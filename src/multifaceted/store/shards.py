@@ -5,6 +5,7 @@ count and SHA-256 that stand beside it.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,7 +46,8 @@ class ShardWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._temporary.exists():  # not committed
-            self._close()
+            with suppress(OSError):  # a full disk, which whatever ended the block has told
+                self._close()
             self._temporary.unlink()
 
     def add(self, row: BaseModel) -> None:
