@@ -10,6 +10,7 @@ from multifaceted.chat.factory import name_models, open_clients
 from multifaceted.errors import StorageError
 from multifaceted.generate import Asker, RowMaker, generate_shards
 from multifaceted.generate.control import RunControl
+from multifaceted.ids import content_id
 from multifaceted.journal import Journal
 from multifaceted.plan import Plan, Shard
 from multifaceted.records import STAGES, Failure, Row, Stage
@@ -40,7 +41,7 @@ async def generate(plan: Plan, run: Path, *, control: RunControl, shards: range 
     mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
     wanted = [shard for shard in mine if not _is_settled(folder, shard, expected[shard])]
     _count_settled(control, plan, folder, [(shard, shard in wanted) for shard in mine])
-    data = describe_run(plan, names)
+    data = describe_run(plan, names, list(expected.values()))
     environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True))
     if wanted:
         concurrency = plan.recipe.concurrency
@@ -69,12 +70,13 @@ async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIte
                 yield await maker.make(task, journal)
 
 
-def describe_run(plan: Plan, model_names: dict[Stage, str]) -> RunData:
+def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: list[str]) -> RunData:
     """What a run is about to make, as its manifest will say it."""
     taxonomy = plan.prompts.taxonomy
     shown = {"temperature", "top_p", "max_tokens"}
     return RunData(
         name=plan.recipe.name,
+        recipe=content_id(["recipe", *fingerprints]),
         seed=plan.recipe.seed,
         variants=plan.recipe.variants,
         instructions=plan.instructions,

@@ -96,15 +96,9 @@ class LocalModel(_Sampling):
     threads: int | None = Field(default=None, ge=1)  # None: one less than there are cores
     context: int = Field(default=8192, ge=512)  # tokens
     structured_output: StructuredOutput = "json_schema"
-    temperature: Number | None = Field(default=0.7, ge=0)
+    temperature: Number | None = Field(default=0.6, ge=0)
     extra_body: dict[str, JsonValue] = Field(
-        default={
-            "cache_prompt": False,
-            "min_p": 0.05,
-            "repeat_penalty": 1.05,
-            "frequency_penalty": 0.3,
-            "repeat_last_n": 256,
-        }
+        default={"cache_prompt": False, "frequency_penalty": 0.3, "repeat_last_n": 256}
     )
 
     @property

@@ -24,6 +24,7 @@ class RunData(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    recipe: str  # fingerprint of all that rows depend on, the instructions included
     seed: int
     variants: int
     instructions: int
