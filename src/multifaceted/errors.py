@@ -1,15 +1,17 @@
-"""The exception tree. Every error says what to do next (`hint`) and whether trying again can help.
+"""The exception tree.
 
-MultifacetedError
-├── InputError             bad input or configuration; carries every `Problem` found
-├── SetupError             something this machine lacks: an extra, weights, a key, a library
-├── StorageError           a run or built folder that cannot be read or written
-│   └── LockedError        another process holds the same unit of work
-├── EndpointError          a request got no usable reply
-│   ├── FatalEndpointError       asking anything more is pointless (401, 403, 404, unreachable)
-│   ├── RejectedRequestError     this request can never succeed (400, 413, 422)
-│   └── TransientEndpointError   worth another try (408, 409, 429, 5xx, timeouts, garbage)
-└── InterruptedRunError    Ctrl-C or SIGTERM; the state is saved
+Every error says what to do next (`hint`) and whether trying again can help (`retryable`).
+
+    MultifacetedError
+    ├── InputError             bad input or configuration; carries every `Problem` found
+    ├── SetupError             something this machine lacks: an extra, weights, a key, a library
+    ├── StorageError           a run or built folder that cannot be read or written
+    │   └── LockedError        another process holds the same unit of work
+    ├── EndpointError          a request got no usable reply
+    │   ├── FatalEndpointError       asking anything more is pointless (401, 403, 404, unreachable)
+    │   ├── RejectedRequestError     this request can never succeed (400, 413, 422)
+    │   └── TransientEndpointError   worth another try (408, 409, 429, 5xx, timeouts, garbage)
+    └── InterruptedRunError    Ctrl-C or SIGTERM; the state is saved
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,7 @@
 """The stages joined: the only module that sees all of them. Each function is one command's work.
 
-data = await generate(plan, Path("run"), control=RunControl())
+Example:
+    data = await generate(plan, Path("run"), control=RunControl())
 """
 
 from collections.abc import AsyncIterator

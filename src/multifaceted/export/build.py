@@ -1,7 +1,9 @@
 """From a whole run to the published shards of every config: `write_configs(run, manifest, out)`.
 
-sft/train-00000-of-00002.arrow
-provenance/train-00000-of-00002.arrow
+The folder then holds:
+
+    sft/train-00000-of-00002.arrow
+    provenance/train-00000-of-00002.arrow
 """
 
 from collections.abc import Iterable, Iterator

@@ -63,21 +63,18 @@ class Asker:
         return await retrying(self._ask_once, request, journal)
 
     async def _ask_once(self, request: Request, journal: Journal) -> Reply:
+        # The slot is held until the reply is on disk: so a crash loses no more replies than there are slots.
         async with self._slots:
             if self.control.stopping:
                 raise InterruptedRunError("the run is stopping")
             try:
                 body = await self._clients[request.stage].ask(request)
-            except FatalEndpointError as error:
+                reply = read_reply(request.key, body)
+                entry = JournalEntry(request.key, request.stage, request.row_id, body, **tokens_in(reply))
+                await journal.put(entry)
+            except (FatalEndpointError, StorageError) as error:
                 self.control.stop(error)
                 raise
-        reply = read_reply(request.key, body)
-        entry = JournalEntry(request.key, request.stage, request.row_id, body, **tokens_in(reply))
-        try:
-            await journal.put(entry)
-        except StorageError as error:
-            self.control.stop(error)
-            raise
         self.control.tally.count_reply(entry.prompt_tokens, entry.completion_tokens)
         if reply is None:
             raise TransientEndpointError("the body of the reply is no chat completion", kind="garbage")

@@ -1,7 +1,8 @@
 """The reins of a run: its running counts, and the wish to stop.
 
-control = RunControl()
-control.stop()          # what is in flight comes in, nothing more is sent
+Example:
+    control = RunControl()
+    control.stop()          # what is in flight comes in, nothing more is sent
 """
 
 import asyncio

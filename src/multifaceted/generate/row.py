@@ -1,6 +1,7 @@
 """One row: preference set → system message → response, each asked of its model and read.
 
-made = await maker.make(task, journal)      # a Row, or a Failure that says why not
+Example:
+    made = await maker.make(task, journal)      # a Row, or a Failure that says why not
 """
 
 from collections.abc import Callable, Mapping

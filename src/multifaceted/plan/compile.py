@@ -1,7 +1,8 @@
 """Declare, compile, run: a recipe is compiled to a `Plan`, which knows every row and has spent nothing.
 
-plan = compile_plan(Path("recipe.yaml"))
-plan.rows, plan.shards[0]
+Example:
+    plan = compile_plan(Path("recipe.yaml"))
+    plan.rows, plan.shards[0]
 """
 
 from collections.abc import Callable, Iterator, Mapping

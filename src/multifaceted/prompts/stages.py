@@ -1,8 +1,9 @@
 """What each stage asks and how its reply is read; pure, so a prompt can be looked at without a model.
 
-prompts = StagePrompts(taxonomy, templates)
-prompts.preferences(task)            # the chat turns
-prompts.parse_preferences(task, '{"style": {…}, …}')
+Example:
+    prompts = StagePrompts(taxonomy, templates)
+    prompts.preferences(task)            # the chat turns
+    prompts.parse_preferences(task, '{"style": {…}, …}')
 """
 
 import json
