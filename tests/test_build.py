@@ -197,6 +197,18 @@ def test_check_lists_every_fault(run: Path, tmp_path: Path) -> None:
     assert "stray.arrow is not in the manifest" in faults
 
 
+def test_check_finds_a_card_that_is_not_of_this_data(run: Path, tmp_path: Path) -> None:
+    manifest = build_folder(run, tmp_path / "out")
+    card = tmp_path / "out/README.md"
+    text = card.read_text().replace(manifest.configs[0].digest, "0" * 16)
+    card.write_text(text.replace("num_examples: 30", "num_examples: 31"))
+    faults = " ".join(check_folder(tmp_path / "out"))
+    assert "the content digest of config 'sft'" in faults
+    assert "the rows of config 'provenance'" in faults
+    card.unlink()
+    assert any("missing" in fault for fault in check_folder(tmp_path / "out"))
+
+
 def test_check_says_what_a_folder_is_not(tmp_path: Path) -> None:
     assert "neither a built folder nor a finished run" in check_folder(tmp_path)[0]
 

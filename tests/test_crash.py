@@ -19,8 +19,8 @@ from multifaceted.testing import ChatServer
 CONCURRENCY = 8
 
 
-def start(recipe: Path, run: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "multifaceted", "generate", str(recipe), "--run", str(run)]
+def start(recipe: Path, run: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "multifaceted", "generate", str(recipe), "--run", str(run), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -86,6 +86,33 @@ def test_an_interrupt_saves_the_state_and_exits_with_130(
         # Once: what was in flight came in. Twice: it was given up, and is the most that is asked again.
         assert server.repeats <= (0 if times == 1 else CONCURRENCY)
         assert paid < len(server.paid) == 90
+
+
+def test_a_second_interrupt_does_not_wait_for_requests_that_hang(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(latency=60) as server:
+        model = {"base_url": server.base_url, "name": "m", "timeout": 120}
+        process = start(make_recipe(server.base_url, model=model), tmp_path / "run")
+        wait_until(lambda: server.in_flight > 0)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        _, shown = process.communicate(timeout=20)
+        assert (process.returncode, "Traceback" in shown) == (130, False)
+
+
+def test_processes_that_share_a_run_by_its_shards_do_not_disturb_each_other(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(latency=0.05) as server:
+        recipe = make_recipe(server.base_url)
+        parts = [start(recipe, tmp_path / "run", "--shards", f"{n}") for n in range(3)]
+        for part in parts:
+            finish(part)
+        finish(start(recipe, tmp_path / "run"))
+        assert server.repeats == 0
+        assert len(server.paid) == 90
 
 
 def test_a_second_process_on_the_same_run_is_refused_and_the_first_goes_on(

@@ -12,7 +12,7 @@ from multifaceted import pipeline
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError
 from multifaceted.generate.control import RunControl
 from multifaceted.plan import compile_plan
-from multifaceted.store.manifest import RunData, read_layout
+from multifaceted.store.manifest import RunData, read_layout, read_manifest
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status
@@ -268,8 +268,43 @@ def test_a_missing_key_for_an_endpoint_elsewhere_is_said_before_anything_is_sent
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(SetupError, match="OPENAI_API_KEY"):
-        run(make_recipe("https://api.example.com/v1"), tmp_path / "run")
+        run(make_recipe("https://api.openai.com/v1"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_no_key_goes_to_an_endpoint_that_the_recipe_names_none_for(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-for-openai-alone")
+    with pytest.raises(SetupError, match="names none"):
+        run(make_recipe("https://api.example.com/v1"), tmp_path / "elsewhere")
+    run(make_recipe(server.base_url, count=1), tmp_path / "run")
+    assert set(server.keys) == {"none"}
+
+
+def test_a_damaged_shard_is_made_again_from_the_journal(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(server.base_url)
+    before = rows_of(tmp_path / "run", run(recipe, tmp_path / "run"))
+    damaged = tmp_path / "run/shards/00001/rows.arrow"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert rows_of(tmp_path / "run", run(recipe, tmp_path / "run")) == before
+    assert server.repeats == 0
+
+
+def test_a_run_begun_anew_is_neither_whole_nor_built_until_it_ends(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    run(make_recipe(server.base_url), tmp_path / "run")
+    with pytest.raises(FatalEndpointError):
+        run(make_recipe("http://127.0.0.1:9/v1", seed=8), tmp_path / "run")
+    status = read_status(folder)
+    assert (status.finished, status.rows["pending"], status.shards["whole"]) == (False, 30, 0)
+    assert read_manifest(folder) is None
+    run(make_recipe(server.base_url), tmp_path / "run")
+    assert read_status(folder).finished
 
 
 @pytest.mark.parametrize(

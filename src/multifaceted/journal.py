@@ -153,10 +153,10 @@ def count_replies(path: Path) -> list[JournalCount]:
     """Sum up a journal by stage, without disturbing a process that writes it; nothing where there is none."""
     if not path.exists():
         return []
-    with (
-        _translated(path),
-        closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection,
-    ):
+    # Without a write-ahead log nobody is at work: read the file as it lies, even from a read-only disk.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    uri = f"file:{quote(str(path))}?{mode}"
+    with _translated(path), closing(sqlite3.connect(uri, uri=True)) as connection:
         rows = connection.execute(
             "SELECT stage, count(*), sum(prompt_tokens), sum(completion_tokens) FROM replies GROUP BY stage"
         ).fetchall()

@@ -42,7 +42,7 @@ async def generate(plan: Plan, run: Path, *, control: RunControl, shards: range 
     mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
     wanted = [shard for shard in mine if not _is_settled(folder, shard, expected[shard])]
     _count_settled(control, plan, folder, [(shard, shard in wanted) for shard in mine])
-    data = describe_run(plan, names, list(expected.values()))
+    data = describe_run(plan, names, {shard.name: expected[shard] for shard in plan.shards})
     environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True))
     if wanted:
         concurrency = plan.recipe.concurrency
@@ -51,6 +51,8 @@ async def generate(plan: Plan, run: Path, *, control: RunControl, shards: range 
             asker = Asker(clients, models=models, concurrency=concurrency, control=control)
             work = [(shard, expected[shard]) for shard in wanted]
             await generate_shards(RowMaker(plan, names, asker), folder, work, concurrency=concurrency)
+    else:
+        write_run(folder, data, environment)  # an attempt with another recipe may have written its own
     whole = {shard: _whole(folder, shard, expected[shard]) for shard in plan.shards}
     summaries = [summary for summary in whole.values() if summary is not None]
     data = data.model_copy(update={"summaries": summaries})
@@ -71,13 +73,13 @@ async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIte
                 yield await maker.make(task, journal)
 
 
-def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: list[str]) -> RunData:
+def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[str, str]) -> RunData:
     """What a run is about to make, as its manifest will say it."""
     taxonomy = plan.prompts.taxonomy
     shown = {"temperature", "top_p", "max_tokens"}
     return RunData(
         name=plan.recipe.name,
-        recipe=content_id(["recipe", *fingerprints]),
+        recipe=content_id(["recipe", *fingerprints.values()]),
         seed=plan.recipe.seed,
         variants=plan.recipe.variants,
         instructions=plan.instructions,
@@ -87,7 +89,7 @@ def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: list[s
         sampling={stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in STAGES},
         taxonomy={"name": taxonomy.name, "version": taxonomy.version, "fingerprint": taxonomy.fingerprint},
         templates={name: template.hash for name, template in plan.prompts.templates.items()},
-        shards=[shard.name for shard in plan.shards],
+        shards=fingerprints,
     )
 
 
@@ -100,7 +102,7 @@ def _whole(folder: RunFolder, shard: Shard, fingerprint: str) -> ShardSummary | 
 def _is_settled(folder: RunFolder, shard: Shard, fingerprint: str) -> bool:
     """Whether running again could not change a shard."""
     summary = _whole(folder, shard, fingerprint)
-    return summary is not None and not summary.retryable and folder.rows_file(shard.name).is_file()
+    return summary is not None and not summary.retryable and not folder.verify([summary])
 
 
 def _count_settled(

@@ -64,6 +64,7 @@ class ChatServer:
         self.port = port
         self.bodies: list[dict[str, Any]] = []  # of every request, in order
         self.paid: Counter[str] = Counter()  # answered requests by content
+        self.keys: Counter[str] = Counter()  # API keys that came with requests
         self.in_flight = self.most_in_flight = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -107,6 +108,7 @@ class ChatServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.bodies.append(body)
+        self.keys[request.headers.get("Authorization", "").removeprefix("Bearer ")] += 1
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:

@@ -4,6 +4,7 @@
 """
 
 import difflib
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -71,6 +72,9 @@ class YamlDocument:
             return self.problem(path, f"unknown key {path[-1]!r}{nearest}")
         if detail["type"] == "missing":
             return self.problem(path[:-1], f"{path[-1]!r} is missing")
+        if detail["type"] == "literal_error" and path[-1] == "[key]":
+            names = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+            return self.problem(path[:-1], f"unknown key {path[-2]!r}{suggest(str(path[-2]), names)}")
         if detail["type"] == "union_tag_invalid":
             return self.problem(path, f"{detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
         message = detail["msg"].removeprefix("Value error, ")

@@ -35,16 +35,21 @@ def name_models(models: Models) -> dict[Stage, str]:
 def read_key(model: LiveModel) -> str:
     """The API key from the environment; an endpoint on this machine may do without.
 
+    Without `api_key_env` no key goes anywhere but OpenAI's key to OpenAI.
+
     Raises:
-        SetupError: where the variable is not set and the endpoint is elsewhere.
+        SetupError: where the variable is not named or not set and the endpoint is elsewhere.
     """
-    key = os.environ.get(model.api_key_env, "")
-    if not key and not _is_loopback(model.base_url):
-        raise SetupError(
-            f"the environment has no {model.api_key_env}, which {model.base_url} needs",
-            hint=f"export {model.api_key_env}=…, or name another variable as model.api_key_env in the recipe",
-        )
-    return key
+    host = urlsplit(model.base_url).hostname or ""
+    variable = model.api_key_env or ("OPENAI_API_KEY" if host == "api.openai.com" else "")
+    key = os.environ.get(variable, "") if variable else ""
+    if key or _is_loopback(host):
+        return key
+    if not variable:
+        hint = "name the variable that holds the key as model.api_key_env in the recipe"
+        raise SetupError(f"{model.base_url} needs a key, and the recipe names none", hint=hint)
+    hint = f"export {variable}=…, or name another variable as model.api_key_env in the recipe"
+    raise SetupError(f"the environment has no {variable}, which {model.base_url} needs", hint=hint)
 
 
 @asynccontextmanager
@@ -73,8 +78,7 @@ async def open_clients(models: Models, *, concurrency: int) -> AsyncIterator[dic
         yield clients
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

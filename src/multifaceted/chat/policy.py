@@ -27,7 +27,7 @@ class Policy(NamedTuple):
 
 NO_CREDIT = "the account has no credit left"
 POLICIES = (
-    Policy(401, 401, FatalEndpointError, hint="check the key in the variable that api_key_env names"),
+    Policy(401, 401, FatalEndpointError, hint="check the key in the variable that model.api_key_env names"),
     Policy(402, 402, FatalEndpointError, hint=NO_CREDIT),
     Policy(403, 403, FatalEndpointError, hint="this key may not use this model"),
     Policy(404, 404, FatalEndpointError, hint="check model.base_url (does it end in /v1?) and model.name"),

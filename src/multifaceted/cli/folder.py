@@ -59,7 +59,7 @@ def check(
     if as_json:
         show.data({"ok": not faults, "faults": faults})
     elif faults:
-        show.say(f"{len(faults)} faults in {folder}:")
+        show.text(f"faults found in {folder}: {len(faults)}")
         for fault in faults:
             show.text(fault)
     else:

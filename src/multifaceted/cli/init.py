@@ -23,7 +23,7 @@ templates:                                   # leave one out to use the shipped 
   response: templates/response.j2
   repair: templates/repair.j2
 variants: 3                                  # system messages for each instruction
-model:                                       # or `model: local`, the embedded one
+model:                                       # or `model: local`, the embedded one, without `templates`
   base_url: https://api.openai.com/v1        # any OpenAI-compatible endpoint
   name: gpt-4o-mini
   api_key_env: OPENAI_API_KEY                # the variable that holds the key

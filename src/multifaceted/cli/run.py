@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from multifaceted.generate.control import RunControl
 from multifaceted.plan import Plan, compile_plan
 from multifaceted.plan.compile import model_label
 from multifaceted.prompts.preview import preview_row
-from multifaceted.records import STAGES, Failure, Row
+from multifaceted.records import STAGES, Failure, Row, Tally
 from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
@@ -36,7 +37,7 @@ def plan(recipe: Recipe, as_json: Json = False) -> None:
         show.data(_plan_as_dict(compiled))
         return
     size = f"{compiled.instructions:,} instructions in {compiled.recipe.variants} variants"
-    show.text(f"{compiled.recipe.name}: {size} = {compiled.rows:,} rows in {len(compiled.shards):,} shards")
+    show.text(f"{compiled.recipe.name}: {size} = {compiled.rows:,} rows (shards: {len(compiled.shards):,})")
     rows = [
         [
             stage,
@@ -139,10 +140,10 @@ def generate(
     try:
         data = asyncio.run(_generate(compiled, run, control, wanted))
     except InterruptedRunError as error:
-        again = f"multifaceted generate {recipe} --run {run}"
+        again = f"multifaceted generate {recipe} --run {run}" + (f" --shards {shards}" if shards else "")
         raise InterruptedRunError(f"{error.message}; everything is saved, go on with: {again}") from error
-    _report(compiled, data, run, as_json=as_json)
-    if data.failed:
+    _report(compiled, data, run, control.tally, as_json=as_json)
+    if control.tally.failed:
         raise typer.Exit(1)
 
 
@@ -170,19 +171,18 @@ async def _generate(compiled: Plan, run: Path, control: RunControl, shards: rang
             loop.remove_signal_handler(number)
 
 
-def _report(compiled: Plan, data: RunData, run: Path, *, as_json: bool) -> None:
+def _report(compiled: Plan, data: RunData, run: Path, tally: Tally, *, as_json: bool) -> None:
     if as_json:
         show.data(read_status(RunFolder(run)).as_dict())
         return
     whole = len(data.summaries)
-    planned = sum(summary.planned for summary in data.summaries)
-    show.text(f"{planned:,} rows planned = {data.ok:,} ok + {data.failed:,} failed")
+    show.text(f"{tally.planned:,} rows planned = {tally.ok:,} ok + {tally.failed:,} failed")
+    if tally.failed:
+        show.text(f"why rows failed: {run}/shards/*/failures.jsonl")
     if whole < len(compiled.shards):
         show.text(f"{whole} of {len(compiled.shards)} shards are whole; the others are for other processes")
-        return
-    if data.failed:
-        show.text(f"why rows failed: {run}/shards/*/failures.jsonl")
-    show.text(f"next: multifaceted build {run} --out {data.name}")
+    elif data.ok:
+        show.text(f"next: multifaceted build {run} --out {data.name}")
 
 
 def status(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json: Json = False) -> None:
@@ -204,12 +204,13 @@ def status(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json
 
 
 def _parse_range(text: str, count: int) -> range:
-    first, _, last = text.partition("-")
-    if not first.isdigit() or not (last or first).isdigit() or not int(first) <= int(last or first) < count:
+    given = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    first, last = (int(given[1]), int(given[2] or given[1])) if given else (0, -1)
+    if not first <= last < count:
         raise InputError(
             [Problem("--shards", 0, f"{text!r} is no range of shards between 0 and {count - 1}")]
         )
-    return range(int(first), int(last or first) + 1)
+    return range(first, last + 1)
 
 
 def _log_to_stderr(*, verbose: bool) -> None:

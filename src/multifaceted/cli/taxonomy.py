@@ -26,11 +26,11 @@ def show_taxonomy(
     Example: `multifaceted taxonomy show --under style/clarity`
     """
     taxonomy = load_taxonomy(source)
-    if as_json:
-        show.data(taxonomy.model_dump(mode="json"))
-        return
     if under and under not in taxonomy.nodes:
         raise typer.BadParameter(f"{taxonomy.name} has no {under!r}", param_hint="--under")
+    if as_json:
+        show.data((taxonomy.get(under) if under else taxonomy).model_dump(mode="json"))
+        return
     tree = Tree(f"[bold]{escape(taxonomy.name)}[/] {taxonomy.version} · {taxonomy.fingerprint[:16]}")
     branches: dict[str, Tree] = {}
     for node_id, node in sorted(taxonomy.nodes.items(), key=lambda item: item[0].count("/")):

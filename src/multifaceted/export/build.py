@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from multifaceted.export import CONFIGS, PublishedConfig
 from multifaceted.ids import hash_file
+from multifaceted.store.atomic import sync_file
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, FileFormat
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
@@ -52,6 +53,7 @@ def _write_config(
         path = folder / f"train-{index:05d}-of-{total:05d}.{file_format}"
         rows = _write_file(path, config.schema, tables, file_format)
         relative = path.relative_to(out).as_posix()
+        sync_file(path)
         files.append(BuiltFile(path=relative, rows=rows, bytes=path.stat().st_size, sha256=hash_file(path)))
     return BuiltConfig(name=config.name, files=files)
 

@@ -22,7 +22,7 @@ from multifaceted.records import Reply, Request, Stage
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT = 60.0  # seconds between two attempts
+LONGEST_WAIT = 120.0  # seconds between two attempts, even where an endpoint asks for an hour
 
 
 class Asker:
@@ -82,7 +82,7 @@ class Asker:
 
 
 class _WaitBeforeRetry(wait_exponential_jitter):
-    """Growing and jittered, and never shorter than what the endpoint asked for."""
+    """Growing and jittered, and not shorter than what the endpoint asked for."""
 
     def __init__(self, first: float) -> None:
         super().__init__(multiplier=first, max=LONGEST_WAIT, jitter=first)
@@ -90,6 +90,6 @@ class _WaitBeforeRetry(wait_exponential_jitter):
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome else None
         asked_for = error.retry_after if isinstance(error, TransientEndpointError) else 0.0
-        wait = max(asked_for, super().__call__(retry_state))
+        wait = max(min(asked_for, LONGEST_WAIT), super().__call__(retry_state))
         logger.debug("%s; next attempt in %.1f s", error, wait)
         return wait

@@ -7,7 +7,7 @@ rows are under way by then, so the end of a shard leaves no request slot idle.
 import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from multifaceted.generate.row import RowMaker
@@ -18,7 +18,7 @@ from multifaceted.records import Failure, Row, RowTask
 from multifaceted.store.run_folder import RunFolder, ShardSummary
 from multifaceted.store.shards import ShardWriter
 
-# Rows at work for each request slot: more than one, so that a slot does not idle while a reply is journaled.
+# Rows at work for each request slot: more than one, so that a slot does not idle while a reply is read.
 ROWS_PER_SLOT = 2
 # Rows alive for each request slot: those that are done wait for a slow one before them, up to this many.
 WINDOW_PER_SLOT = 16
@@ -118,9 +118,8 @@ async def generate_shards(
         while alive:
             await emit()
     except BaseException as error:  # noqa: BLE001 - the one broad catch; it raises again
-        # Whatever ended the loop, what is in flight is paid for: let it come in and be journaled.
         control.stop(error if isinstance(error, Exception) else None)
-        await _let_finish([task for _, task in alive])
+        await _wind_up([task for _, task in alive], at_once=isinstance(error, asyncio.CancelledError))
         raise control.reason from (None if error is control.reason else error)
     finally:
         for shard in opened:
@@ -138,11 +137,14 @@ def _start_shards(
         yield started, (task for instruction in instructions for task in maker.plan.tasks_of(instruction))
 
 
-async def _let_finish(tasks: list[asyncio.Task[Row | Failure]]) -> None:
-    """Wait for what is in flight; a second interrupt, which cancels this wait, cancels them too."""
-    try:
-        await asyncio.gather(*tasks, return_exceptions=True)
-    except asyncio.CancelledError:
+async def _wind_up(tasks: list[asyncio.Task[Row | Failure]], *, at_once: bool) -> None:
+    """Let what is in flight come in and be journaled, for it is paid for; or give it up at once.
+
+    A cancellation while it waits, such as a second interrupt, gives up too.
+    """
+    if at_once:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(*tasks, return_exceptions=True)  # cancelled, it cancels the tasks
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -75,7 +75,7 @@ class LiveModel(_Sampling):
     kind: Literal["live"] = "live"
     base_url: Url
     name: str = Field(min_length=1)
-    api_key_env: str = "OPENAI_API_KEY"
+    api_key_env: str = ""  # the variable that holds the key; OPENAI_API_KEY for OpenAI's own endpoint
     structured_output: StructuredOutput = "json_schema"
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
+from huggingface_hub import metadata_load
 
 from multifaceted.errors import StorageError
 from multifaceted.export import CONFIGS
@@ -52,6 +53,7 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
         for other in others:
             if set(ids[first.name]) != set(ids[other.name]):
                 yield f"configs {first.name!r} and {other.name!r} have not the same ids"
+        yield from _check_card(folder / "README.md", manifest)
         yield from _check_loading(folder, manifest)
 
 
@@ -75,6 +77,22 @@ def _check_file(folder: Path, config: BuiltConfig, file: BuiltFile, ids: list[st
         yield f"cannot be read: {error}"
     if rows != file.rows:
         yield f"holds {rows} rows, the manifest says {file.rows}"
+
+
+def _check_card(card: Path, manifest: BuiltManifest) -> Iterator[str]:
+    """The digests and counts in the card must be those of the data: `datasets` keys its cache by them."""
+    header = metadata_load(card) if card.is_file() else None
+    if header is None:
+        yield f"{card} is missing, or has no YAML header"
+        return
+    digests = {str(entry.get("config_name")): entry.get("description") for entry in header.get("configs", [])}
+    infos = header.get("dataset_info", [])
+    counts = {str(i.get("config_name")): i["splits"][0]["num_examples"] for i in infos if i.get("splits")}
+    for config in manifest.configs:
+        if digests.get(config.name) != f"content {config.digest}":
+            yield f"{card}: the content digest of config {config.name!r} is not that of the data"
+        if counts.get(config.name) != config.rows:
+            yield f"{card}: the rows of config {config.name!r} are not those of the data"
 
 
 def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:

@@ -22,11 +22,14 @@ def translate_os_errors(path: Path) -> Iterator[None]:
 
 def settle_file(temporary: Path, path: Path) -> None:
     """Make a finished temporary file durable, under its own name."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+    sync_file(temporary)
     temporary.replace(path)
-    # A rename is durable only once the folder that lists it is.
-    handle = os.open(path.parent, os.O_RDONLY)
+    sync_file(path.parent)  # a rename is durable only once the folder that lists it is
+
+
+def sync_file(path: Path) -> None:
+    """Make a file, or a folder's list of names, durable."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
@@ -39,7 +42,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StorageError: where the disk is full or the folder cannot be written.
     """
-    temporary = temporary_of(path)
+    # Processes that share a run write the same small files: each under a name of its own at first.
+    temporary = temporary_of(path.with_name(f"{path.name}.{os.getpid()}"))
     with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -34,7 +34,7 @@ class RunData(BaseModel):
     sampling: dict[Stage, dict[str, Any]]
     taxonomy: dict[str, str]  # name, version, fingerprint
     templates: dict[str, str]  # name → SHA-256 of its text
-    shards: list[str]  # names, in order
+    shards: dict[str, str]  # name → fingerprint, in order
     summaries: list[ShardSummary] = []  # of all shards, once the run is whole
 
     @property
@@ -82,8 +82,9 @@ def read_layout(folder: RunFolder) -> int | None:
 
 
 def read_manifest(folder: RunFolder) -> RunData | None:
-    """The manifest of a whole run, or None."""
-    return _read(folder.path / MANIFEST)
+    """The manifest of a whole run; None where it is not whole, or was begun anew with another recipe."""
+    manifest, begun = _read(folder.path / MANIFEST), _read(folder.path / "run.json")
+    return manifest if manifest and begun and manifest.recipe == begun.recipe else None
 
 
 def _read(path: Path) -> RunData | None:
@@ -93,7 +94,8 @@ def _read(path: Path) -> RunData | None:
     try:
         return RunData.model_validate(content["data"])
     except (ValidationError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} was written by another version or is damaged: {error}") from error
+        hint = "run `multifaceted generate` again, with a new run folder if it does not help"
+        raise StorageError(f"{path} was written by another version or is damaged", hint=hint) from error
 
 
 def describe_environment(recipe: dict[str, Any]) -> dict[str, Any]:

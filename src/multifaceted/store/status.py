@@ -33,7 +33,8 @@ def read_status(folder: RunFolder) -> RunStatus:
     """
     data = read_run(folder)
     manifest = read_manifest(folder)
-    whole = [summary for name in data.shards if (summary := folder.finished(name)) is not None]
+    found = [folder.finished(name) for name in data.shards]
+    whole = [s for s in found if s is not None and s.fingerprint == data.shards[s.name]]
     ok, failed = sum(s.ok for s in whole), sum(s.failed for s in whole)
     status = RunStatus(
         name=data.name,
@@ -44,7 +45,7 @@ def read_status(folder: RunFolder) -> RunStatus:
     for summary in whole:
         for kind, rows in summary.failures.items():
             status.failures[kind] = status.failures.get(kind, 0) + rows
-    _count_journals(status, folder, data.shards)
+    _count_journals(status, folder, list(data.shards))
     return status
 
 
