@@ -51,9 +51,7 @@ def _read_whole_run(folder: RunFolder) -> RunData:
         raise StorageError(f"{folder.path} holds no finished run", hint=hint)
     faults = folder.verify(data.summaries)
     if faults:
-        hint = (
-            "delete the damaged file and run `multifaceted generate` again: rows come back from the journal"
-        )
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
         raise StorageError("\n".join(faults), hint=hint)
     if not data.ok:
         hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
