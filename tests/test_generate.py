@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,6 @@ def test_a_reply_that_stays_invalid_fails_the_row_and_is_kept_raw(
         (Fault(content="   "), "empty_reply"),
         (Fault(status=400), "request_rejected"),
         (Fault(status=500), "server_error"),
-        (Fault(status=429), "rate_limited"),
         (Fault(text="<html>busy</html>"), "garbage"),
         (Fault(text='{"choices": []}'), "garbage"),
         (Fault(drop=True), "connection"),
@@ -211,6 +211,19 @@ def test_a_fault_that_passes_is_tried_again_within_the_run(make_recipe: MakeReci
         data = run(make_recipe(server.base_url), tmp_path / "run")
         assert server.repeats == 0
     assert data.ok == 30
+
+
+def test_a_rate_limit_slows_a_run_down_and_fails_no_row(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    answered = Counter[int]()
+
+    def limit(body: dict[str, Any]) -> Fault | None:
+        answered[body["seed"]] += 1  # nine times more than errors of another kind may come
+        return Fault(status=429, headers={"retry-after-ms": "1"}) if answered[body["seed"]] < 10 else None
+
+    with ChatServer(fault=limit) as server:
+        model = {"base_url": server.base_url, "name": "m", "max_attempts": 1, "retry_wait": 0.0001}
+        data = run(make_recipe(server.base_url, count=3, model=model), tmp_path / "run")
+    assert (data.ok, data.failed) == (9, 0)
 
 
 def test_running_again_asks_only_for_rows_that_failed_in_passing(

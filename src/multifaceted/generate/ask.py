@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential_jitter
 
 from multifaceted.chat.client import ChatClient
@@ -23,6 +24,8 @@ from multifaceted.records import Reply, Request, Stage
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = 120.0  # seconds between two attempts, even where an endpoint asks for an hour
+LONGEST_LIMIT_WAIT = 15.0  # seconds, where a rate limit does not say how long
+RATE_LIMIT_PATIENCE = 3600.0  # seconds for which one request is kept waiting by rate limits
 
 
 class Asker:
@@ -54,7 +57,7 @@ class Asker:
             return reply
         model = self._models[request.stage]
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(model.max_attempts),
+            stop=_StopAsking(model.max_attempts),
             wait=_WaitBeforeRetry(model.retry_wait),
             retry=retry_if_exception_type(TransientEndpointError),
             sleep=self.control.sleep,
@@ -81,6 +84,19 @@ class Asker:
         return reply
 
 
+class _StopAsking(stop_base):
+    """After so many attempts. Those that met a rate limit do not count: they end by time alone."""
+
+    def __init__(self, attempts: int) -> None:
+        self._left = attempts
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        if _error_of(retry_state).kind == "rate_limited":
+            return (retry_state.seconds_since_start or 0.0) > RATE_LIMIT_PATIENCE
+        self._left -= 1
+        return self._left <= 0
+
+
 class _WaitBeforeRetry(wait_exponential_jitter):
     """Growing and jittered, and not shorter than what the endpoint asked for."""
 
@@ -88,8 +104,14 @@ class _WaitBeforeRetry(wait_exponential_jitter):
         super().__init__(multiplier=first, max=LONGEST_WAIT, jitter=first)
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked_for = error.retry_after if isinstance(error, TransientEndpointError) else 0.0
-        wait = max(min(asked_for, LONGEST_WAIT), super().__call__(retry_state))
+        error = _error_of(retry_state)
+        longest = LONGEST_LIMIT_WAIT if error.kind == "rate_limited" else LONGEST_WAIT
+        wait = max(min(error.retry_after, LONGEST_WAIT), min(super().__call__(retry_state), longest))
         logger.debug("%s; next attempt in %.1f s", error, wait)
         return wait
+
+
+def _error_of(state: RetryCallState) -> TransientEndpointError:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, TransientEndpointError)  # noqa: S101 - nothing else is tried again
+    return error
