@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,18 @@ def test_more_variants_or_other_shard_sizes_ask_for_nothing_that_is_there(
     assert run(make_recipe(server.base_url, variants=4), tmp_path / "run").ok == 40
     assert len(server.bodies) - asked == 30
     assert server.repeats == 0
+
+
+def test_very_small_shards_do_not_use_up_the_file_handles(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        recipe = make_recipe(server.base_url, count=60, variants=1, shard_rows=1, concurrency=16)
+        assert run(recipe, tmp_path / "run").ok == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_two_rows_with_the_same_prompt_are_two_requests(

@@ -22,6 +22,7 @@ from multifaceted.store.shards import ShardWriter
 ROWS_PER_SLOT = 2
 # Rows alive for each request slot: those that are done wait for a slow one before them, up to this many.
 WINDOW_PER_SLOT = 16
+MAX_OPEN_SHARDS = 16  # each holds a thread and some file handles, of which a process has about 1,000
 
 
 @dataclass
@@ -75,6 +76,48 @@ def _open_shard(folder: RunFolder, shard: Shard, fingerprint: str, planned: int)
         return _OpenShard(folder, shard.name, fingerprint, planned, journal, writer, stack.pop_all())
 
 
+@dataclass
+class _Line:
+    """Rows under way, in order, and the open shards they go to."""
+
+    maker: RowMaker
+    concurrency: int
+    alive: deque[tuple[_OpenShard, asyncio.Task[Row | Failure]]] = field(default_factory=deque)
+    opened: list[_OpenShard] = field(default_factory=list)
+    summaries: list[ShardSummary] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._at_work = asyncio.Semaphore(self.concurrency * ROWS_PER_SLOT)
+
+    async def feed(self, shard: _OpenShard, tasks: Iterator[RowTask]) -> None:
+        """Start the rows of a shard, as room comes."""
+        self.opened.append(shard)
+        for task in tasks:
+            while len(self.alive) >= self.concurrency * WINDOW_PER_SLOT or self._first_is_done():
+                await self.emit()
+            self.alive.append((shard, asyncio.create_task(self._make(task, shard))))
+        while len(self.opened) >= MAX_OPEN_SHARDS:
+            await self.emit()
+
+    async def emit(self) -> None:
+        """Take the first row off the line, and close its shard if it was the last one."""
+        shard, task = self.alive[0]
+        made = await task
+        self.alive.popleft()
+        shard.add(made)
+        self.maker.asker.control.tally.count_row(made)
+        if shard.complete:
+            self.opened.remove(shard)
+            self.summaries.append(shard.finish())
+
+    def _first_is_done(self) -> bool:
+        return bool(self.alive) and self.alive[0][1].done()
+
+    async def _make(self, task: RowTask, shard: _OpenShard) -> Row | Failure:
+        async with self._at_work:
+            return await self.maker.make(task, shard.journal)
+
+
 async def generate_shards(
     maker: RowMaker, folder: RunFolder, wanted: list[tuple[Shard, str]], *, concurrency: int
 ) -> list[ShardSummary]:
@@ -89,52 +132,24 @@ async def generate_shards(
     Raises:
         MultifacetedError: what stopped the run; every reply that came in is journaled.
     """
-    control = maker.asker.control
-    at_work = asyncio.Semaphore(concurrency * ROWS_PER_SLOT)
-    alive: deque[tuple[_OpenShard, asyncio.Task[Row | Failure]]] = deque()
-    opened: list[_OpenShard] = []
-    summaries: list[ShardSummary] = []
-
-    async def make(task: RowTask, shard: _OpenShard) -> Row | Failure:
-        async with at_work:
-            return await maker.make(task, shard.journal)
-
-    async def emit() -> None:
-        shard, task = alive[0]
-        made = await task
-        alive.popleft()
-        shard.add(made)
-        control.tally.count_row(made)
-        if shard.complete:
-            opened.remove(shard)
-            summaries.append(shard.finish())
-
+    control, plan = maker.asker.control, maker.plan
+    fingerprints = {shard.index: fingerprint for shard, fingerprint in wanted}
+    line = _Line(maker, concurrency)
     try:
-        for shard, tasks in _start_shards(maker, folder, wanted, opened):
-            for task in tasks:
-                while len(alive) >= concurrency * WINDOW_PER_SLOT or (alive and alive[0][1].done()):
-                    await emit()
-                alive.append((shard, asyncio.create_task(make(task, shard))))
-        while alive:
-            await emit()
+        for shard, instructions in plan.read_shards([shard for shard, _ in wanted]):
+            tasks = (task for instruction in instructions for task in plan.tasks_of(instruction))
+            opened = _open_shard(folder, shard, fingerprints[shard.index], plan.rows_in(shard))
+            await line.feed(opened, tasks)
+        while line.alive:
+            await line.emit()
     except BaseException as error:  # noqa: BLE001 - the one broad catch; it raises again
         control.stop(error if isinstance(error, Exception) else None)
-        await _wind_up([task for _, task in alive], at_once=isinstance(error, asyncio.CancelledError))
+        await _wind_up([task for _, task in line.alive], at_once=isinstance(error, asyncio.CancelledError))
         raise control.reason from (None if error is control.reason else error)
     finally:
-        for shard in opened:
-            shard.resources.close()
-    return summaries
-
-
-def _start_shards(
-    maker: RowMaker, folder: RunFolder, wanted: list[tuple[Shard, str]], opened: list[_OpenShard]
-) -> Iterator[tuple[_OpenShard, Iterator[RowTask]]]:
-    fingerprints = {shard.index: fingerprint for shard, fingerprint in wanted}
-    for shard, instructions in maker.plan.read_shards([shard for shard, _ in wanted]):
-        started = _open_shard(folder, shard, fingerprints[shard.index], maker.plan.rows_in(shard))
-        opened.append(started)
-        yield started, (task for instruction in instructions for task in maker.plan.tasks_of(instruction))
+        for left in line.opened:
+            left.resources.close()
+    return line.summaries
 
 
 async def _wind_up(tasks: list[asyncio.Task[Row | Failure]], *, at_once: bool) -> None:
