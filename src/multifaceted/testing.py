@@ -102,6 +102,8 @@ class ChatServer:
         self.port = runner.addresses[0][1]
         self._ready.set()
         self._loop.run_forever()
+        for task in asyncio.all_tasks(self._loop):  # answers that would hang for longer than the server
+            task.cancel()
         self._loop.run_until_complete(runner.cleanup())
         self._loop.close()
 
