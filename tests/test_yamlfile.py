@@ -106,7 +106,7 @@ def test_a_merged_anchor_may_be_overridden(tmp_path: Path) -> None:
         ("title: 'a\n", 2, "is not valid YAML"),
         ("title: a\n---\ntitle: b\n", 2, "is not valid YAML"),
         (b"title: \xff\n", 0, "is not UTF-8 text"),
-        ("- a\n- b\n", 1, "dictionary"),
+        ("- a\n- b\n", 1, "must be a map"),
     ],
 )
 def test_a_file_that_holds_no_mapping_is_refused(

@@ -75,6 +75,9 @@ class YamlDocument:
         if detail["type"] == "literal_error" and path[-1] == "[key]":
             names = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
             return self.problem(path[:-1], f"unknown key {path[-2]!r}{suggest(str(path[-2]), names)}")
+        if detail["type"] in ("model_type", "model_attributes_type"):
+            known = ", ".join(known_keys(model, path))
+            return self.problem(path, f"must be a map with keys, of these: {known}")
         if detail["type"] == "union_tag_invalid":
             return self.problem(path, f"{detail['ctx']['tag']!r} is none of {detail['ctx']['expected_tags']}")
         message = detail["msg"].removeprefix("Value error, ")

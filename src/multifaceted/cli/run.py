@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import shlex
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -140,7 +141,15 @@ def generate(
     try:
         data = asyncio.run(_generate(compiled, run, control, wanted))
     except InterruptedRunError as error:
-        again = f"multifaceted generate {recipe} --run {run}" + (f" --shards {shards}" if shards else "")
+        words = [
+            "multifaceted",
+            "generate",
+            str(recipe),
+            "--run",
+            str(run),
+            *(["--shards", shards] if shards else []),
+        ]
+        again = shlex.join(words)
         raise InterruptedRunError(f"{error.message}; everything is saved, go on with: {again}") from error
     _report(compiled, data, run, control.tally, as_json=as_json)
     if control.tally.failed:
@@ -182,7 +191,7 @@ def _report(compiled: Plan, data: RunData, run: Path, tally: Tally, *, as_json: 
     if whole < len(compiled.shards):
         show.text(f"{whole} of {len(compiled.shards)} shards are whole; the others are for other processes")
     elif data.ok:
-        show.text(f"next: multifaceted build {run} --out {data.name}")
+        show.text(f"next: {shlex.join(['multifaceted', 'build', str(run), '--out', data.name])}")
 
 
 def status(run: Annotated[Path, typer.Argument(help="The run folder.")], as_json: Json = False) -> None:

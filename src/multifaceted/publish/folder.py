@@ -60,6 +60,9 @@ def _read_whole_run(folder: RunFolder) -> RunData:
 
 
 def _refuse_foreign(out: Path) -> None:
+    if Path.cwd().is_relative_to(out.resolve()):
+        hint = "name a folder below this one, such as --out multifaceted_collection"
+        raise StorageError(f"{out} is the present folder or above it, and would be replaced", hint=hint)
     if out.exists() and not (out.is_dir() and (read_built_manifest(out) or not any(out.iterdir()))):
         hint = "name another folder with --out, or move this one away"
         raise StorageError(f"{out} exists and was not made by `multifaceted build`", hint=hint)
