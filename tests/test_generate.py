@@ -13,7 +13,9 @@ from conftest import DIMENSIONS, MakeRecipe
 from multifaceted import pipeline
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError
 from multifaceted.generate.control import RunControl
+from multifaceted.journal import read_bodies
 from multifaceted.plan import compile_plan
+from multifaceted.records import Failure
 from multifaceted.store.manifest import RunData, read_layout, read_manifest
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
@@ -31,7 +33,7 @@ def rows_of(folder: Path, data: RunData) -> list[dict[str, Any]]:
     return [row for file in files for batch in read_batches(file) for row in batch.to_pylist()]
 
 
-def failures_of(folder: Path, data: RunData) -> list[dict[str, Any]]:
+def failures_of(folder: Path, data: RunData) -> list[Failure]:
     return [record for s in data.summaries for record in RunFolder(folder).read_failures(s.name)]
 
 
@@ -178,8 +180,9 @@ def test_a_reply_that_stays_invalid_fails_the_row_and_is_kept_raw(
         run(recipe, tmp_path / "run")
         assert len(server.bodies) == asked == 4  # asking again would change nothing, so it is not done
     record = failures_of(tmp_path / "run", data)[0]
-    assert (record["kind"], record["stage"], record["id"]) == ("invalid_reply", "preferences", "i0-v1")
-    assert b"no JSON here" in (tmp_path / "run/shards/00000/journal.sqlite").read_bytes()
+    assert (record.kind, record.stage, record.id) == ("invalid_reply", "preferences", "i0-v1")
+    bodies = read_bodies(tmp_path / "run/shards/00000/journal.sqlite", [record.request_key])
+    assert "no JSON here" in bodies[record.request_key]
     assert data.planned == data.ok + data.failed == 2
 
 
@@ -206,7 +209,7 @@ def test_each_fault_fails_its_row_with_its_kind_and_the_others_come_about(
     with ChatServer(fault=strike_one) as server:
         data = run(make_recipe(server.base_url, count=4, variants=1), tmp_path / "run")
     [record] = failures_of(tmp_path / "run", data)
-    assert (record["id"], record["stage"], record["kind"]) == ("i2-v1", "response", kind)
+    assert (record.id, record.stage, record.kind) == ("i2-v1", "response", kind)
     assert (data.ok, data.failed) == (3, 1)
     assert read_status(RunFolder(tmp_path / "run")).failures == {kind: 1}
 

@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from multifaceted.errors import StorageError
-from multifaceted.journal import Journal, JournalEntry, count_replies
+from multifaceted.journal import Journal, JournalEntry, sum_replies
 
 
 def entry(key: str, body: str = "{}", stage: str = "response") -> JournalEntry:
-    return JournalEntry(key, stage, "row", body, prompt_tokens=3, completion_tokens=2)
+    return JournalEntry(key, stage, "row", "m", "live", body, prompt_tokens=3, completion_tokens=2)
+
+
+def body_of(journal: Journal, key: str) -> str | None:
+    stored = journal.get(key)
+    return stored.body if stored else None
 
 
 def put_all(path: Path, entries: list[JournalEntry]) -> None:
@@ -25,7 +30,7 @@ def put_all(path: Path, entries: list[JournalEntry]) -> None:
 def test_what_was_put_is_there_after_reopening(tmp_path: Path) -> None:
     put_all(tmp_path / "j.sqlite", [entry(f"k{n}", f"body {n} \u2028 ｆ") for n in range(300)])
     with Journal(tmp_path / "j.sqlite") as journal:
-        assert [journal.get(f"k{n}") for n in range(300)] == [f"body {n} \u2028 ｆ" for n in range(300)]
+        assert [body_of(journal, f"k{n}") for n in range(300)] == [f"body {n} \u2028 ｆ" for n in range(300)]
         assert journal.get("other") is None
 
 
@@ -34,7 +39,7 @@ def test_a_second_body_under_a_key_is_kept_beside_the_first_and_found(tmp_path: 
     put_all(path, [entry("k", "first")])
     put_all(path, [entry("k", "second")])
     with Journal(path) as journal:
-        assert journal.get("k") == "second"
+        assert body_of(journal, "k") == "second"
     bodies = sqlite3.connect(path).execute("SELECT body FROM replies ORDER BY attempt").fetchall()
     assert bodies == [("first",), ("second",)]
 
@@ -43,7 +48,7 @@ def test_a_reply_is_found_as_soon_as_put_returns(tmp_path: Path) -> None:
     async def put_and_get() -> str | None:
         with Journal(tmp_path / "j.sqlite") as journal:
             await journal.put(entry("k", "body"))
-            return journal.get("k")
+            return body_of(journal, "k")
 
     assert asyncio.run(put_and_get()) == "body"
 
@@ -56,7 +61,7 @@ from multifaceted.journal import Journal, JournalEntry
 async def main():
     journal = Journal(Path(sys.argv[1]))
     for n in range(50):
-        await journal.put(JournalEntry(f"k{n}", "response", "row", f"b{n}", 1, 1))
+        await journal.put(JournalEntry(f"k{n}", "response", "row", "m", "live", f"b{n}"))
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
@@ -64,7 +69,7 @@ asyncio.run(main())
     result = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert result.returncode == -9
     with Journal(path) as journal:
-        assert [journal.get(f"k{n}") for n in range(50)] == [f"b{n}" for n in range(50)]
+        assert [body_of(journal, f"k{n}") for n in range(50)] == [f"b{n}" for n in range(50)]
 
 
 def test_counts_by_stage_can_be_read_while_it_is_open(tmp_path: Path) -> None:
@@ -75,7 +80,7 @@ def test_counts_by_stage_can_be_read_while_it_is_open(tmp_path: Path) -> None:
             await journal.put(entry("a"))
             await journal.put(entry("b"))
             await journal.put(entry("c", stage="preferences"))
-            counts = count_replies(path)
+            counts = sum_replies(path)
         return {c.stage: (c.replies, c.prompt_tokens, c.completion_tokens) for c in counts}
 
     assert asyncio.run(count()) == {"response": (2, 6, 4), "preferences": (1, 3, 2)}

@@ -174,7 +174,7 @@ def test_templates_that_stumble_over_their_values_are_all_found_before_the_run(t
         {"model": {**MODEL, "temperature": 0.5}},
         {"model": {**MODEL, "temperature": None}},
         {"model": {**MODEL, "extra_body": {"top_k": 5}}},
-        {"stages": {"response": {"max_tokens": 50}}},
+        {"stages": {"response": {"temperature": 0.5}}},
         {"templates": {"response": "own.j2"}},
         {"taxonomy": "own.yaml"},
     ],

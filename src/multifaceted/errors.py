@@ -11,7 +11,8 @@ Every error says what to do next (`hint`) and whether trying again can help (`re
     │   ├── FatalEndpointError       asking anything more is pointless (401, 403, 404, unreachable)
     │   ├── RejectedRequestError     this request can never succeed (400, 413, 422)
     │   └── TransientEndpointError   worth another try (408, 409, 429, 5xx, timeouts, garbage)
-    └── InterruptedRunError    Ctrl-C or SIGTERM; the state is saved
+    ├── InterruptedRunError    Ctrl-C or SIGTERM; the state is saved
+    └── LimitReachedError      a limit that the recipe sets: money or failures; the state is saved
 """
 
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ FailureKind = Literal[
     "request_rejected",  # the endpoint refuses this request: 400, 413, 422
     "rate_limited",
     "server_error",
+    "unavailable",  # 502, 503, 504: nobody behind the gateway
     "timeout",
     "connection",
 ]
@@ -118,3 +120,7 @@ class TransientEndpointError(EndpointError):
 
 class InterruptedRunError(MultifacetedError):
     """The run was asked to stop; what it had is saved."""
+
+
+class LimitReachedError(MultifacetedError):
+    """The run stopped itself, as the recipe asks; what it had is saved."""

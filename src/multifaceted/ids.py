@@ -5,7 +5,7 @@ What a fingerprint is made of is decided where it is made; what is left out is l
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,18 @@ def content_id(value: Any, *, length: int = 64) -> str:
 def hash_text(text: str) -> str:
     """Hex SHA-256 of `text` alone, as `sha256sum` of a UTF-8 file would print it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def rank_digest(key: str) -> Callable[[str], bytes]:
+    """A function that gives each text its digest under `key`: sorting by it is a shuffle that repeats."""
+    base = hashlib.sha256(f"{SCHEME}\n{key}\n".encode("utf-8", "surrogatepass"))
+
+    def digest(text: str) -> bytes:
+        ranked = base.copy()
+        ranked.update(text.encode("utf-8", "surrogatepass"))
+        return ranked.digest()
+
+    return digest
 
 
 def hash_file(path: Path) -> str:

@@ -2,7 +2,7 @@
 
     with Journal(path) as journal:
         await journal.put(entry)         # returns once the reply is on disk
-        journal.get(key)                 # its raw body, or None
+        journal.get(key)                 # the raw reply, or None
 
 One thread writes. Replies that arrive while it is busy are committed together, so a commit's fsync is
 shared by all that wait for it.
@@ -17,49 +17,80 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import quote
 
 from multifaceted.errors import StorageError
 
-# `attempt` grows when a body that was no usable reply is asked for again: what was paid for is never erased.
+# What was paid for is never erased: a request that is asked again gets a further `attempt`, and a reply that
+# is not wanted any more is `set_aside`. `cut_at` is the max_tokens that cut a reply; `usd` is null where the
+# price was unknown. A plain table with an index: bodies are appended, and only keys are kept sorted.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key TEXT NOT NULL, attempt INTEGER NOT NULL, stage TEXT NOT NULL, row_id TEXT NOT NULL,
-    body TEXT NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-    PRIMARY KEY (key, attempt)
-) WITHOUT ROWID
+    model TEXT NOT NULL, mode TEXT NOT NULL, body TEXT NOT NULL, cut_at INTEGER, seconds REAL, usd REAL,
+    prompt_tokens INTEGER NOT NULL, cached_tokens INTEGER NOT NULL,
+    completion_tokens INTEGER NOT NULL, reasoning_tokens INTEGER NOT NULL,
+    set_aside INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (key, attempt)
+)
 """
 _INSERT = """
 INSERT INTO replies
-SELECT ?1, coalesce(max(attempt), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM replies WHERE key = ?1
+SELECT ?1, coalesce(max(attempt), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0
+FROM replies WHERE key = ?1
 """
+_SUMS = """
+SELECT stage, model, mode, count(*), count(DISTINCT row_id), sum(prompt_tokens), sum(cached_tokens),
+       sum(completion_tokens), sum(reasoning_tokens), total(usd), sum(usd IS NULL), total(seconds)
+FROM replies GROUP BY stage, model, mode ORDER BY stage, model, mode
+"""
+_NEWEST = "SELECT body, cut_at FROM replies WHERE key = ? AND NOT set_aside ORDER BY attempt DESC LIMIT 1"
+KEYS_AT_ONCE = 500  # in one statement; SQLite takes a bounded number of parameters
 
 
 @dataclass(frozen=True, slots=True)
-class JournalCount:
-    """What a journal holds of one stage."""
+class JournalSum:
+    """What a journal holds of one stage, model and mode."""
 
     stage: str
+    model: str
+    mode: str  # live or batch
     replies: int
+    rows: int
     prompt_tokens: int
+    cached_tokens: int  # of the prompt's
     completion_tokens: int
+    reasoning_tokens: int  # of the completion's
+    usd: float
+    unpriced: int  # replies whose price was unknown
+    seconds: float  # of all requests, one after the other
 
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A raw reply on its way to the disk."""
+    """A raw reply on its way to the disk. The fields are the columns in the order the insertion takes."""
 
     key: str
     stage: str
     row_id: str
+    model: str
+    mode: str
     body: str
-    prompt_tokens: int
-    completion_tokens: int
+    cut_at: int | None = None
+    seconds: float | None = None
+    usd: float | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
 
-    def values(self) -> tuple[str | int, ...]:
-        """The columns in the order the insertion takes them."""
-        return self.key, self.stage, self.row_id, self.body, self.prompt_tokens, self.completion_tokens
+
+class StoredReply(NamedTuple):
+    """A raw reply from the disk."""
+
+    body: str
+    cut_at: int | None
 
 
 _Waiting = tuple[JournalEntry, asyncio.Future[None]]
@@ -77,20 +108,25 @@ class Journal:
             self._reader.execute(_SCHEMA)
             self._reader.commit()
             self._writer = _connect(path)
-            # Most keys of a running shard are new: a set spares them the query.
-            self._keys = {key for (key,) in self._reader.execute("SELECT DISTINCT key FROM replies")}
+            # Most keys of a running shard are new: this spares them the query.
+            found = self._reader.execute("SELECT key, sum(set_aside), count(*) FROM replies GROUP BY key")
+            counts = list(found)
+        self._set_aside: dict[str, int] = {key: aside for key, aside, _ in counts if aside}
+        self._keys = {key for key, aside, replies in counts if aside < replies}
         self._thread = threading.Thread(target=self._write, name=f"journal {path.parent.name}", daemon=True)
         self._thread.start()
 
-    def get(self, key: str) -> str | None:
-        """The newest raw body under `key`, or None where it was never asked for."""
+    def get(self, key: str) -> StoredReply | None:
+        """The newest raw reply under `key`, or None where it was never asked for, or is set aside."""
         if key not in self._keys:
             return None
         with _translated(self._path):
-            found = self._reader.execute(
-                "SELECT body FROM replies WHERE key = ? ORDER BY attempt DESC LIMIT 1", (key,)
-            ).fetchone()
-        return None if found is None else str(found[0])
+            found = self._reader.execute(_NEWEST, (key,)).fetchone()
+        return None if found is None else StoredReply(*found)
+
+    def times_set_aside(self, key: str) -> int:
+        """How many replies under `key` were not wanted any more when the journal was opened."""
+        return self._set_aside.get(key, 0)
 
     async def put(self, entry: JournalEntry) -> None:
         """Commit one reply; returns when it is on disk.
@@ -143,24 +179,54 @@ class Journal:
         failure: StorageError | None = None
         try:
             with _translated(self._path), self._writer:
-                self._writer.executemany(_INSERT, [entry.values() for entry, _ in batch])
+                self._writer.executemany(_INSERT, [_values_of(entry) for entry, _ in batch])
         except StorageError as error:
             failure = error
         _settle([future for _, future in batch], failure)
 
 
-def count_replies(path: Path) -> list[JournalCount]:
-    """Sum up a journal by stage, without disturbing a process that writes it; nothing where there is none."""
+def sum_replies(path: Path) -> list[JournalSum]:
+    """Sum up a journal, without disturbing a process that writes it; nothing where there is none."""
     if not path.exists():
         return []
+    with _translated(path), closing(_open_to_read(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchone():
+            return []  # its process was killed right after making the file
+        return [JournalSum(*row) for row in connection.execute(_SUMS)]
+
+
+def read_bodies(path: Path, keys: list[str]) -> dict[str, str]:
+    """The newest raw bodies under some keys, set aside or not."""
+    bodies: dict[str, str] = {}
+    if not path.exists():
+        return bodies
+    with _translated(path), closing(_open_to_read(path)) as connection:
+        for chosen in _portions(keys):
+            marks = ",".join("?" * len(chosen))
+            query = f"SELECT key, body FROM replies WHERE key IN ({marks}) ORDER BY attempt"  # noqa: S608
+            bodies.update(connection.execute(query, chosen).fetchall())
+    return bodies
+
+
+def set_aside(path: Path, keys: list[str]) -> None:
+    """Keep the replies under some keys, but let them be asked for again. The shard's lock must be held."""
+    with _translated(path), closing(_connect(path)) as connection, connection:
+        connection.executemany("UPDATE replies SET set_aside = 1 WHERE key = ?", [(key,) for key in keys])
+
+
+def _portions(keys: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        yield keys[start : start + KEYS_AT_ONCE]
+
+
+def _values_of(entry: JournalEntry) -> tuple[str | int | float | None, ...]:
+    return tuple(getattr(entry, name) for name in JournalEntry.__slots__)
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
     # Without a write-ahead log nobody is at work: read the file as it lies, even from a read-only disk.
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
-    uri = f"file:{quote(str(path))}?{mode}"
-    with _translated(path), closing(sqlite3.connect(uri, uri=True)) as connection:
-        rows = connection.execute(
-            "SELECT stage, count(*), sum(prompt_tokens), sum(completion_tokens) FROM replies GROUP BY stage"
-        ).fetchall()
-    return [JournalCount(*row) for row in rows]
+    return sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)
 
 
 def _settle(futures: list[asyncio.Future[None]], failure: Exception | None) -> None:

@@ -4,22 +4,36 @@ Example:
     data = await generate(plan, Path("run"), control=RunControl())
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from multifaceted.chat.factory import name_models, open_clients
-from multifaceted.errors import StorageError
+from multifaceted.chat.factory import name_models, open_pools
+from multifaceted.errors import FailureKind, InputError, Problem, StorageError
 from multifaceted.generate import Asker, RowMaker, generate_shards
 from multifaceted.generate.control import RunControl
+from multifaceted.generate.usage import Usage
+from multifaceted.generate.work import Work, find_whole, find_work, order_again
 from multifaceted.ids import content_id
-from multifaceted.journal import Journal
-from multifaceted.plan import Plan, Shard
+from multifaceted.journal import Journal, sum_replies
+from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
+from multifaceted.plan.prices import Price, find_price
 from multifaceted.records import STAGES, Failure, Row, Stage
 from multifaceted.store.manifest import RunData, describe_environment, write_manifest, write_run
-from multifaceted.store.run_folder import RunFolder, ShardSummary
+from multifaceted.store.run_folder import RunFolder
+
+Models = Mapping[Stage, LiveModel | LocalModel]
 
 
-async def generate(plan: Plan, run: Path, *, control: RunControl, shards: range | None = None) -> RunData:
+async def generate(
+    plan: Plan,
+    run: Path,
+    *,
+    control: RunControl,
+    shards: range | None = None,
+    max_usd: float | None = None,
+    retry: Collection[FailureKind] | None = None,
+) -> RunData:
     """Make what is not made yet of a run, and mark it whole if it is.
 
     Args:
@@ -27,33 +41,41 @@ async def generate(plan: Plan, run: Path, *, control: RunControl, shards: range 
         run: the run folder; made where there is none.
         control: its tally is kept up to date, and stopping it stops the run.
         shards: only these shards, for several processes that share a run; None for all.
+        max_usd: what the run may cost, all its starts together; None: what the recipe says.
+        retry: make nothing but failed rows of these kinds again, whether or not that is likely to help.
 
     Returns:
         The run's data, with the summaries of all shards that are whole.
 
     Raises:
+        InputError: where there is a budget and no price to reckon with.
         MultifacetedError: what stopped the run. What was paid for is in the journal.
     """
     folder = RunFolder(run)
-    models = {stage: plan.recipe.model_for(stage) for stage in STAGES}
+    models = models_of(plan)
     names = name_models(models)
     fingerprint = plan.fingerprint(names)
     expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
     mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
-    wanted = [shard for shard in mine if not _is_settled(folder, shard, expected[shard])]
-    _count_settled(control, plan, folder, [(shard, shard in wanted) for shard in mine])
+    prices = {stage: find_price(model) for stage, model in models.items()}
+    max_usd = check_budget(plan, prices, max_usd)
+    if retry is not None:
+        _order_again(folder, expected, mine, retry)
+    found = {s: find_work(folder, s, expected[s], models=models, kinds=retry) for s in mine}
+    wanted = [work for work in found.values() if work is not None]
+    _count_settled(control, plan, folder, found)
     data = describe_run(plan, names, {shard.name: expected[shard] for shard in plan.shards})
-    environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True))
+    environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True), plan.path)
     if wanted:
-        concurrency = plan.recipe.concurrency
-        async with open_clients(models, concurrency=concurrency) as clients:
+        control.tally.usd = sum(
+            part.usd for s in plan.shards for part in sum_replies(folder.journal_file(s.name))
+        )
+        async with _open_asker(plan, models, prices, control, max_usd) as asker:
             write_run(folder, data, environment)
-            asker = Asker(clients, models=models, concurrency=concurrency, control=control)
-            work = [(shard, expected[shard]) for shard in wanted]
-            await generate_shards(RowMaker(plan, names, asker), folder, work, concurrency=concurrency)
+            await generate_shards(RowMaker(plan, names, asker), folder, wanted)
     else:
         write_run(folder, data, environment)  # an attempt with another recipe may have written its own
-    whole = {shard: _whole(folder, shard, expected[shard]) for shard in plan.shards}
+    whole = {shard: find_whole(folder, shard, expected[shard]) for shard in plan.shards}
     summaries = [summary for summary in whole.values() if summary is not None]
     data = data.model_copy(update={"summaries": summaries})
     if len(summaries) == len(plan.shards):
@@ -64,13 +86,34 @@ async def generate(plan: Plan, run: Path, *, control: RunControl, shards: range 
 
 async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIterator[Row | Failure]:
     """Make the first rows of a plan, their replies kept in a journal of their own."""
-    models = {stage: plan.recipe.model_for(stage) for stage in STAGES}
-    async with open_clients(models, concurrency=1) as clients:
-        asker = Asker(clients, models=models, concurrency=1, control=RunControl())
+    models = models_of(plan)
+    prices = {stage: find_price(model) for stage, model in models.items()}
+    async with _open_asker(plan, models, prices, RunControl(), None) as asker:
         maker = RowMaker(plan, name_models(models), asker)
         with Journal(journal_file) as journal:
             for task in plan.first_tasks(count):
                 yield await maker.make(task, journal)
+
+
+def models_of(plan: Plan) -> dict[Stage, LiveModel | LocalModel]:
+    """The model of each stage."""
+    return {stage: plan.recipe.model_for(stage) for stage in STAGES}
+
+
+def check_budget(plan: Plan, prices: Mapping[Stage, Price | None], max_usd: float | None) -> float | None:
+    """The budget in force: the one given, else the recipe's.
+
+    Raises:
+        InputError: where a budget cannot be kept because a price is unknown.
+    """
+    if max_usd is None and plan.recipe.budget is not None:
+        max_usd = plan.recipe.budget.max_usd
+    unknown = [stage for stage, price in prices.items() if price is None]
+    if max_usd is None or not unknown:
+        return max_usd
+    message = f"there is a budget, but the price of the model of {', '.join(unknown)} is unknown"
+    hint = "state it in the recipe, in USD per million tokens: prices: {input: …, output: …}"
+    raise InputError([Problem(str(plan.path), 0, message)], hint=hint)
 
 
 def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[str, str]) -> RunData:
@@ -93,27 +136,47 @@ def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[s
     )
 
 
-def _whole(folder: RunFolder, shard: Shard, fingerprint: str) -> ShardSummary | None:
-    """The summary of a shard that is whole and is what this plan asks for."""
-    summary = folder.finished(shard.name)
-    return summary if summary is not None and summary.fingerprint == fingerprint else None
+@asynccontextmanager
+async def _open_asker(
+    plan: Plan,
+    models: Models,
+    prices: Mapping[Stage, Price | None],
+    control: RunControl,
+    max_usd: float | None,
+) -> AsyncIterator[Asker]:
+    async with open_pools(models, concurrency=plan.recipe.concurrency) as pools:
+        distinct = set(pools.values())
+        control.endpoints = [lane for pool in distinct for lane in pool.lanes]
+        for pool in distinct:
+            control.tell_when_stopped(pool.stop)
+        yield Asker(pools, models=models, usage=Usage(prices), control=control, max_usd=max_usd)
 
 
-def _is_settled(folder: RunFolder, shard: Shard, fingerprint: str) -> bool:
-    """Whether running again could not change a shard."""
-    summary = _whole(folder, shard, fingerprint)
-    return summary is not None and not summary.retryable and not folder.verify([summary])
+def _order_again(
+    folder: RunFolder, expected: Mapping[Shard, str], mine: list[Shard], kinds: Collection[FailureKind]
+) -> None:
+    """Mark what a retry asks for again; a run that another recipe made is left alone."""
+    finished = [shard for shard in mine if folder.finished(shard.name) is not None]
+    changed = [shard.name for shard in finished if find_whole(folder, shard, expected[shard]) is None]
+    if changed:
+        message = "the recipe has changed since this run was made, and asks for other rows"
+        hint = "run `multifaceted generate` to make them, or undo the change and retry"
+        raise InputError([Problem(str(folder.path), 0, message)], hint=hint)
+    for shard in finished:
+        order_again(folder, shard, kinds)
 
 
 def _count_settled(
-    control: RunControl, plan: Plan, folder: RunFolder, mine: list[tuple[Shard, bool]]
+    control: RunControl, plan: Plan, folder: RunFolder, found: Mapping[Shard, Work | None]
 ) -> None:
-    for shard, is_wanted in mine:
+    for shard, work in found.items():
         control.tally.planned += plan.rows_in(shard)
-        summary = None if is_wanted else folder.finished(shard.name)
+        summary = None if work else folder.finished(shard.name)
         if summary is not None:
             control.tally.ok += summary.ok
             control.tally.failed += summary.failed
+            for kind, rows in summary.failures.items():
+                control.tally.failures[kind] = control.tally.failures.get(kind, 0) + rows
 
 
 def _check_account(data: RunData) -> None:

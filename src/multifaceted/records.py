@@ -53,8 +53,8 @@ class Request:
     """A chat request as the row means it, before it is fitted to an endpoint.
 
     The key is made of everything that can change the reply. Left out, because they cannot: the row's id
-    (the seed carries it), base URL, API key, timeout, concurrency, and how an endpoint wants a parameter
-    spelled.
+    (the seed carries it), base URL, API key, timeout, concurrency, how an endpoint wants a parameter
+    spelled, and `max_tokens`, which only cuts: a reply that was cut is told by itself.
     """
 
     stage: Stage
@@ -65,6 +65,17 @@ class Request:
     schema: dict[str, Any] | None = None  # JSON Schema of the reply; None asks for free text
     structured_output: str = ""
 
+    @property
+    def max_tokens(self) -> int | None:
+        """At how many tokens the reply is cut; None where nothing is said."""
+        found = self.parameters.get("max_tokens")
+        return found if isinstance(found, int) else None
+
+    @property
+    def characters(self) -> int:
+        """Length of all messages."""
+        return sum(len(message.content) for message in self.messages)
+
     @cached_property
     def key(self) -> str:
         """SHA-256 (hex) that finds this request's reply in the journal."""
@@ -73,7 +84,7 @@ class Request:
                 "request",
                 self.model,
                 [[message.role, message.content] for message in self.messages],
-                self.parameters,
+                {name: value for name, value in self.parameters.items() if name != "max_tokens"},
                 self.schema,
                 self.structured_output if self.schema else "",
             ]
@@ -91,6 +102,13 @@ class Reply:
     model: str  # as the endpoint names it, often more exact than what was asked for
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0  # of the prompt, where the endpoint reports them
+    reasoning_tokens: int = 0  # of the completion, the same
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it ends at `max_tokens`, or where the model's context does."""
+        return self.finish_reason == "length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +121,7 @@ class Failure:
     message: str
     request_key: str
     retryable: bool  # whether running again can help without changing anything
+    cut_at: int | None = None  # the `max_tokens` that cut the reply; asking with more can help
 
 
 class PreferenceEntry(BaseModel):
@@ -166,10 +185,17 @@ class Tally:
     planned: int = 0
     ok: int = 0
     failed: int = 0
-    requests: int = 0  # sent in this session
+    requests: int = 0  # answered in this session
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    usd: float = 0.0  # spent in this session and before; replies of unknown price count nothing
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
+    retries: dict[str, int] = field(default_factory=dict)  # kind → requests that are asked again
+
+    @property
+    def done(self) -> int:
+        """Finished rows, ok or not."""
+        return self.ok + self.failed
 
     def count_row(self, made: Row | Failure) -> None:
         """Count one finished row."""
@@ -179,8 +205,14 @@ class Tally:
             self.failed += 1
             self.failures[made.kind] = self.failures.get(made.kind, 0) + 1
 
-    def count_reply(self, prompt_tokens: int, completion_tokens: int) -> None:
-        """Count one reply that was asked for in this session."""
+    def count_reply(self, reply: Reply | None, usd: float | None) -> None:
+        """Count one reply that was asked for in this session; None where its body was no reply."""
         self.requests += 1
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
+        self.usd += usd or 0.0
+        if reply is not None:
+            self.prompt_tokens += reply.prompt_tokens
+            self.completion_tokens += reply.completion_tokens
+
+    def count_retry(self, kind: str) -> None:
+        """Count one request that goes back into the queue."""
+        self.retries[kind] = self.retries.get(kind, 0) + 1

@@ -6,7 +6,7 @@ from multifaceted.records import Request
 
 
 class ChatClient(Protocol):
-    """Asks one model. One attempt a call: retries belong to the caller."""
+    """Asks one model at one endpoint. One attempt a call: retries belong to the caller."""
 
     async def ask(self, request: Request) -> str:
         """Send one request and return the response body untouched, for the journal.

@@ -1,105 +1,72 @@
-"""The live client: the `openai` SDK against any OpenAI-compatible base URL.
+"""The live client: any OpenAI-compatible base URL, as a configured `openai` SDK client describes it.
 
-    client = LiveClient("http://127.0.0.1:8000/v1", api_key="…", timeout=300)
+Example:
+    client = LiveClient(AsyncOpenAI(base_url="http://127.0.0.1:8000/v1", api_key="…"), timeout=300)
     body = await client.ask(request)
-
-The SDK's low-level `post` over its aiohttp transport costs a third of `chat.completions.create`, and hands
-us the body as it came, which is what the journal must keep.
 """
 
-import asyncio
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 
-import openai
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI
 
-from multifaceted.chat.policy import translate_status
+from multifaceted.chat.policy import translate_refusal
+from multifaceted.chat.transport import choose_transport
 from multifaceted.chat.wire import WireForm
-from multifaceted.errors import FatalEndpointError, RejectedRequestError, TransientEndpointError
+from multifaceted.errors import RejectedRequestError
 from multifaceted.records import Request
 
-MAX_UNANSWERED = 3  # failed connections before the first answer, after which there is no server to wait for
 MAX_REWRITES = 8  # of one request; there are fewer things than this to learn of an endpoint
 
 
 class LiveClient:
-    """One endpoint and key. Safe to share between any number of rows."""
+    """One endpoint and key. Safe to share between any number of rows.
 
-    def __init__(self, base_url: str, *, api_key: str, timeout: float, connections: int = 1000) -> None:
-        self.base_url = base_url
-        self._api_key = api_key
-        self._timeout = timeout
-        limits = openai.DEFAULT_CONNECTION_LIMITS
-        self._sdk = AsyncOpenAI(
-            base_url=base_url,
-            api_key=api_key or "none",  # the SDK wants one; servers without keys ignore it
-            max_retries=0,
-            timeout=timeout,
-            http_client=DefaultAioHttpClient(
-                timeout=timeout,
-                limits=type(limits)(max_connections=connections, max_keepalive_connections=connections),
-            ),
-        )
+    Args:
+        sdk: the configured SDK client: URL, key, headers.
+        timeout: seconds for one request.
+        observe: called with the headers of every answer; limits are read from them.
+    """
+
+    def __init__(
+        self,
+        sdk: AsyncOpenAI,
+        *,
+        timeout: float,
+        observe: Callable[[Mapping[str, str]], None] = lambda _: None,
+    ) -> None:
+        self.base_url = str(sdk.base_url)
+        self.observe = observe
+        self._api_key = sdk.api_key
+        self._sdk = sdk
+        self._transport = choose_transport(sdk, timeout=timeout)
         self._forms: dict[str, WireForm] = {}  # by model name: replicas differ by model, not by row
-        self._answered = False
-        self._unanswered = 0
 
     def __repr__(self) -> str:
         return f"LiveClient({self.base_url!r})"
 
     async def ask(self, request: Request) -> str:
         """Send one request; where the endpoint refuses how it is written, write it differently once more."""
-        form = self._forms.setdefault(request.model, WireForm())
+        form = self.form_of(request.model)
         for _ in range(MAX_REWRITES):
             body = form.body(request)
-            try:
-                return await self._post(body)
-            except RejectedRequestError as error:
-                # Learned in the meantime from another row's refusal, or from this one's.
-                if form.body(request) != body or form.learn(error.message, body):
-                    continue
-                raise
+            answer = await self._transport.post(body)
+            self.observe(answer.headers)
+            if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                return answer.text
+            error = translate_refusal(answer.status, answer.headers, answer.text, hide=self._api_key)
+            if not isinstance(error, RejectedRequestError):
+                raise error
+            # Learned in the meantime from another row's refusal, or from this one's.
+            if form.body(request) == body and not form.learn(error.message, body):
+                raise error
         raise RejectedRequestError("the endpoint refuses every way of writing this request")
+
+    def form_of(self, model: str) -> WireForm:
+        """How this endpoint wants requests to `model` written, as far as it is known."""
+        return self._forms.setdefault(model, WireForm())
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._transport.close()
         await self._sdk.close()
-
-    async def _post(self, body: dict[str, object]) -> str:
-        try:
-            # The transport's own timeouts run between two pieces of a body; this one bounds the whole.
-            async with asyncio.timeout(self._timeout):
-                text = await self._sdk.post("/chat/completions", body=body, cast_to=str)
-        except TimeoutError as error:
-            raise TransientEndpointError("no answer in time", kind="timeout") from error
-        except openai.APIConnectionError as error:
-            raise self._explain_connection(error) from error
-        except openai.APIStatusError as error:
-            self._answered = True
-            raise translate_status(error, hide=self._api_key) from error
-        except UnicodeDecodeError as error:
-            raise TransientEndpointError("the body is no text", kind="garbage") from error
-        self._answered = True
-        return text
-
-    def _explain_connection(
-        self, error: openai.APIConnectionError
-    ) -> TransientEndpointError | FatalEndpointError:
-        causes = _causes_of(error)
-        # The aiohttp transport reports refused and broken connections as timeouts too; the cause tells.
-        if any(isinstance(cause, TimeoutError) for cause in causes):
-            return TransientEndpointError("no answer in time", kind="timeout")
-        reason = str(causes[-1]) or type(causes[-1]).__name__
-        self._unanswered += 1
-        if self._answered or self._unanswered < MAX_UNANSWERED:
-            return TransientEndpointError(reason, kind="connection")
-        return FatalEndpointError(
-            f"no server answers at {self.base_url}: {reason}",
-            hint="start the server, or correct model.base_url in the recipe",
-        )
-
-
-def _causes_of(error: BaseException) -> list[BaseException]:
-    causes = [error]
-    while causes[-1].__cause__ is not None:
-        causes.append(causes[-1].__cause__)
-    return causes

@@ -1,7 +1,5 @@
 """Reading the raw body of a chat completion: `read_reply(key, body).text`."""
 
-from typing import Any
-
 from pydantic import BaseModel, Field, ValidationError
 
 from multifaceted.records import Reply
@@ -17,9 +15,19 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
+class _PromptDetails(BaseModel):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(BaseModel):
+    reasoning_tokens: int | None = None
+
+
 class _Usage(BaseModel):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
 
 class _Completion(BaseModel):
@@ -35,6 +43,7 @@ def read_reply(key: str, body: str) -> Reply | None:
     except ValidationError:
         return None
     choice, usage = completion.choices[0], completion.usage or _Usage()
+    cached, reasoning = usage.prompt_tokens_details, usage.completion_tokens_details
     return Reply(
         key=key,
         text=choice.message.content or "",
@@ -43,12 +52,6 @@ def read_reply(key: str, body: str) -> Reply | None:
         model=completion.model or "",
         prompt_tokens=usage.prompt_tokens or 0,
         completion_tokens=usage.completion_tokens or 0,
+        cached_tokens=cached.cached_tokens or 0 if cached else 0,
+        reasoning_tokens=reasoning.reasoning_tokens or 0 if reasoning else 0,
     )
-
-
-def tokens_in(reply: Reply | None) -> dict[str, Any]:
-    """The token counts the journal keeps beside a body, for quick sums."""
-    return {
-        "prompt_tokens": reply.prompt_tokens if reply else 0,
-        "completion_tokens": reply.completion_tokens if reply else 0,
-    }

@@ -1,48 +1,71 @@
-"""`ask`: the journal first, then the endpoint, then the journal again, and only then the row goes on.
+"""`ask`: the journal first, then an endpoint, then the journal again, and only then the row goes on.
 
     reply = await asker.ask(request, journal)
 
-Transient errors are tried again (tenacity) with growing, jittered waits that hold no place in the queue.
+Transient errors are tried again (tenacity) with growing, jittered waits that hold no place at an endpoint.
 """
 
-import asyncio
 import logging
+import random
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential_jitter
 
-from multifaceted.chat.client import ChatClient
-from multifaceted.chat.reply import read_reply, tokens_in
-from multifaceted.errors import FatalEndpointError, InterruptedRunError, StorageError, TransientEndpointError
+from multifaceted.chat.pool import EndpointPool
+from multifaceted.chat.reply import read_reply
+from multifaceted.errors import (
+    FatalEndpointError,
+    InterruptedRunError,
+    LimitReachedError,
+    StorageError,
+    TransientEndpointError,
+)
 from multifaceted.generate.control import RunControl
+from multifaceted.generate.usage import Usage
+from multifaceted.ids import seed_from
 from multifaceted.journal import Journal, JournalEntry
 from multifaceted.plan import LiveModel, LocalModel
 from multifaceted.records import Reply, Request, Stage
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT = 120.0  # seconds between two attempts, even where an endpoint asks for an hour
-LONGEST_LIMIT_WAIT = 15.0  # seconds, where a rate limit does not say how long
-RATE_LIMIT_PATIENCE = 3600.0  # seconds for which one request is kept waiting by rate limits
+LONGEST_WAIT = 60.0  # seconds between two attempts of one request
 
 
 class Asker:
-    """Shared by all rows of a run: the clients, and the bound on requests in flight."""
+    """Shared by all rows of a run.
+
+    Args:
+        pools: the endpoints of each stage's model.
+        models: how patient each stage is.
+        usage: what requests are expected to use, and what they cost.
+        control: stops the run, and counts.
+        max_usd: what the run may cost, all its starts together; None for no bound.
+    """
 
     def __init__(
         self,
-        clients: Mapping[Stage, ChatClient],
+        pools: Mapping[Stage, EndpointPool],
         *,
         models: Mapping[Stage, LiveModel | LocalModel],
-        concurrency: int,
+        usage: Usage,
         control: RunControl,
+        max_usd: float | None = None,
     ) -> None:
         self.control = control
-        self._clients = clients
+        self.usage = usage
+        self._pools = pools
         self._models = models
-        self._slots = asyncio.Semaphore(concurrency)
+        self._max_usd = max_usd
+
+    @property
+    def capacity(self) -> int:
+        """Requests that may be in flight at most."""
+        return sum(pool.capacity for pool in set(self._pools.values()))
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
         """The reply to a request, paid for at most once.
@@ -51,64 +74,138 @@ class Asker:
             EndpointError: where there is none: rejected, or transient after the last attempt.
             InterruptedRunError: where the run stops before the request was sent.
         """
-        body = journal.get(request.key)
-        reply = None if body is None else read_reply(request.key, body)
+        reply = find_reply(request, journal)
         if reply is not None:
             return reply
         model = self._models[request.stage]
         retrying = AsyncRetrying(
-            stop=_StopAsking(model.max_attempts),
+            stop=_StopAsking(model.max_attempts, model.max_retry_time),
             wait=_WaitBeforeRetry(model.retry_wait),
             retry=retry_if_exception_type(TransientEndpointError),
             sleep=self.control.sleep,
+            before_sleep=lambda state: self._note_retry(request, state),
             reraise=True,
         )
         return await retrying(self._ask_once, request, journal)
 
     async def _ask_once(self, request: Request, journal: Journal) -> Reply:
-        # The slot is held until the reply is on disk: so a crash loses no more replies than there are slots.
-        async with self._slots:
-            if self.control.stopping:
-                raise InterruptedRunError("the run is stopping")
-            try:
-                body = await self._clients[request.stage].ask(request)
+        expected = self.usage.expect(request)
+        try:
+            # The place is held until the reply is on disk: a crash loses no more than what was in flight.
+            async with self._pools[request.stage].lane(expected) as lane:
+                self._check_reins()
+                began = time.monotonic()
+                body = await lane.client.ask(vary_seed(request, journal))
+                seconds = time.monotonic() - began
                 reply = read_reply(request.key, body)
-                entry = JournalEntry(request.key, request.stage, request.row_id, body, **tokens_in(reply))
+                entry = make_entry(request, body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
-            except (FatalEndpointError, StorageError) as error:
-                self.control.stop(error)
-                raise
-        self.control.tally.count_reply(entry.prompt_tokens, entry.completion_tokens)
-        if reply is None:
-            raise TransientEndpointError("the body of the reply is no chat completion", kind="garbage")
+                self.usage.learn(request, reply)
+                lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
+                self.control.tally.count_reply(reply, entry.usd)
+                if reply is None:
+                    raise TransientEndpointError(
+                        "the body of the reply is no chat completion", kind="garbage"
+                    )
+        except (FatalEndpointError, StorageError) as error:
+            self.control.stop(error)
+            raise
         return reply
+
+    def _check_reins(self) -> None:
+        """Look once more before money is spent: the run may have stopped while the request waited."""
+        if self.control.stopping:
+            raise InterruptedRunError("the run is stopping")
+        spent = self.control.tally.usd
+        if self._max_usd is None or spent < self._max_usd:
+            return
+        error = LimitReachedError(
+            f"the budget of {self._max_usd:,.2f} USD is spent ({spent:,.2f} USD in all)",
+            hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
+        )
+        self.control.stop(error)
+        raise error
+
+    def _note_retry(self, request: Request, state: RetryCallState) -> None:
+        error = _error_of(state)
+        self.control.tally.count_retry(error.kind)
+        logger.debug("row %s, %s, request %s: %s; asked again", *_place_of(request), error)
+
+
+def _place_of(request: Request) -> tuple[str, str, str]:
+    return request.row_id, request.stage, request.key[:12]
+
+
+def find_reply(request: Request, journal: Journal) -> Reply | None:
+    """The journal's usable reply to a request; None where it has none, or one that was cut too early."""
+    stored = journal.get(request.key)
+    if stored is None:
+        return None
+    if stored.cut_at is not None and (request.max_tokens is None or request.max_tokens > stored.cut_at):
+        return None
+    return read_reply(request.key, stored.body)
+
+
+def vary_seed(request: Request, journal: Journal) -> Request:
+    """The request as it is sent: with a seed of its own each time its replies were set aside.
+
+    An endpoint that honors seeds would give the unwanted reply again. The request keeps its key.
+    """
+    times = journal.times_set_aside(request.key)
+    if not times or "seed" not in request.parameters:
+        return request
+    seed = seed_from(request.parameters["seed"], times)
+    return replace(request, parameters={**request.parameters, "seed": seed})
+
+
+def make_entry(
+    request: Request, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
+) -> JournalEntry:
+    """What the journal keeps of a reply."""
+    entry = JournalEntry(
+        request.key, request.stage, request.row_id, request.model, usage.mode, body, seconds=seconds
+    )
+    if reply is None:
+        return entry
+    return replace(
+        entry,
+        cut_at=request.max_tokens if reply.is_cut else None,
+        usd=usage.cost(request.stage, reply),
+        prompt_tokens=reply.prompt_tokens,
+        cached_tokens=reply.cached_tokens,
+        completion_tokens=reply.completion_tokens,
+        reasoning_tokens=reply.reasoning_tokens,
+    )
 
 
 class _StopAsking(stop_base):
-    """After so many attempts. Those that met a rate limit do not count: they end by time alone."""
+    """After so many attempts, or so much time. Those that met a rate limit count for neither."""
 
-    def __init__(self, attempts: int) -> None:
+    def __init__(self, attempts: int, seconds: float) -> None:
         self._left = attempts
+        self._seconds = seconds
+        self._first: float | None = None
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         if _error_of(retry_state).kind == "rate_limited":
-            return (retry_state.seconds_since_start or 0.0) > RATE_LIMIT_PATIENCE
+            return False
+        now = time.monotonic()
+        self._first = now if self._first is None else self._first
         self._left -= 1
-        return self._left <= 0
+        return self._left <= 0 or now - self._first > self._seconds
 
 
 class _WaitBeforeRetry(wait_exponential_jitter):
-    """Growing and jittered, and not shorter than what the endpoint asked for."""
+    """Growing and jittered. After a rate limit the endpoint's queue does the waiting, for all alike."""
 
     def __init__(self, first: float) -> None:
         super().__init__(multiplier=first, max=LONGEST_WAIT, jitter=first)
+        self._first = first
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        error = _error_of(retry_state)
-        longest = LONGEST_LIMIT_WAIT if error.kind == "rate_limited" else LONGEST_WAIT
-        wait = max(min(error.retry_after, LONGEST_WAIT), min(super().__call__(retry_state), longest))
-        logger.debug("%s; next attempt in %.1f s", error, wait)
-        return wait
+        if _error_of(retry_state).kind == "rate_limited":
+            return random.uniform(0, self._first)  # noqa: S311 - no secret
+        return super().__call__(retry_state)
 
 
 def _error_of(state: RetryCallState) -> TransientEndpointError:

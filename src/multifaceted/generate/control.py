@@ -6,9 +6,22 @@ Example:
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from multifaceted.errors import InterruptedRunError
 from multifaceted.records import Tally
+
+
+class Watched(Protocol):
+    """What can be seen of an endpoint while a run is at work."""
+
+    label: str
+    in_flight: int
+
+    def describe(self) -> str:
+        """The limit in force and why."""
+        ...
 
 
 class RunControl:
@@ -17,7 +30,9 @@ class RunControl:
     def __init__(self) -> None:
         self.tally = Tally()
         self.reason: Exception = InterruptedRunError("the run was interrupted")
+        self.endpoints: Sequence[Watched] = ()
         self._stopping = asyncio.Event()
+        self._on_stop: list[Callable[[], None]] = []
 
     @property
     def stopping(self) -> bool:
@@ -29,6 +44,12 @@ class RunControl:
         if reason is not None and not self.stopping:
             self.reason = reason
         self._stopping.set()
+        for tell in self._on_stop:
+            tell()
+
+    def tell_when_stopped(self, tell: Callable[[], None]) -> None:
+        """Have a function called as soon as the run stops."""
+        self._on_stop.append(tell)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the run stops first."""

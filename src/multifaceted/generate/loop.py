@@ -1,79 +1,32 @@
 """The bounded loop over all rows: rows start and end in order, and only so many are alive.
 
 A shard's journal opens when its first row starts and closes when its last row is written; the next shard's
-rows are under way by then, so the end of a shard leaves no request slot idle.
+rows are under way by then, so the end of a shard leaves no place at an endpoint idle.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from multifaceted.errors import LimitReachedError
+from multifaceted.generate.open_shard import OpenShard, open_shard
 from multifaceted.generate.row import RowMaker
-from multifaceted.ids import hash_file
-from multifaceted.journal import Journal
-from multifaceted.plan import Shard
+from multifaceted.generate.work import Work
 from multifaceted.records import Failure, Row, RowTask
 from multifaceted.store.run_folder import RunFolder, ShardSummary
-from multifaceted.store.shards import ShardWriter
 
-# Rows at work for each request slot: more than one, so that a slot does not idle while a reply is read.
-ROWS_PER_SLOT = 2
-# Rows alive for each request slot: those that are done wait for a slow one before them, up to this many.
-WINDOW_PER_SLOT = 16
+# Rows at work for each request in flight: more than one, so that no place idles while a reply is read.
+ROWS_PER_REQUEST = 2
+# Rows alive for each request in flight: those that are done wait for a slow one before them, up to this many.
+WINDOW_PER_REQUEST = 16
+MAX_WINDOW = 6000  # rows alive in all, for they take memory
 MAX_OPEN_SHARDS = 16  # each holds a thread and some file handles, of which a process has about 1,000
+SHARE_COUNTS_FROM = 100  # finished rows, before a share of failures means anything
 
-
-@dataclass
-class _OpenShard:
-    """A shard at work: locked, its journal open, its rows on their way into a file."""
-
-    folder: RunFolder
-    name: str
-    fingerprint: str
-    planned: int
-    journal: Journal
-    writer: ShardWriter
-    resources: ExitStack
-    failures: list[Failure] = field(default_factory=list)
-
-    def add(self, made: Row | Failure) -> None:
-        if isinstance(made, Row):
-            self.writer.add(made)
-        else:
-            self.failures.append(made)
-
-    @property
-    def complete(self) -> bool:
-        return self.writer.rows + len(self.failures) == self.planned
-
-    def finish(self) -> ShardSummary:
-        """Write what the shard came to, the mark last, and let it go."""
-        with self.resources:
-            self.folder.reopen(self.name)
-            self.writer.commit()
-            self.folder.write_failures(self.name, self.failures)
-            summary = ShardSummary(
-                name=self.name,
-                fingerprint=self.fingerprint,
-                planned=self.planned,
-                ok=self.writer.rows,
-                failed=len(self.failures),
-                retryable=sum(failure.retryable for failure in self.failures),
-                failures=dict(sorted(Counter(failure.kind for failure in self.failures).items())),
-                sha256=hash_file(self.folder.rows_file(self.name)),
-            )
-            self.folder.finish(summary)
-        return summary
-
-
-def _open_shard(folder: RunFolder, shard: Shard, fingerprint: str, planned: int) -> _OpenShard:
-    with ExitStack() as stack:
-        stack.enter_context(folder.lock(shard.name))
-        journal = stack.enter_context(Journal(folder.journal_file(shard.name)))
-        writer = stack.enter_context(ShardWriter(folder.rows_file(shard.name), Row))
-        return _OpenShard(folder, shard.name, fingerprint, planned, journal, writer, stack.pop_all())
+# A row that is being made, one that failed before and stays so, or None: one that stays as it is on disk.
+_Making = asyncio.Task[Row | Failure] | Failure | None
 
 
 @dataclass
@@ -81,74 +34,102 @@ class _Line:
     """Rows under way, in order, and the open shards they go to."""
 
     maker: RowMaker
-    concurrency: int
-    alive: deque[tuple[_OpenShard, asyncio.Task[Row | Failure]]] = field(default_factory=deque)
-    opened: list[_OpenShard] = field(default_factory=list)
+    alive: deque[tuple[OpenShard, _Making]] = field(default_factory=deque)
+    opened: list[OpenShard] = field(default_factory=list)
     summaries: list[ShardSummary] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._at_work = asyncio.Semaphore(self.concurrency * ROWS_PER_SLOT)
+        capacity = self.maker.asker.capacity
+        self._window = min(capacity * WINDOW_PER_REQUEST, max(MAX_WINDOW, capacity * ROWS_PER_REQUEST))
+        self._at_work = asyncio.Semaphore(capacity * ROWS_PER_REQUEST)
+        self._making = 0
 
-    async def feed(self, shard: _OpenShard, tasks: Iterator[RowTask]) -> None:
+    async def feed(self, shard: OpenShard, tasks: Iterator[RowTask]) -> None:
         """Start the rows of a shard, as room comes."""
         self.opened.append(shard)
         for task in tasks:
-            while len(self.alive) >= self.concurrency * WINDOW_PER_SLOT or self._first_is_done():
+            while self._making >= self._window or self._first_is_done():
                 await self.emit()
-            self.alive.append((shard, asyncio.create_task(self._make(task, shard))))
+            self.alive.append((shard, self._start(shard, task)))
         while len(self.opened) >= MAX_OPEN_SHARDS:
             await self.emit()
 
     async def emit(self) -> None:
         """Take the first row off the line, and close its shard if it was the last one."""
-        shard, task = self.alive[0]
-        made = await task
+        shard, making = self.alive[0]
+        if isinstance(making, asyncio.Task):
+            made = await making
+            self._making -= 1
+        else:
+            made = making or shard.take_kept()
         self.alive.popleft()
         shard.add(made)
         self.maker.asker.control.tally.count_row(made)
         if shard.complete:
             self.opened.remove(shard)
             self.summaries.append(shard.finish())
+        if isinstance(made, Failure):
+            self._check_failures()
 
     def _first_is_done(self) -> bool:
-        return bool(self.alive) and self.alive[0][1].done()
+        first = self.alive[0][1] if self.alive else None
+        return bool(self.alive) and (not isinstance(first, asyncio.Task) or first.done())
 
-    async def _make(self, task: RowTask, shard: _OpenShard) -> Row | Failure:
+    def _start(self, shard: OpenShard, task: RowTask) -> _Making:
+        if not shard.is_wanted(task.id):
+            return shard.kept_failures.get(task.id)
+        self._making += 1
+        return asyncio.create_task(self._make(task, shard))
+
+    async def _make(self, task: RowTask, shard: OpenShard) -> Row | Failure:
         async with self._at_work:
             return await self.maker.make(task, shard.journal)
 
+    def _check_failures(self) -> None:
+        bound, tally = self.maker.plan.recipe.stop_after_failures, self.maker.asker.control.tally
+        if bound is None:
+            return
+        is_share = isinstance(bound, float)
+        allowed = bound * max(tally.done, SHARE_COUNTS_FROM) if is_share else bound
+        if tally.failed <= allowed:
+            return
+        kinds = ", ".join(f"{kind} {rows:,}" for kind, rows in sorted(tally.failures.items()))
+        raise LimitReachedError(
+            f"{tally.failed:,} of {tally.done:,} finished rows failed ({kinds}), which is more than "
+            f"stop_after_failures: {bound} allows",
+            hint="look at them with `multifaceted failures`; then mend the cause, or raise the bound in the "
+            "recipe, and run again: it goes on from here",
+        )
 
-async def generate_shards(
-    maker: RowMaker, folder: RunFolder, wanted: list[tuple[Shard, str]], *, concurrency: int
-) -> list[ShardSummary]:
+
+async def generate_shards(maker: RowMaker, folder: RunFolder, wanted: list[Work]) -> list[ShardSummary]:
     """Make every row of the wanted shards.
 
     Args:
         maker: makes one row.
         folder: where shards and journals lie.
-        wanted: shards in order, each with the fingerprint it will carry.
-        concurrency: requests in flight at most.
+        wanted: in order.
 
     Raises:
         MultifacetedError: what stopped the run; every reply that came in is journaled.
     """
     control, plan = maker.asker.control, maker.plan
-    fingerprints = {shard.index: fingerprint for shard, fingerprint in wanted}
-    line = _Line(maker, concurrency)
+    work_on = {work.shard.index: work for work in wanted}
+    line = _Line(maker)
     try:
-        for shard, instructions in plan.read_shards([shard for shard, _ in wanted]):
+        for shard, instructions in plan.read_shards([work.shard for work in wanted]):
             tasks = (task for instruction in instructions for task in plan.tasks_of(instruction))
-            opened = _open_shard(folder, shard, fingerprints[shard.index], plan.rows_in(shard))
-            await line.feed(opened, tasks)
+            await line.feed(open_shard(folder, work_on[shard.index], plan.rows_in(shard)), tasks)
         while line.alive:
             await line.emit()
     except BaseException as error:  # noqa: BLE001 - the one broad catch; it raises again
         control.stop(error if isinstance(error, Exception) else None)
-        await _wind_up([task for _, task in line.alive], at_once=isinstance(error, asyncio.CancelledError))
+        tasks_left = [made for _, made in line.alive if isinstance(made, asyncio.Task)]
+        await _wind_up(tasks_left, at_once=isinstance(error, asyncio.CancelledError))
         raise control.reason from (None if error is control.reason else error)
     finally:
         for left in line.opened:
-            left.resources.close()
+            left.abandon()
     return line.summaries
 
 

@@ -120,7 +120,8 @@ class _RowRequests:
             raise self._failed(request, error.kind, error.message, retryable=error.retryable) from error
         fault = _find_fault(reply)
         if fault is not None:
-            raise self._failed(request, *fault)
+            cut_at = request.max_tokens if reply.is_cut else None
+            raise self._failed(request, *fault, cut_at=cut_at)
         return reply
 
     def _request(self, stage: Stage, turns: tuple[Message, ...]) -> Request:
@@ -138,9 +139,15 @@ class _RowRequests:
         return Request(stage, self.task.id, name, turns, parameters, schema, model.structured_output)
 
     def _failed(
-        self, request: Request, kind: FailureKind, message: str, *, retryable: bool = False
+        self,
+        request: Request,
+        kind: FailureKind,
+        message: str,
+        *,
+        retryable: bool = False,
+        cut_at: int | None = None,
     ) -> _RowFailed:
-        return _RowFailed(Failure(self.task.id, kind, request.stage, message, request.key, retryable))
+        return _RowFailed(Failure(self.task.id, kind, request.stage, message, request.key, retryable, cut_at))
 
     def _record(self, stage: Stage, key: str, replies: list[Reply]) -> StageRecord:
         asked = self.maker.model_names[stage]
@@ -163,7 +170,7 @@ def _find_fault(reply: Reply) -> tuple[FailureKind, str] | None:
         return "refused", reply.refusal
     if reply.finish_reason == "content_filter":
         return "content_filter", "the endpoint's filter stopped the reply"
-    if reply.finish_reason == "length":
+    if reply.is_cut:
         return "truncated", f"cut after {reply.completion_tokens} tokens; raise max_tokens of this stage"
     if not reply.text.strip():
         return "empty_reply", "the reply holds no text"

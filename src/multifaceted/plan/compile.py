@@ -43,6 +43,7 @@ class Shard:
 class Plan:
     """A recipe with everything it names loaded and checked."""
 
+    path: Path  # of the recipe
     recipe: Recipe
     prompts: StagePrompts
     shards: tuple[Shard, ...]
@@ -98,9 +99,10 @@ class Plan:
         """What a row's bytes depend on besides its instruction and the replies.
 
         Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
-        API keys, timeouts, attempts, concurrency, and the order in which shards are made.
+        API keys, limits, prices, timeouts, attempts, concurrency, mode, and the order in which shards are
+        made. `max_tokens` decides only whether a reply is whole, and failures remember what cut them.
         """
-        counted = {"temperature", "top_p", "max_tokens", "seeded", "extra_body", "structured_output"}
+        counted = {"temperature", "top_p", "seeded", "extra_body", "structured_output"}
         models = {
             stage: [model_names[stage], self.recipe.model_for(stage).model_dump(mode="json", include=counted)]
             for stage in STAGES
@@ -151,7 +153,7 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
     size = instructions_per_shard or recipe.instructions_per_shard
     shards = attempt(partial(_cut_shards, recipe, size))
     if taxonomy is not None and len(templates) == len(TEMPLATES) and shards:
-        plan = Plan(recipe, StagePrompts(taxonomy, templates), shards, size)
+        plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size)
         for render in _trial_renderings(plan):
             attempt(render)
         if not problems:

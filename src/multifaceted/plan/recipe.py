@@ -7,7 +7,7 @@ Relative paths in it are read from the recipe's own folder.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -42,6 +42,10 @@ def _check_url(url: str) -> str:
 
 Url = Annotated[str, AfterValidator(_check_url)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+StopAfter = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)] | None,
+    Field(union_mode="left_to_right"),
+]
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
 
 
@@ -62,21 +66,63 @@ class _Sampling(_Strict):
     max_tokens: int | None = Field(default=1024, ge=1)
     seeded: bool = True  # send a seed derived from the row; false leaves it out
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
-    timeout: Number = Field(
-        default=300, gt=0
-    )  # seconds for one request; waiting in our own queue not counted
-    max_attempts: int = Field(default=6, ge=1)
+    timeout: Number = Field(default=300, gt=0)  # seconds for one request, from when it is sent
+    max_attempts: int = Field(default=6, ge=1)  # of one request; those that meet a rate limit do not count
     retry_wait: Number = Field(default=0.5, gt=0)  # seconds before the second attempt; it grows from there
+    max_retry_time: Number = Field(default=3600, gt=0)  # seconds; the same exception
+
+
+class PriceSpec(_Strict):
+    """Prices of one's own, in USD per million tokens, in place of the table's."""
+
+    input: Number = Field(ge=0)
+    output: Number = Field(ge=0)
+    cached_input: Number | None = Field(default=None, ge=0)  # null: as `input`
+    batch_factor: Number | None = Field(default=None, ge=0)  # share of these that the Batch API costs
+
+
+class EndpointSpec(_Strict):
+    """One place where a model is served, with its own key and limits."""
+
+    base_url: Url
+    api_key_env: str = ""  # the variable that holds the key; OPENAI_API_KEY for OpenAI's own endpoint
+    concurrency: int | None = Field(default=None, ge=1, le=4096)  # null: the recipe's
+    requests_per_minute: Number | None = Field(default=None, gt=0)
+    tokens_per_minute: Number | None = Field(default=None, gt=0)  # prompt and reply together
 
 
 class LiveModel(_Sampling):
-    """A model behind an OpenAI-compatible endpoint. A parameter set to null is not sent."""
+    """A model behind OpenAI-compatible endpoints. A parameter set to null is not sent."""
 
     kind: Literal["live"] = "live"
-    base_url: Url
     name: str = Field(min_length=1)
-    api_key_env: str = ""  # the variable that holds the key; OPENAI_API_KEY for OpenAI's own endpoint
+    base_url: Url = ""
+    api_key_env: str = ""
+    requests_per_minute: Number | None = Field(default=None, gt=0)
+    tokens_per_minute: Number | None = Field(default=None, gt=0)
+    endpoints: tuple[EndpointSpec, ...] = ()  # in place of `base_url`: requests are spread over them
     structured_output: StructuredOutput = "json_schema"
+    prices: PriceSpec | None = None
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        alone = self.model_fields_set & {"api_key_env", "requests_per_minute", "tokens_per_minute"}
+        if bool(self.base_url) == bool(self.endpoints):
+            raise ValueError("needs either base_url or endpoints")
+        if self.endpoints and alone:
+            raise ValueError(f"{', '.join(sorted(alone))} belong to each of the endpoints")
+        return self
+
+    @property
+    def places(self) -> tuple[EndpointSpec, ...]:
+        """Where the model is served: the endpoints, or the one base URL."""
+        shared = {name: getattr(self, name) for name in EndpointSpec.model_fields if name != "concurrency"}
+        return self.endpoints or (EndpointSpec(**shared),)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The base URLs of all places."""
+        return tuple(place.base_url for place in self.places)
 
     @property
     def small(self) -> bool:
@@ -121,9 +167,13 @@ ModelSpec = Annotated[
 class StageModel(_Strict):
     """What one stage does differently; what is left out is as in `model`."""
 
-    base_url: Url = ""
     name: str = Field(default="", min_length=1)
+    base_url: Url = ""
     api_key_env: str = ""
+    requests_per_minute: Number | None = Field(default=None, gt=0)
+    tokens_per_minute: Number | None = Field(default=None, gt=0)
+    endpoints: tuple[EndpointSpec, ...] = ()
+    prices: PriceSpec | None = None
     structured_output: StructuredOutput = "json_schema"
     temperature: Number | None = Field(default=None, ge=0)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -132,7 +182,23 @@ class StageModel(_Strict):
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
     timeout: Number = Field(default=300, gt=0)
     max_attempts: int = Field(default=6, ge=1)
-    retry_wait: Number = Field(default=0.5, gt=0)  # seconds before the second attempt; it grows from there
+    retry_wait: Number = Field(default=0.5, gt=0)
+    max_retry_time: Number = Field(default=3600, gt=0)
+
+    @property
+    def update(self) -> dict[str, Any]:
+        """What of a model this changes. Another place takes nothing over from the former one."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if not given.keys() & {"base_url", "endpoints"}:
+            return given
+        fresh = ("base_url", "endpoints", "api_key_env", "requests_per_minute", "tokens_per_minute")
+        return {**{name: LiveModel.model_fields[name].default for name in fresh}, **given}
+
+
+class BudgetSpec(_Strict):
+    """What a run may cost, all its starts together."""
+
+    max_usd: Number = Field(gt=0)
 
 
 class Recipe(_Strict):
@@ -148,7 +214,11 @@ class Recipe(_Strict):
     variants: int = Field(default=3, ge=1, le=100)
     model: ModelSpec
     stages: dict[Stage, StageModel] = Field(default_factory=dict)
-    concurrency: int = Field(default=64, ge=1, le=4096)
+    mode: Literal["live", "batch"] = "live"
+    concurrency: int = Field(default=64, ge=1, le=4096)  # requests in flight at each endpoint
+    budget: BudgetSpec | None = None
+    # A whole number of rows, or the share of the finished rows (looked at from 100 of them on).
+    stop_after_failures: StopAfter = None
     shard_rows: int = Field(default=2000, ge=1)
 
     @model_validator(mode="before")
@@ -163,7 +233,7 @@ class Recipe(_Strict):
         override = self.stages.get(stage)
         if override is None:
             return self.model
-        return self.model.model_copy(update=override.model_dump(exclude_unset=True))
+        return self.model.model_copy(update=override.update)
 
     @property
     def instructions_per_shard(self) -> int:

@@ -102,17 +102,20 @@ class StagePrompts:
             fix_known: fix the subdimension, offer the example preferences alone, and bound the description,
                 for models too small to be asked.
         """
+        if not fix_known:
+            free = _object_schema({name: {"type": "string"} for name in _Entry.model_fields})
+            return _object_schema(dict.fromkeys(self._slugs, free))
         entries = {}
         for preference in task.seeds.preferences:
             seed = self._seed(task, preference)
             names = [example["name"] for example in seed["examples"]]
-            known = {
-                "subdimension": {"const": seed["subdimension"]},
-                "preference": {"enum": names},
-                "description": {"type": "string", "pattern": SMALL_DESCRIPTION},
-            }
-            free = {name: {"type": "string"} for name in known}
-            entries[seed["dimension"]] = _object_schema(known if fix_known else free)
+            entries[seed["dimension"]] = _object_schema(
+                {
+                    "subdimension": {"const": seed["subdimension"]},
+                    "preference": {"enum": names},
+                    "description": {"type": "string", "pattern": SMALL_DESCRIPTION},
+                }
+            )
         return _object_schema(entries)
 
     def parse_preferences(self, text: str) -> list[PreferenceEntry]:

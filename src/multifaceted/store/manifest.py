@@ -98,7 +98,11 @@ def _read(path: Path) -> RunData | None:
         raise StorageError(f"{path} was written by another version or is damaged", hint=hint) from error
 
 
-def describe_environment(recipe: dict[str, Any]) -> dict[str, Any]:
+def describe_environment(recipe: dict[str, Any], path: Path) -> dict[str, Any]:
     """With what a run is made; no part of what two equal runs share."""
-    versions = {name: metadata.version(name) for name in _LIBRARIES}
-    return {"recipe": recipe, "python": platform.python_version(), "libraries": versions}
+    return {
+        "recipe": recipe,
+        "recipe_file": str(path.resolve()),
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+    }

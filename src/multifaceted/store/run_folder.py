@@ -96,8 +96,12 @@ class RunFolder:
 
     def reopen(self, name: str) -> None:
         """Take the marks that say whole from the shard and the run: files are about to change."""
-        for marker in (self.path / MANIFEST, self.shard(name) / "shard.json"):
-            marker.unlink(missing_ok=True)
+        self.reopen_run()
+        (self.shard(name) / "shard.json").unlink(missing_ok=True)
+
+    def reopen_run(self) -> None:
+        """Take the mark that says whole from the run."""
+        (self.path / MANIFEST).unlink(missing_ok=True)
 
     def finish(self, summary: ShardSummary) -> None:
         """Mark a shard as whole; its files are written by now."""
@@ -108,12 +112,21 @@ class RunFolder:
         lines = (json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failures)
         write_text(self.failures_file(name), "".join(lines))
 
-    def read_failures(self, name: str) -> list[dict[str, Any]]:
-        """The failure records of a shard."""
+    def read_failures(self, name: str) -> list[Failure]:
+        """The failure records of a shard, in the order of its rows.
+
+        Raises:
+            StorageError: where they are damaged.
+        """
         file = self.failures_file(name)
         if not file.exists():
             return []
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        try:
+            # Not splitlines: endpoints' words may hold its more exotic line ends.
+            lines = file.read_text(encoding="utf-8").split("\n")
+            return [Failure(**json.loads(line)) for line in lines if line]
+        except (OSError, ValueError, TypeError) as error:
+            raise StorageError(f"{file} is damaged: {error}") from error
 
     def verify(self, summaries: list[ShardSummary]) -> list[str]:
         """What is wrong with the run's shards; empty where nothing is."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from multifaceted.ids import hash_file
 from multifaceted.store.atomic import settle_file, temporary_of, translate_os_errors
 from multifaceted.store.schema import arrow_schema
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
 BATCH_ROWS = 500  # small batches cost size and speed, large ones memory; 100 to 1000 measured alike
 
 
@@ -93,6 +94,13 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
                 yield batch
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{path}: {error}") from error
+
+
+def read_rows(path: Path, model: type[ModelT]) -> Iterator[ModelT]:
+    """The rows of a shard, one batch in memory at a time."""
+    for batch in read_batches(path):
+        for row in batch.to_pylist():
+            yield model.model_validate(row)
 
 
 def read_published(path: Path) -> Iterator[pa.RecordBatch]:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from multifaceted.journal import count_replies
+from multifaceted.journal import sum_replies
 from multifaceted.records import STAGES
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
@@ -53,7 +53,7 @@ def _count_journals(status: RunStatus, folder: RunFolder, names: list[str]) -> N
     status.requests = {"total": 0, **dict.fromkeys(STAGES, 0)}
     status.tokens = {"prompt": 0, "completion": 0}
     for name in names:
-        for count in count_replies(folder.journal_file(name)):
+        for count in sum_replies(folder.journal_file(name)):
             status.requests["total"] += count.replies
             status.requests[count.stage] += count.replies
             status.tokens["prompt"] += count.prompt_tokens

@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.ids import content_id
+from multifaceted.ids import rank_digest
 from multifaceted.taxonomy.model import Dimension, Preference, PreferenceSet, Subdimension, Taxonomy
 
 _Ranked = TypeVar("_Ranked", Subdimension, Preference)
@@ -35,7 +35,8 @@ def sample_preference_sets(taxonomy: Taxonomy, key: str, *, n: int = 3) -> list[
 
 def rank_by_key(nodes: Iterable[_Ranked], key: str) -> list[_Ranked]:
     """Order nodes by a hash of `key` and their id: a shuffle that any process repeats."""
-    return sorted(nodes, key=lambda node: content_id([key, node.id]))
+    digest = rank_digest(key)
+    return sorted(nodes, key=lambda node: digest(node.id))
 
 
 def _sample_dimension(dimension: Dimension, key: str, n: int) -> list[Preference]:

@@ -1,0 +1,113 @@
+"""A shard at work: locked, its journal open, its rows on their way into a file.
+
+Example:
+    shard = open_shard(folder, work, planned=2000)
+    shard.add(made)                      # in order
+    summary = shard.finish()             # or shard.abandon()
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+
+from multifaceted.errors import StorageError
+from multifaceted.generate.work import Work
+from multifaceted.ids import hash_file
+from multifaceted.journal import Journal
+from multifaceted.records import Failure, Row
+from multifaceted.store.run_folder import RunFolder, ShardSummary
+from multifaceted.store.shards import ShardWriter, read_rows
+
+
+@dataclass
+class OpenShard:
+    """Rows come in by `add`; those that stay as they were come out of `take_kept` and `kept_failures`."""
+
+    folder: RunFolder
+    work: Work
+    planned: int
+    journal: Journal
+    writer: ShardWriter
+    resources: ExitStack
+    kept_rows: Iterator[Row]
+    kept_failures: dict[str, Failure]
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The shard's name."""
+        return self.work.shard.name
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned row is there."""
+        return self.writer.rows + len(self.failures) == self.planned
+
+    def is_wanted(self, row_id: str) -> bool:
+        """Whether a row is to be made, and not kept."""
+        return self.work.rows is None or row_id in self.work.rows
+
+    def take_kept(self) -> Row:
+        """The next row that stays as it is.
+
+        Raises:
+            StorageError: where the shard on disk has fewer than it said.
+        """
+        row = next(self.kept_rows, None)
+        if row is None:
+            raise StorageError(f"{self.folder.rows_file(self.name)} holds fewer rows than it should")
+        return row
+
+    def add(self, made: Row | Failure) -> None:
+        """Append one finished row."""
+        if isinstance(made, Row):
+            self.writer.add(made)
+        else:
+            self.failures.append(made)
+
+    def finish(self) -> ShardSummary:
+        """Write what the shard came to, the mark last, and let it go."""
+        with self.resources:
+            self.folder.reopen(self.name)
+            self.writer.commit()
+            self.folder.write_failures(self.name, self.failures)
+            summary = ShardSummary(
+                name=self.name,
+                fingerprint=self.work.fingerprint,
+                planned=self.planned,
+                ok=self.writer.rows,
+                failed=len(self.failures),
+                retryable=sum(failure.retryable for failure in self.failures),
+                failures=dict(sorted(Counter(failure.kind for failure in self.failures).items())),
+                sha256=hash_file(self.folder.rows_file(self.name)),
+            )
+            self.folder.finish(summary)
+        return summary
+
+    def abandon(self) -> None:
+        """Let an unfinished shard go. Why rows failed so far is kept, for people to look at."""
+        with self.resources:
+            # The record of a shard that was whole before still stands; a full disk has been told of by now.
+            if self.failures and self.work.rows is None:
+                with suppress(StorageError):
+                    self.folder.reopen(self.name)
+                    self.folder.write_failures(self.name, self.failures)
+
+
+def open_shard(folder: RunFolder, work: Work, planned: int) -> OpenShard:
+    """Lock a shard and open its files.
+
+    Raises:
+        LockedError: where another process works on it.
+        StorageError: where its files cannot be opened.
+    """
+    name = work.shard.name
+    with ExitStack() as stack:
+        stack.enter_context(folder.lock(name))
+        journal = stack.enter_context(Journal(folder.journal_file(name)))
+        writer = stack.enter_context(ShardWriter(folder.rows_file(name), Row))
+        keeps = work.rows is not None
+        failures = {f.id: f for f in folder.read_failures(name)} if keeps else {}
+        rows = read_rows(folder.rows_file(name), Row) if keeps else iter(())
+        return OpenShard(folder, work, planned, journal, writer, stack.pop_all(), rows, failures)

@@ -1,0 +1,55 @@
+"""What requests use and cost: expected before they are sent, known afterwards.
+
+Example:
+    usage = Usage({"response": find_price(model)})
+    usage.expect(request)                # tokens; closer with every reply
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from multifaceted.plan.prices import Mode, Price
+from multifaceted.records import Reply, Request, Stage
+
+CHARACTERS_PER_TOKEN = 4.0  # of English text, by OpenAI's rule of thumb; replaced by what endpoints report
+REPLY_TOKENS = 400.0  # before the first reply is there
+WEIGHT = 0.05  # of the newest reply in the running means
+
+
+@dataclass
+class _Mean:
+    characters_per_token: float = CHARACTERS_PER_TOKEN
+    reply_tokens: float = REPLY_TOKENS
+
+
+@dataclass
+class Usage:
+    """Prices and running means of each stage."""
+
+    prices: Mapping[Stage, Price | None]
+    mode: Mode = "live"
+    _means: dict[Stage, _Mean] = field(default_factory=dict)
+
+    def expect(self, request: Request) -> float:
+        """Tokens that a request is expected to use, prompt and reply together."""
+        mean = self._means.setdefault(request.stage, _Mean())
+        longest = request.max_tokens or mean.reply_tokens
+        return request.characters / mean.characters_per_token + min(mean.reply_tokens, longest)
+
+    def learn(self, request: Request, reply: Reply | None) -> None:
+        """Take a reply's counts into the means, where its endpoint reports any."""
+        if reply is None or not reply.prompt_tokens:
+            return
+        mean = self._means.setdefault(request.stage, _Mean())
+        ratio = request.characters / reply.prompt_tokens
+        mean.characters_per_token += WEIGHT * (ratio - mean.characters_per_token)
+        mean.reply_tokens += WEIGHT * (reply.completion_tokens - mean.reply_tokens)
+
+    def cost(self, stage: Stage, reply: Reply) -> float | None:
+        """USD of a reply; None where the price is unknown."""
+        price = self.prices.get(stage)
+        if price is None:
+            return None
+        return price.cost(
+            prompt=reply.prompt_tokens, cached=reply.cached_tokens, completion=reply.completion_tokens
+        )

@@ -1,0 +1,88 @@
+"""What is left to do of a shard: `find_work(folder, shard, fingerprint, kinds=None)`.
+
+A shard that was never finished is made as a whole, its replies coming from the journal as far as they are
+there. Of a finished one only the failed rows that are worth it are made again; the others stay as they are.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from multifaceted.errors import FailureKind
+from multifaceted.journal import set_aside
+from multifaceted.plan import LiveModel, LocalModel, Shard
+from multifaceted.records import Failure, Stage
+from multifaceted.store.run_folder import RunFolder, ShardSummary
+
+Models = Mapping[Stage, LiveModel | LocalModel]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A shard to make, the fingerprint it will carry, and which of its rows; None means all."""
+
+    shard: Shard
+    fingerprint: str
+    rows: frozenset[str] | None = None
+
+
+def find_whole(folder: RunFolder, shard: Shard, fingerprint: str) -> ShardSummary | None:
+    """The summary of a shard that is whole and is what the plan asks for."""
+    summary = folder.finished(shard.name)
+    return summary if summary is not None and summary.fingerprint == fingerprint else None
+
+
+def find_work(
+    folder: RunFolder,
+    shard: Shard,
+    fingerprint: str,
+    *,
+    models: Models,
+    kinds: Collection[FailureKind] | None = None,
+) -> Work | None:
+    """What running again could change of a shard; None where nothing.
+
+    Args:
+        folder: the run.
+        shard: which.
+        fingerprint: what the plan asks for.
+        models: how long replies may be by now.
+        kinds: only failures of these kinds, and nothing of a shard that was never finished; None for all.
+    """
+    summary = find_whole(folder, shard, fingerprint)
+    if summary is None or folder.verify([summary]):
+        return Work(shard, fingerprint) if kinds is None else None
+    if not summary.failed:
+        return None
+    rows = frozenset(
+        failure.id
+        for failure in folder.read_failures(shard.name)
+        if (kinds is None or failure.kind in kinds) and _is_worth_asking(failure, models)
+    )
+    return Work(shard, fingerprint, rows) if rows else None
+
+
+def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind]) -> int:
+    """Let failed rows of some kinds be asked for again, though nothing has changed; gives their number.
+
+    Their replies are set aside in the journal, and only then their failures are marked as retryable. Whoever
+    is killed in between orders again; what is marked already has been ordered, and may be paid for by now.
+    """
+    with folder.lock(shard.name):
+        summary, failures = folder.finished(shard.name), folder.read_failures(shard.name)
+        ordered = {f.id for f in failures if f.kind in kinds and not f.retryable}
+        if summary is None or not ordered:
+            return 0
+        keys = [failure.request_key for failure in failures if failure.id in ordered]
+        set_aside(folder.journal_file(shard.name), keys)
+        marked = [replace(f, retryable=True) if f.id in ordered else f for f in failures]
+        folder.reopen_run()
+        folder.write_failures(shard.name, marked)
+        folder.finish(summary.model_copy(update={"retryable": sum(f.retryable for f in marked)}))
+        return len(ordered)
+
+
+def _is_worth_asking(failure: Failure, models: Models) -> bool:
+    if failure.cut_at is None:
+        return failure.retryable
+    allowed = models[failure.stage].max_tokens
+    return failure.retryable or allowed is None or allowed > failure.cut_at
