@@ -42,7 +42,7 @@ def test_failed_rows_make_exit_code_1_and_are_accounted_for(make_recipe: MakeRec
     with ChatServer(fault=refuse_some) as server:
         made = multifaceted("generate", make_recipe(server.base_url), "--run", tmp_path / "run", "--json")
     assert made.returncode == 1
-    rows = json.loads(made.stdout)["rows"]
+    rows = json.loads(made.stdout.splitlines()[-1])["rows"]
     assert rows["failed"] > 0
     assert rows["planned"] == rows["ok"] + rows["failed"] == 30
     records = (tmp_path / "run/shards").glob("*/failures.jsonl")

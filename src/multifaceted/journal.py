@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -65,6 +65,11 @@ class JournalSum:
     usd: float
     unpriced: int  # replies whose price was unknown
     seconds: float  # of all requests, one after the other
+
+    def __add__(self, other: "JournalSum") -> "JournalSum":
+        """The sum over two journals."""
+        counts = [f.name for f in fields(self) if f.type is not str]
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in counts})
 
 
 @dataclass(frozen=True, slots=True)

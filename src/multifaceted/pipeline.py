@@ -15,12 +15,14 @@ from multifaceted.generate.control import RunControl
 from multifaceted.generate.usage import Usage
 from multifaceted.generate.work import Work, find_whole, find_work, order_again
 from multifaceted.ids import content_id
-from multifaceted.journal import Journal, sum_replies
+from multifaceted.journal import Journal
 from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
+from multifaceted.plan.cost import Estimate, Observed, estimate
 from multifaceted.plan.prices import Price, find_price
 from multifaceted.records import STAGES, Failure, Row, Stage
 from multifaceted.store.manifest import RunData, describe_environment, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.status import read_spent
 
 Models = Mapping[Stage, LiveModel | LocalModel]
 
@@ -67,9 +69,7 @@ async def generate(
     data = describe_run(plan, names, {shard.name: expected[shard] for shard in plan.shards})
     environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True), plan.path)
     if wanted:
-        control.tally.usd = sum(
-            part.usd for s in plan.shards for part in sum_replies(folder.journal_file(s.name))
-        )
+        control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
         async with _open_asker(plan, models, prices, control, max_usd) as asker:
             write_run(folder, data, environment)
             await generate_shards(RowMaker(plan, names, asker), folder, wanted)
@@ -82,6 +82,25 @@ async def generate(
         _check_account(data)
         write_manifest(folder, data, environment)
     return data
+
+
+def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
+    """What a plan will cost, by the replies that a run of the same models has so far."""
+    observed: dict[Stage, Observed] = {}
+    spent = read_spent(RunFolder(run), [shard.name for shard in plan.shards]) if run else []
+    for stage, model in models_of(plan).items():
+        parts = [part for part in spent if part.stage == stage]
+        if isinstance(model, LiveModel):  # another model's replies say nothing of this one's
+            parts = [part for part in parts if part.model == model.name]
+        if parts:
+            observed[stage] = Observed(
+                replies=sum(part.replies for part in parts),
+                rows=sum(part.rows for part in parts),
+                prompt_tokens=sum(part.prompt_tokens for part in parts),
+                completion_tokens=sum(part.completion_tokens for part in parts),
+                seconds=sum(part.seconds for part in parts if part.mode == "live"),
+            )
+    return estimate(plan, observed)
 
 
 async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIterator[Row | Failure]:

@@ -17,7 +17,7 @@ from multifaceted.errors import EndpointError
 
 FIRST_WINDOW = 16  # requests in flight before anything is known of an endpoint
 SHRINK = 0.7  # of what is in flight, at a 429
-GROW = 0.05  # of the concurrency, and at least one request, regained in each round of replies
+GROW = 0.02  # of the concurrency, regained each second; but at least half a request
 LONGEST_PAUSE = 120.0  # seconds, even where Retry-After says an hour
 DEFAULT_PAUSE = 1.0  # seconds, where a 429 does not say how long
 REQUESTS_HELD = 0.5  # seconds' worth of the request budget that may go out at once
@@ -56,6 +56,7 @@ class Lane:
         self.silent_since: float | None = None  # when it first failed or refused, with no reply since
         self._window = float(min(FIRST_WINDOW, self.concurrency))
         self._shrunk_at: float | None = None
+        self._grown_at = -math.inf
         self._paused_until = -math.inf
         self._paced_at = -math.inf
         self._failures = 0
@@ -97,10 +98,11 @@ class Lane:
         """A request got a reply: it works, and may be asked a little more at once."""
         self.answered, self._failures = True, 0
         self.down_since = self.silent_since = None
-        slow_start = self._shrunk_at is None
-        step = 1.0 if slow_start else max(1.0, GROW * self.concurrency) / self._window
+        now = self.clock()
+        passed, self._grown_at = min(now - self._grown_at, 1.0), now
+        step = 1.0 if self._shrunk_at is None else max(0.5, GROW * self.concurrency) * passed
         # A window that is not used says nothing about a larger one.
-        if self.in_flight >= self._window / 2:
+        if self.in_flight >= int(self._window) / 2:
             self._window = min(self._window + step, self.concurrency)
 
     def note_error(self, error: EndpointError, sent_at: float) -> None:

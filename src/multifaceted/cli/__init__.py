@@ -4,8 +4,8 @@ import sys
 
 import typer
 
-from multifaceted.cli import folder, init, model, run, show, taxonomy
-from multifaceted.errors import InterruptedRunError, MultifacetedError
+from multifaceted.cli import folder, init, look, model, plan, run, show, taxonomy
+from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
     name="multifaceted",
@@ -16,10 +16,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("init")(init.init)
-app.command("plan")(run.plan)
-app.command("preview")(run.preview)
+app.command("plan")(plan.plan)
+app.command("preview")(plan.preview)
 app.command("generate")(run.generate)
-app.command("status")(run.status)
+app.command("retry")(run.retry)
+app.command("status")(look.status)
+app.command("failures")(look.failures)
 app.command("build")(folder.build)
 app.command("check")(folder.check)
 app.add_typer(model.app, name="model")
@@ -30,7 +32,7 @@ def main() -> None:
     """Run the command line; errors become a message and an exit code, never a traceback.
 
     Exit codes: 0 all well, 1 finished with failed rows or faults found, 2 bad input or configuration,
-    130 interrupted with the state saved.
+    3 stopped by a limit that the recipe sets, 130 interrupted. After 3 and 130 the state is saved.
     """
     try:
         app()
@@ -39,4 +41,4 @@ def main() -> None:
         sys.exit(130)
     except MultifacetedError as error:
         show.error(error)
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, LimitReachedError) else 2)

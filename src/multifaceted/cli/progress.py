@@ -1,82 +1,145 @@
-"""What one sees of a long run: a live line on a terminal, a plain line every half minute elsewhere."""
+"""What one sees of a long run: `async with watch(control): ...`.
+
+On a terminal two lines that renew themselves, elsewhere a plain line every half minute, and on request
+events as JSON lines.
+"""
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from multifaceted.cli import show
-from multifaceted.records import Tally
+from multifaceted.generate.control import RunControl
 
-REFRESH = 0.25  # seconds, on a terminal
+REFRESH = 0.5  # seconds, on a terminal
 PLAIN_EVERY = 30.0  # seconds, without one
-RATE_WINDOW = 20  # refreshes over which the rate is taken
+EVENT_EVERY = 5.0  # seconds, of JSON events
+RATE_OVER = 30.0  # seconds over which rates are taken
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run at one moment. Rates are per second; what is not known yet is None."""
+
+    planned: int
+    ok: int
+    failed: int
+    failures: dict[str, int]
+    requests: int
+    requests_per_second: float
+    rows_per_second: float
+    in_flight: int
+    limits: dict[str, str]  # endpoint → the limit in force and why
+    retries: dict[str, int]
+    tokens: int
+    usd: float
+    usd_projected: float | None
+    seconds_left: float | None
+
+
+class Watcher:
+    """Takes snapshots of a run, with rates over the last half minute."""
+
+    def __init__(self, control: RunControl) -> None:
+        self._control = control
+        self._seen: deque[tuple[float, int, int]] = deque()
+
+    def look(self) -> Snapshot:
+        """A snapshot of now."""
+        tally, now = self._control.tally, time.monotonic()
+        self._seen.append((now, tally.requests, tally.done))
+        while len(self._seen) > 2 and now - self._seen[0][0] > RATE_OVER:  # noqa: PLR2004 - two make a rate
+            self._seen.popleft()
+        then, requests, rows = self._seen[0]
+        passed = max(now - then, 1e-9)
+        row_rate = (tally.done - rows) / passed
+        return Snapshot(
+            planned=tally.planned,
+            ok=tally.ok,
+            failed=tally.failed,
+            failures=dict(tally.failures),
+            requests=tally.requests,
+            requests_per_second=(tally.requests - requests) / passed,
+            rows_per_second=row_rate,
+            in_flight=sum(endpoint.in_flight for endpoint in self._control.endpoints),
+            limits={endpoint.label: endpoint.describe() for endpoint in self._control.endpoints},
+            retries=dict(tally.retries),
+            tokens=tally.prompt_tokens + tally.completion_tokens,
+            usd=tally.usd,
+            usd_projected=tally.usd / tally.done * tally.planned if tally.usd and tally.done else None,
+            seconds_left=(tally.planned - tally.done) / row_rate if row_rate else None,
+        )
 
 
 @asynccontextmanager
-async def watch(tally: Tally) -> AsyncIterator[None]:
-    """Show a run's tally for as long as the block lasts."""
-    watcher = asyncio.create_task(_draw(tally) if show.err.is_terminal else _print_lines(tally))
+async def watch(control: RunControl, *, as_json: bool = False) -> AsyncIterator[None]:
+    """Show a run for as long as the block lasts."""
+    watcher = Watcher(control)
+    show_it = _print_events if as_json else _draw if show.err.is_terminal else _print_lines
+    task = asyncio.create_task(show_it(watcher))
     try:
         yield
     finally:
-        watcher.cancel()
+        task.cancel()
         with suppress(asyncio.CancelledError):
-            await watcher
+            await task
 
 
-async def _draw(tally: Tally) -> None:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("rows"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=show.err) as progress:
-        bar = progress.add_task("rows", total=None, note="starting")
-        seen: list[tuple[float, int]] = []
+async def _draw(watcher: Watcher) -> None:
+    with Live(_render(watcher.look()), console=show.err, auto_refresh=False) as live:
         try:
             while True:
-                seen = [*seen, (time.monotonic(), tally.requests)][-RATE_WINDOW:]
-                done = tally.ok + tally.failed
-                progress.update(
-                    bar, total=tally.planned or None, completed=done, note=_note(tally, _rate(seen))
-                )
                 await asyncio.sleep(REFRESH)
+                live.update(_render(watcher.look()), refresh=True)
         finally:
-            done = tally.ok + tally.failed
-            progress.update(bar, total=tally.planned or None, completed=done, note=_note(tally, _rate(seen)))
+            live.update(_render(watcher.look()), refresh=True)
 
 
-async def _print_lines(tally: Tally) -> None:
-    before, last = time.monotonic(), 0
+async def _print_lines(watcher: Watcher) -> None:
+    watcher.look()
     while True:
         await asyncio.sleep(PLAIN_EVERY)
-        now = time.monotonic()
-        rate = (tally.requests - last) / (now - before)
-        before, last = now, tally.requests
-        show.say(f"rows {tally.ok + tally.failed:,} of {tally.planned:,} · {_note(tally, rate)}")
+        show.say(" · ".join(describe(watcher.look())))
 
 
-def _rate(seen: list[tuple[float, int]]) -> float:
-    (first, start), (last, end) = seen[0], seen[-1]
-    return (end - start) / (last - first) if last > first else 0.0
+async def _print_events(watcher: Watcher) -> None:
+    while True:
+        show.line({"event": "progress", **asdict(watcher.look())})
+        await asyncio.sleep(EVENT_EVERY)
 
 
-def _note(tally: Tally, rate: float) -> str:
-    tokens = tally.prompt_tokens + tally.completion_tokens
-    return f"{rate:,.1f} requests/s · {tokens:,} tokens · {tally.failed:,} failed"
+def _render(seen: Snapshot) -> Group:
+    rows, *others = describe(seen)
+    head = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=max(seen.planned, 1), completed=seen.ok + seen.failed, width=30)
+    head.add_row(bar, rows)
+    return Group(head, Text(" · ".join(others), style="dim"))
+
+
+def describe(seen: Snapshot) -> list[str]:
+    """A snapshot in words, the rows first."""
+    failed = ", ".join(f"{kind} {rows:,}" for kind, rows in sorted(seen.failures.items()))
+    again = ", ".join(f"{kind} {count:,}" for kind, count in sorted(seen.retries.items()))
+    limits = seen.limits if len(seen.limits) > 1 else dict.fromkeys(("",), *seen.limits.values())
+    shown = [f"{label} {limit}".strip() for label, limit in limits.items() if limit]
+    projected = f" of about {seen.usd_projected:,.2f}" if seen.usd_projected else ""
+    parts = [
+        f"rows {seen.ok + seen.failed:,} of {seen.planned:,}",
+        f"{seen.rows_per_second:,.1f} rows/s, {seen.requests_per_second:,.1f} requests/s",
+        f"{seen.in_flight:,} in flight, limit {'; '.join(shown)}" if shown else "",
+        f"{seen.tokens:,} tokens",
+        f"{seen.usd:,.2f} USD{projected}" if seen.usd else "",
+        f"{seen.failed:,} failed" + (f" ({failed})" if failed else ""),
+        f"asked again: {again}" if again else "",
+        f"{show.duration(seen.seconds_left)} left" if seen.seconds_left is not None else "",
+    ]
+    return [part for part in parts if part]

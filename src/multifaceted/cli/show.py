@@ -35,6 +35,26 @@ def data(value: Any) -> None:
     out.print(json.dumps(value, indent=2, ensure_ascii=False), markup=False, soft_wrap=True)
 
 
+def line(value: Any) -> None:
+    """One JSON value on a line of its own, at once."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - rich would wrap and color it
+
+
+def usd(value: float | None) -> str:
+    """An amount of money, or `unknown`."""
+    return "unknown" if value is None else f"{value:,.2f}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span as people say it: `42 s`, `7 min`, `3 h 20 min`."""
+    if seconds is None:
+        return "unknown"
+    minutes, hours = round(seconds / 60), int(seconds // 3600)
+    if seconds < 100:  # noqa: PLR2004 - up to there, seconds are the better unit
+        return f"{seconds:.0f} s"
+    return f"{minutes:,} min" if not hours else f"{hours:,} h {minutes - 60 * hours} min"
+
+
 def text(value: str) -> None:
     """Plain text on stdout, unwrapped."""
     out.print(value, markup=False, soft_wrap=True)
@@ -46,7 +66,7 @@ def table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> N
         out.print(f"\n[bold]{escape(title)}[/]", soft_wrap=True)
     shown = Table(box=None, pad_edge=False)
     for column in columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(column, overflow="fold", no_wrap=column == "stage")
     for row in rows:
         shown.add_row(*(escape(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
     out.print(shown)

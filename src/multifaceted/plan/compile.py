@@ -69,7 +69,7 @@ class Plan:
         Raises:
             InputError: where the file is no longer what was compiled.
         """
-        reader = iter(self._read())
+        reader = iter(self.read_instructions())
         position = 0
         for shard in wanted:
             for _ in islice(reader, shard.start - position):
@@ -83,7 +83,7 @@ class Plan:
 
     def first_tasks(self, count: int) -> list[RowTask]:
         """The first `count` rows, for previews."""
-        tasks = (task for instruction in self._read() for task in self.tasks_of(instruction))
+        tasks = (task for instruction in self.read_instructions() for task in self.tasks_of(instruction))
         return list(islice(tasks, count))
 
     def tasks_of(self, instruction: Instruction) -> list[RowTask]:
@@ -119,7 +119,8 @@ class Plan:
         """What tells whether a finished shard is still the one this plan asks for."""
         return content_id(["shard", run_fingerprint, shard.start, shard.stop, shard.digest])
 
-    def _read(self) -> Iterator[Instruction]:
+    def read_instructions(self) -> Iterator[Instruction]:
+        """The instructions that the run takes, one at a time."""
         return read_instructions(self.recipe.instructions.path, limit=self.recipe.instructions.limit)
 
 

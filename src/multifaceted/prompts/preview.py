@@ -9,8 +9,10 @@ from multifaceted.records import Message, PreferenceEntry, RowTask, Stage
 STAND_IN = "[the system message that the model writes]"
 
 
-def preview_row(prompts: StagePrompts, task: RowTask) -> dict[Stage, tuple[Message, ...]]:
-    """The chat turns of every stage."""
+def preview_row(
+    prompts: StagePrompts, task: RowTask, *, system: str = STAND_IN
+) -> dict[Stage, tuple[Message, ...]]:
+    """The chat turns of every stage, with `system` in place of a system message."""
     entries = [
         PreferenceEntry(
             dimension=preference.id.split("/")[0],
@@ -23,5 +25,5 @@ def preview_row(prompts: StagePrompts, task: RowTask) -> dict[Stage, tuple[Messa
     return {
         "preferences": prompts.preferences(task),
         "system_message": prompts.system_message(entries),
-        "response": prompts.response(STAND_IN, task.instruction.prompt),
+        "response": prompts.response(system, task.instruction.prompt),
     }

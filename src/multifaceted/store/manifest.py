@@ -71,6 +71,16 @@ def read_run(folder: RunFolder) -> RunData:
     return data
 
 
+def read_recipe_file(folder: RunFolder) -> Path:
+    """Where the recipe of the run in `folder` lay when it last started.
+
+    Raises:
+        StorageError: where no run was ever started there.
+    """
+    read_run(folder)
+    return Path(read_json(folder.path / "run.json")["environment"]["recipe_file"])
+
+
 def read_layout(folder: RunFolder) -> int | None:
     """How many instructions a shard of this run holds; None for a run that never started.
 

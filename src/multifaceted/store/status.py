@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 
-from multifaceted.journal import sum_replies
+from multifaceted.journal import JournalSum, sum_replies
 from multifaceted.records import STAGES
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
@@ -18,7 +18,10 @@ class RunStatus:
     shards: dict[str, int]  # planned, whole
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
     requests: dict[str, int] = field(default_factory=dict)  # total, then by stage: replies in the journals
-    tokens: dict[str, int] = field(default_factory=dict)  # prompt, completion: of all replies ever paid for
+    tokens: dict[str, int] = field(default_factory=dict)  # of all replies ever paid for
+    usd: float = 0.0  # of all replies whose price was known when they came
+    unpriced: int = 0  # replies whose price was not
+    spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -45,16 +48,30 @@ def read_status(folder: RunFolder) -> RunStatus:
     for summary in whole:
         for kind, rows in summary.failures.items():
             status.failures[kind] = status.failures.get(kind, 0) + rows
-    _count_journals(status, folder, list(data.shards))
+    _add_spent(status, read_spent(folder, list(data.shards)))
     return status
 
 
-def _count_journals(status: RunStatus, folder: RunFolder, names: list[str]) -> None:
-    status.requests = {"total": 0, **dict.fromkeys(STAGES, 0)}
-    status.tokens = {"prompt": 0, "completion": 0}
+def read_spent(folder: RunFolder, names: list[str]) -> list[JournalSum]:
+    """What the journals of some shards hold, by stage, model and mode; each reply counts once."""
+    sums: dict[tuple[str, str, str], JournalSum] = {}
     for name in names:
-        for count in sum_replies(folder.journal_file(name)):
-            status.requests["total"] += count.replies
-            status.requests[count.stage] += count.replies
-            status.tokens["prompt"] += count.prompt_tokens
-            status.tokens["completion"] += count.completion_tokens
+        for part in sum_replies(folder.journal_file(name)):
+            key = part.stage, part.model, part.mode
+            sums[key] = sums[key] + part if key in sums else part
+    return [sums[key] for key in sorted(sums)]
+
+
+def _add_spent(status: RunStatus, spent: list[JournalSum]) -> None:
+    status.spent = [asdict(part) for part in spent]
+    status.usd = sum(part.usd for part in spent)
+    status.unpriced = sum(part.unpriced for part in spent)
+    status.requests = {"total": sum(part.replies for part in spent), **dict.fromkeys(STAGES, 0)}
+    for part in spent:
+        status.requests[part.stage] += part.replies
+    status.tokens = {
+        "prompt": sum(part.prompt_tokens for part in spent),
+        "cached": sum(part.cached_tokens for part in spent),
+        "completion": sum(part.completion_tokens for part in spent),
+        "reasoning": sum(part.reasoning_tokens for part in spent),
+    }
