@@ -40,6 +40,7 @@ INSERT INTO replies
 SELECT ?1, coalesce(max(attempt), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0
 FROM replies WHERE key = ?1
 """
+_INSERT_NEW = f"{_INSERT} HAVING coalesce(sum(body = ?6), 0) = 0"
 _SUMS = """
 SELECT stage, model, mode, count(*), count(DISTINCT row_id), sum(prompt_tokens), sum(cached_tokens),
        sum(completion_tokens), sum(reasoning_tokens), total(usd), sum(usd IS NULL), total(seconds)
@@ -211,6 +212,16 @@ def read_bodies(path: Path, keys: list[str]) -> dict[str, str]:
             query = f"SELECT key, body FROM replies WHERE key IN ({marks}) ORDER BY attempt"  # noqa: S608
             bodies.update(connection.execute(query, chosen).fetchall())
     return bodies
+
+
+def append(path: Path, entries: list[JournalEntry]) -> list[JournalEntry]:
+    """Commit replies that came in a file; gives those that were not there yet.
+
+    The same reply under the same key is the same reply: what is read a second time counts once.
+    """
+    with _translated(path), closing(_connect(path)) as connection, connection:
+        connection.execute(_SCHEMA)
+        return [e for e in entries if connection.execute(_INSERT_NEW, _values_of(e)).rowcount]
 
 
 def set_aside(path: Path, keys: list[str]) -> None:

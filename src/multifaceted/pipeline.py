@@ -6,20 +6,25 @@ Example:
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from multifaceted.chat.factory import name_models, open_pools
+from multifaceted.chat.factory import name_models, open_batch_clients, open_pools
 from multifaceted.errors import FailureKind, InputError, Problem, StorageError
 from multifaceted.generate import Asker, RowMaker, generate_shards
+from multifaceted.generate.collect import Collector
 from multifaceted.generate.control import RunControl
+from multifaceted.generate.replay import ReplayAsker
 from multifaceted.generate.usage import Usage
+from multifaceted.generate.waves import Waves
 from multifaceted.generate.work import Work, find_whole, find_work, order_again
 from multifaceted.ids import content_id
 from multifaceted.journal import Journal
 from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
 from multifaceted.plan.cost import Estimate, Observed, estimate
-from multifaceted.plan.prices import Price, find_price
+from multifaceted.plan.prices import Mode, Price, find_price
 from multifaceted.records import STAGES, Failure, Row, Stage
+from multifaceted.store.batches import BatchFailure, BatchFolder
 from multifaceted.store.manifest import RunData, describe_environment, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
@@ -35,6 +40,7 @@ async def generate(
     shards: range | None = None,
     max_usd: float | None = None,
     retry: Collection[FailureKind] | None = None,
+    live_fallback: int = 0,
 ) -> RunData:
     """Make what is not made yet of a run, and mark it whole if it is.
 
@@ -45,6 +51,7 @@ async def generate(
         shards: only these shards, for several processes that share a run; None for all.
         max_usd: what the run may cost, all its starts together; None: what the recipe says.
         retry: make nothing but failed rows of these kinds again, whether or not that is likely to help.
+        live_fallback: in batch mode, ask live as soon as no more than so many requests are missing.
 
     Returns:
         The run's data, with the summaries of all shards that are whole.
@@ -59,7 +66,7 @@ async def generate(
     fingerprint = plan.fingerprint(names)
     expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
     mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
-    prices = {stage: find_price(model) for stage, model in models.items()}
+    prices = find_prices(models, plan.recipe.mode)
     max_usd = check_budget(plan, prices, max_usd)
     if retry is not None:
         _order_again(folder, expected, mine, retry)
@@ -70,9 +77,13 @@ async def generate(
     environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True), plan.path)
     if wanted:
         control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
-        async with _open_asker(plan, models, prices, control, max_usd) as asker:
+        async with _open_asker(plan, models, control, max_usd) as asker:
             write_run(folder, data, environment)
-            await generate_shards(RowMaker(plan, names, asker), folder, wanted)
+            maker = RowMaker(plan, names, asker)
+            if plan.recipe.mode == "batch":
+                await _generate_by_batch(maker, asker, folder, wanted, live_fallback=live_fallback)
+            else:
+                await generate_shards(maker, folder, wanted)
     else:
         write_run(folder, data, environment)  # an attempt with another recipe may have written its own
     whole = {shard: find_whole(folder, shard, expected[shard]) for shard in plan.shards}
@@ -106,8 +117,7 @@ def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
 async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIterator[Row | Failure]:
     """Make the first rows of a plan, their replies kept in a journal of their own."""
     models = models_of(plan)
-    prices = {stage: find_price(model) for stage, model in models.items()}
-    async with _open_asker(plan, models, prices, RunControl(), None) as asker:
+    async with _open_asker(plan, models, RunControl(), None) as asker:
         maker = RowMaker(plan, name_models(models), asker)
         with Journal(journal_file) as journal:
             for task in plan.first_tasks(count):
@@ -117,6 +127,11 @@ async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIte
 def models_of(plan: Plan) -> dict[Stage, LiveModel | LocalModel]:
     """The model of each stage."""
     return {stage: plan.recipe.model_for(stage) for stage in STAGES}
+
+
+def find_prices(models: Models, mode: Mode) -> dict[Stage, Price | None]:
+    """The price of each stage's model; None where it is unknown."""
+    return {stage: find_price(model, mode) for stage, model in models.items()}
 
 
 def check_budget(plan: Plan, prices: Mapping[Stage, Price | None], max_usd: float | None) -> float | None:
@@ -159,7 +174,6 @@ def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[s
 async def _open_asker(
     plan: Plan,
     models: Models,
-    prices: Mapping[Stage, Price | None],
     control: RunControl,
     max_usd: float | None,
 ) -> AsyncIterator[Asker]:
@@ -168,7 +182,34 @@ async def _open_asker(
         control.endpoints = [lane for pool in distinct for lane in pool.lanes]
         for pool in distinct:
             control.tell_when_stopped(pool.stop)
-        yield Asker(pools, models=models, usage=Usage(prices), control=control, max_usd=max_usd)
+        yield Asker(
+            pools, models=models, usage=Usage(find_prices(models, "live")), control=control, max_usd=max_usd
+        )
+
+
+async def _generate_by_batch(
+    maker: RowMaker, asker: Asker, folder: RunFolder, wanted: list[Work], *, live_fallback: int
+) -> None:
+    """Have everything asked in batches, and then write the shards as in a live run."""
+    plan, control, batches = maker.plan, asker.control, BatchFolder(folder)
+    models, spec = models_of(plan), plan.recipe.batch
+    failures: dict[str, BatchFailure] = {}
+    replay = ReplayAsker(failures, asker)
+    maker = replace(maker, asker=replay)
+    usage = Usage(find_prices(models, "batch"), mode="batch")
+    collector = Collector(maker, folder, batches, usage, spec.max_requests, spec.max_bytes)
+    with batches.lock():
+        async with open_batch_clients(models, sleep=control.sleep) as clients:
+            attempts = max(model.max_attempts for model in models.values())
+            waves = Waves(
+                folder, batches, clients, collector, failures, control, spec, attempts, asker.max_usd
+            )
+            endpoints, control.endpoints = control.endpoints, ()
+            await waves.run(wanted, leave=live_fallback)
+            control.endpoints = endpoints
+        replay.asks_live = live_fallback > 0
+        await generate_shards(maker, folder, wanted)
+        batches.settle()
 
 
 def _order_again(

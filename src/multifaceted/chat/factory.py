@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from openai import AsyncOpenAI
 
+from multifaceted.chat.batches import BatchClient, Sleep
 from multifaceted.chat.lane import REQUESTS_HELD, TOKENS_HELD, Lane
 from multifaceted.chat.limits import Pace
 from multifaceted.chat.live import LiveClient
@@ -81,6 +82,24 @@ async def open_pools(models: Models, *, concurrency: int) -> AsyncIterator[dict[
                 shared[identity] = pool
             pools[stage] = shared[identity]
         yield pools
+
+
+@asynccontextmanager
+async def open_batch_clients(models: Models, *, sleep: Sleep) -> AsyncIterator[dict[str, BatchClient]]:
+    """Open a client of the Batch API for each base URL.
+
+    Raises:
+        SetupError: where a key is missing.
+    """
+    async with AsyncExitStack() as stack:
+        clients: dict[str, BatchClient] = {}
+        for model in models.values():
+            for place in model.places if isinstance(model, LiveModel) else ():
+                if place.base_url not in clients:
+                    client = BatchClient(configure_sdk(place), sleep=sleep, first_wait=model.retry_wait)
+                    stack.push_async_callback(client.close)
+                    clients[place.base_url] = client
+        yield clients
 
 
 async def _open_lanes(model: LiveModel | LocalModel, stack: AsyncExitStack, concurrency: int) -> list[Lane]:

@@ -47,6 +47,7 @@ class _Order:
     shards: str = ""
     max_usd: float | None = None
     retry: Collection[FailureKind] | None = None
+    live_fallback: int = 0
     as_json: bool = False
 
 
@@ -58,6 +59,9 @@ def generate(
         str, typer.Option(help="Only these shards, such as 0-3: for several processes that share a run.")
     ] = "",
     max_usd: MaxUsd = None,
+    live_fallback: Annotated[
+        int, typer.Option(min=0, help="In batch mode: ask live once no more requests than these are missing.")
+    ] = 0,
     as_json: Events = False,
     verbose: Verbose = False,
 ) -> None:
@@ -69,7 +73,8 @@ def generate(
     """
     _log_to_stderr(verbose=verbose)
     again = ["generate", str(recipe), "--run", str(run), *(["--shards", shards] if shards else [])]
-    _carry_out(_Order(recipe, run, again, shards, max_usd, None, as_json))
+    order = _Order(recipe, run, again, shards, max_usd, live_fallback=live_fallback, as_json=as_json)
+    _carry_out(order)
 
 
 def retry(
@@ -94,7 +99,8 @@ def retry(
     kinds = read_kinds(kind) or FAILURE_KINDS
     words = [word for name in kind or () for word in ("--kind", name)]
     path = recipe or read_recipe_file(RunFolder(run))
-    _carry_out(_Order(path, run, ["retry", str(run), *words], "", max_usd, kinds, as_json))
+    again = ["retry", str(run), *words]
+    _carry_out(_Order(path, run, again, max_usd=max_usd, retry=kinds, as_json=as_json))
 
 
 def _carry_out(order: _Order) -> None:
@@ -132,7 +138,13 @@ async def _work(compiled: Plan, order: _Order, control: RunControl, shards: rang
     try:
         async with progress.watch(control, as_json=order.as_json):
             return await pipeline.generate(
-                compiled, order.run, control=control, shards=shards, max_usd=order.max_usd, retry=order.retry
+                compiled,
+                order.run,
+                control=control,
+                shards=shards,
+                max_usd=order.max_usd,
+                retry=order.retry,
+                live_fallback=order.live_fallback,
             )
     except asyncio.CancelledError as error:
         raise InterruptedRunError("the run was stopped at once") from error

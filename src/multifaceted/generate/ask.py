@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple, Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_base
@@ -60,7 +61,7 @@ class Asker:
         self.usage = usage
         self._pools = pools
         self._models = models
-        self._max_usd = max_usd
+        self.max_usd = max_usd
 
     @property
     def capacity(self) -> int:
@@ -98,7 +99,7 @@ class Asker:
                 body = await lane.client.ask(vary_seed(request, journal))
                 seconds = time.monotonic() - began
                 reply = read_reply(request.key, body)
-                entry = make_entry(request, body, reply, usage=self.usage, seconds=seconds)
+                entry = make_entry(Asked.of(request), body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
                 self.usage.learn(request, reply)
                 lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
@@ -117,10 +118,10 @@ class Asker:
         if self.control.stopping:
             raise InterruptedRunError("the run is stopping")
         spent = self.control.tally.usd
-        if self._max_usd is None or spent < self._max_usd:
+        if self.max_usd is None or spent < self.max_usd:
             return
         error = LimitReachedError(
-            f"the budget of {self._max_usd:,.2f} USD is spent ({spent:,.2f} USD in all)",
+            f"the budget of {self.max_usd:,.2f} USD is spent ({spent:,.2f} USD in all)",
             hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
         )
         self.control.stop(error)
@@ -158,19 +159,32 @@ def vary_seed(request: Request, journal: Journal) -> Request:
     return replace(request, parameters={**request.parameters, "seed": seed})
 
 
+class Asked(NamedTuple):
+    """Which request a reply belongs to."""
+
+    key: str
+    stage: Stage
+    row_id: str
+    model: str
+    max_tokens: int | None
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """What must be remembered of a request until its reply is there."""
+        return cls(request.key, request.stage, request.row_id, request.model, request.max_tokens)
+
+
 def make_entry(
-    request: Request, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
+    asked: Asked, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
 ) -> JournalEntry:
     """What the journal keeps of a reply."""
-    entry = JournalEntry(
-        request.key, request.stage, request.row_id, request.model, usage.mode, body, seconds=seconds
-    )
+    entry = JournalEntry(asked.key, asked.stage, asked.row_id, asked.model, usage.mode, body, seconds=seconds)
     if reply is None:
         return entry
     return replace(
         entry,
-        cut_at=request.max_tokens if reply.is_cut else None,
-        usd=usage.cost(request.stage, reply),
+        cut_at=asked.max_tokens if reply.is_cut else None,
+        usd=usage.cost(asked.stage, reply),
         prompt_tokens=reply.prompt_tokens,
         cached_tokens=reply.cached_tokens,
         completion_tokens=reply.completion_tokens,

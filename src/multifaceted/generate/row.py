@@ -6,10 +6,10 @@ Example:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError
-from multifaceted.generate.ask import Asker
+from multifaceted.generate.control import RunControl
 from multifaceted.ids import seed_from
 from multifaceted.journal import Journal
 from multifaceted.plan import LocalModel, Plan
@@ -29,6 +29,25 @@ from multifaceted.records import (
 _Parsed = TypeVar("_Parsed")
 
 
+class RowAsker(Protocol):
+    """Whoever answers the requests of rows."""
+
+    control: RunControl
+
+    @property
+    def capacity(self) -> int:
+        """Requests that may be in flight at most."""
+        ...
+
+    async def ask(self, request: Request, journal: Journal) -> Reply:
+        """The reply to a request.
+
+        Raises:
+            EndpointError: where there is none.
+        """
+        ...
+
+
 class _RowFailed(Exception):  # noqa: N818 - it carries a failure, it is none
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -41,7 +60,7 @@ class RowMaker:
 
     plan: Plan
     model_names: Mapping[Stage, str]
-    asker: Asker
+    asker: RowAsker
 
     async def make(self, task: RowTask, journal: Journal) -> Row | Failure:
         """Make one row; whatever happens to it alone becomes a failure record.

@@ -36,6 +36,14 @@ class Usage:
         longest = request.max_tokens or mean.reply_tokens
         return request.characters / mean.characters_per_token + min(mean.reply_tokens, longest)
 
+    def expect_usd(self, request: Request) -> float:
+        """What a request is expected to cost; 0 where the price is unknown."""
+        price, mean = self.prices.get(request.stage), self._means.setdefault(request.stage, _Mean())
+        if price is None:
+            return 0.0
+        prompt = request.characters / mean.characters_per_token
+        return price.cost(prompt=prompt, cached=0, completion=self.expect(request) - prompt)
+
     def learn(self, request: Request, reply: Reply | None) -> None:
         """Take a reply's counts into the means, where its endpoint reports any."""
         if reply is None or not reply.prompt_tokens:

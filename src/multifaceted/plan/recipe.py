@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from multifaceted.errors import InputError
 from multifaceted.prompts.template import TemplateName
-from multifaceted.records import Stage
+from multifaceted.records import STAGES, Stage
 from multifaceted.yamlfile import HIDDEN, read_yaml
 
 
@@ -195,6 +195,15 @@ class StageModel(_Strict):
         return {**{name: LiveModel.model_fields[name].default for name in fresh}, **given}
 
 
+class BatchSpec(_Strict):
+    """How requests are sent through the Batch API."""
+
+    poll_seconds: Number = Field(default=30, gt=0)
+    completion_window: str = "24h"
+    max_requests: int = Field(default=50_000, ge=1, le=50_000)  # of one batch, as OpenAI allows
+    max_bytes: int = Field(default=200_000_000, ge=1000, le=200_000_000)  # of its file, the same
+
+
 class BudgetSpec(_Strict):
     """What a run may cost, all its starts together."""
 
@@ -215,6 +224,7 @@ class Recipe(_Strict):
     model: ModelSpec
     stages: dict[Stage, StageModel] = Field(default_factory=dict)
     mode: Literal["live", "batch"] = "live"
+    batch: BatchSpec = BatchSpec()
     concurrency: int = Field(default=64, ge=1, le=4096)  # requests in flight at each endpoint
     budget: BudgetSpec | None = None
     # A whole number of rows, or the share of the finished rows (looked at from 100 of them on).
@@ -227,6 +237,14 @@ class Recipe(_Strict):
         if isinstance(data, dict) and data.get("model") == "local":
             return {**data, "model": {"kind": "local"}}
         return data
+
+    @model_validator(mode="after")
+    def _check_mode(self) -> Self:
+        models = [self.model_for(stage) for stage in STAGES]
+        alone = [isinstance(model, LiveModel) and len(model.places) == 1 for model in models]
+        if self.mode == "batch" and not all(alone):
+            raise ValueError("mode: batch takes models behind one endpoint each")
+        return self
 
     def model_for(self, stage: Stage) -> LiveModel | LocalModel:
         """The model of one stage: `model` with what `stages` says of it."""

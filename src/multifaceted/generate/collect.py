@@ -1,0 +1,128 @@
+"""What the rows of a run need next, written into the input files of batches.
+
+Example:
+    records = await Collector(maker, folder, batches, usage=usage).collect(wanted)
+"""
+
+import asyncio
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from multifaceted.chat.wire import WireForm
+from multifaceted.generate.ask import vary_seed
+from multifaceted.generate.replay import MissingReply
+from multifaceted.generate.row import RowMaker
+from multifaceted.generate.usage import Usage
+from multifaceted.generate.work import Work
+from multifaceted.ids import content_id
+from multifaceted.journal import Journal
+from multifaceted.plan import LiveModel
+from multifaceted.records import Request
+from multifaceted.store.batches import BatchFolder, BatchRecord, BatchWriter, IndexEntry
+from multifaceted.store.run_folder import RunFolder
+
+URL = "/v1/chat/completions"
+
+
+@dataclass
+class Collector:
+    """Goes over all rows once for each wave, and keeps none of them."""
+
+    maker: RowMaker  # with an asker that sends nothing
+    folder: RunFolder
+    batches: BatchFolder
+    usage: Usage
+    max_requests: int
+    max_bytes: int
+    forms: dict[str, WireForm] = field(default_factory=dict)  # by model, what was learned from refusals
+
+    async def collect(self, wanted: list[Work]) -> list[BatchRecord]:
+        """Write the input of every batch of the next wave; a file for each model, or several."""
+        work_on = {work.shard.index: work for work in wanted}
+        with ExitStack() as stack:
+            wave = _Wave(self, stack)
+            for shard, instructions in self.maker.plan.read_shards([work.shard for work in wanted]):
+                tasks = (
+                    task for instruction in instructions for task in self.maker.plan.tasks_of(instruction)
+                )
+                rows = work_on[shard.index].rows
+                journal_file = self.folder.journal_file(shard.name)
+                with self.folder.lock(shard.name), Journal(journal_file) as journal:
+                    for task in tasks:
+                        if rows is None or task.id in rows:
+                            try:
+                                await self.maker.make(task, journal)
+                            except MissingReply as missing:
+                                wave.add(missing.request, shard.name, journal)
+                        await asyncio.sleep(0)  # nothing here waits, and an interrupt must be heard
+            return wave.finish()
+
+    def form_of(self, model: str) -> WireForm:
+        """How the endpoint wants requests to `model` written, as far as it is known."""
+        return self.forms.setdefault(model, WireForm())
+
+
+class _Wave:
+    """The files being written: one open for each model and endpoint."""
+
+    def __init__(self, collector: Collector, stack: ExitStack) -> None:
+        self._collector = collector
+        self._stack = stack
+        self._open: dict[tuple[str, str], BatchWriter] = {}
+        self._full: list[tuple[tuple[str, str], BatchWriter]] = []
+        self._next = max((record.number for record in collector.batches.read_records()), default=0) + 1
+        self._seen: set[str] = set()  # equal requests of a shard share a reply
+
+    def add(self, request: Request, shard: str, journal: Journal) -> None:
+        """Write one request into the file of its model."""
+        twin = f"{shard} {request.key}"
+        if twin in self._seen:
+            return
+        self._seen.add(twin)
+        collector = self._collector
+        model = collector.maker.plan.recipe.model_for(request.stage)
+        assert isinstance(model, LiveModel)  # noqa: S101 - the recipe was checked
+        group = (request.model, model.urls[0])
+        body = collector.form_of(request.model).body(vary_seed(request, journal))
+        custom_id = content_id([shard, request.key], length=32)
+        line = _line(custom_id, body)
+        writer = self._writer_for(group, len(line))
+        entry = IndexEntry(
+            custom_id, shard, request.stage, request.row_id, request.key, request.max_tokens, 0
+        )
+        writer.add(line, entry, expected_usd=collector.usage.expect_usd(request))
+
+    def finish(self) -> list[BatchRecord]:
+        """Make the files durable, and a record of each."""
+        records = []
+        for (model, url), writer in [*self._full, *self._open.items()]:
+            writer.finish()
+            record = BatchRecord(
+                number=writer.number,
+                model=model,
+                base_url=url,
+                requests=writer.requests,
+                expected_usd=writer.expected_usd,
+            )
+            records.append(self._collector.batches.write_record(record))
+        return sorted(records, key=lambda record: record.number)
+
+    def _writer_for(self, group: tuple[str, str], size: int) -> BatchWriter:
+        writer = self._open.get(group)
+        collector = self._collector
+        if writer is not None and (
+            writer.requests >= collector.max_requests or writer.bytes + size > collector.max_bytes
+        ):
+            self._full.append((group, self._open.pop(group)))
+            writer = None
+        if writer is None:
+            writer = self._stack.enter_context(BatchWriter(collector.batches, self._next))
+            self._open[group] = writer
+            self._next += 1
+        return writer
+
+
+def _line(custom_id: str, body: dict[str, object]) -> bytes:
+    line = {"custom_id": custom_id, "method": "POST", "url": URL, "body": body}
+    return json.dumps(line, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"

@@ -1,0 +1,140 @@
+"""From the result files of a batch to journals and failures: `harvest(record, state, …)`.
+
+Results come in any order and are matched by id. Whatever happened to the batch, a request that has a reply
+there is paid for, and goes into its shard's journal before anything else.
+"""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from multifaceted.chat.batches import BatchState
+from multifaceted.chat.policy import translate_refusal
+from multifaceted.chat.reply import read_reply
+from multifaceted.chat.wire import WireForm
+from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError, RejectedRequestError
+from multifaceted.generate.ask import Asked, make_entry
+from multifaceted.generate.usage import Usage
+from multifaceted.journal import JournalEntry, append
+from multifaceted.records import STAGES, Stage, Tally
+from multifaceted.store.batches import BatchFailure, BatchFolder, BatchRecord, IndexEntry
+from multifaceted.store.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+HELD = 200  # replies in memory for each shard, before they are committed together
+
+# Why a request of a batch that ended so has no result.
+NO_RESULT = {
+    "expired": BatchFailure("timeout", "the batch expired before this request was answered", True),
+    "cancelled": BatchFailure(
+        "server_error", "the batch was cancelled before this request was answered", True
+    ),
+    "completed": BatchFailure("garbage", "the batch's result files hold nothing for this request", True),
+}
+
+
+@dataclass
+class Harvest:
+    """One batch's results on their way into the journals."""
+
+    folder: RunFolder
+    batches: BatchFolder
+    record: BatchRecord
+    form: WireForm
+    usage: Usage
+    tally: Tally
+    _held: dict[str, list[JournalEntry]] = field(default_factory=lambda: defaultdict(list))
+    _failed: dict[str, BatchFailure] = field(default_factory=dict)
+    _fatal: EndpointError | None = None
+
+    def run(self, state: BatchState, files: list[Path]) -> BatchRecord:
+        """Take in everything, and write down what failed.
+
+        Raises:
+            FatalEndpointError: where a request was refused as every other will be; all else is taken in.
+        """
+        index = self.batches.read_index(self.record.number)
+        seen: set[str] = set()
+        for line in _read_results(files):
+            entry = index.get(str(line.get("custom_id")))
+            if entry is None:
+                logger.warning("batch %s: a result for a request that is none of its own", state.id)
+            elif entry.custom_id not in seen:
+                seen.add(entry.custom_id)
+                self._take(entry, line)
+        for shard in list(self._held):
+            self._commit(shard)
+        for entry in index.values():
+            if entry.custom_id not in seen:
+                self._failed[entry.key] = NO_RESULT[state.status]
+        update = {"state": "harvested", "failed": self._failed}
+        record = self.batches.write_record(self.record.model_copy(update=update))
+        self.batches.remove_files(record.number)
+        if self._fatal is not None:
+            raise self._fatal
+        return record
+
+    def _take(self, entry: IndexEntry, line: dict[str, Any]) -> None:
+        response = line.get("response")
+        if not isinstance(response, dict) or not isinstance(response.get("status_code"), int):
+            self._fail(entry, line.get("error"))
+            return
+        body = json.dumps(response.get("body"), separators=(",", ":"))
+        if response["status_code"] >= 300:  # noqa: PLR2004 - HTTP
+            self._refuse(entry, translate_refusal(response["status_code"], {}, body))
+            return
+        reply = read_reply(entry.key, body)
+        asked = Asked(entry.key, _stage_of(entry), entry.row_id, self.record.model, entry.max_tokens)
+        self._held[entry.shard].append(make_entry(asked, body, reply, usage=self.usage))
+        if reply is None:
+            self._failed[entry.key] = BatchFailure("garbage", "the result is no chat completion", True)
+        if len(self._held[entry.shard]) >= HELD:
+            self._commit(entry.shard)
+
+    def _fail(self, entry: IndexEntry, error: Any) -> None:
+        """The endpoint did not get to this request."""
+        code, words = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
+        kind: FailureKind = "timeout" if code == "batch_expired" else "server_error"
+        self._failed[entry.key] = BatchFailure(
+            kind, f"{code or 'no result'}: {words or 'no reason given'}", True
+        )
+
+    def _refuse(self, entry: IndexEntry, error: EndpointError) -> None:
+        if isinstance(error, FatalEndpointError):
+            self._fatal = error
+            return
+        if isinstance(error, RejectedRequestError):
+            body = self.batches.read_body(self.record.number, entry.offset)
+            if self.form.learn(error.message, body):
+                return  # it will be written differently
+        self._failed[entry.key] = BatchFailure(error.kind, error.message, error.retryable)
+
+    def _commit(self, shard: str) -> None:
+        with self.folder.lock(shard):
+            new = append(self.folder.journal_file(shard), self._held.pop(shard))
+        for entry in new:
+            self.tally.count_reply(read_reply(entry.key, entry.body), entry.usd)
+
+
+def _stage_of(entry: IndexEntry) -> Stage:
+    return next(stage for stage in STAGES if stage == entry.stage)
+
+
+def _read_results(files: list[Path]) -> Iterator[dict[str, Any]]:
+    """The lines of result files; one that is no JSON object is told of; its request has no answer."""
+    for file in files:
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for number, text in enumerate(lines, start=1):
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    line = None
+                if isinstance(line, dict):
+                    yield line
+                elif text.strip():
+                    logger.warning("%s, line %d is no JSON object", file.name, number)

@@ -1,0 +1,54 @@
+"""Rows made from what is there already: `await maker.make(task, journal)` with a `ReplayAsker`.
+
+It sends nothing. A row whose next reply is missing stops at it, and says which request it would make.
+"""
+
+from collections.abc import Mapping
+
+from multifaceted.errors import RejectedRequestError, TransientEndpointError
+from multifaceted.generate.ask import Asker, find_reply
+from multifaceted.journal import Journal
+from multifaceted.records import Reply, Request
+from multifaceted.store.batches import BatchFailure
+
+
+class MissingReply(Exception):  # noqa: N818 - no error: it is how a row says what it needs
+    """The next request of a row has no reply yet."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.key)
+        self.request = request
+
+
+class ReplayAsker:
+    """Answers from journal and known failures; what neither has is missing, or asked live.
+
+    Args:
+        failures: why requests of batches got no reply, by request key.
+        live: asks what is missing; None leaves it missing.
+    """
+
+    def __init__(self, failures: Mapping[str, BatchFailure], live: Asker) -> None:
+        self.control = live.control
+        self.capacity = live.capacity
+        self.asks_live = False
+        self._failures = failures
+        self._live = live
+
+    async def ask(self, request: Request, journal: Journal) -> Reply:
+        """The reply to a request, if there is one.
+
+        Raises:
+            EndpointError: where a batch brought a failure.
+            MissingReply: where there is nothing yet.
+        """
+        reply = find_reply(request, journal)
+        if reply is not None:
+            return reply
+        failure = self._failures.get(request.key)
+        if failure is not None:
+            error = TransientEndpointError if failure.retryable else RejectedRequestError
+            raise error(failure.message, kind=failure.kind)
+        if self.asks_live:
+            return await self._live.ask(request, journal)
+        raise MissingReply(request)

@@ -1,0 +1,181 @@
+"""The batches of a run on disk: what was asked for in each, and what has become of it.
+
+RUN/batches/
+├── lock                     held by the process that looks after them
+├── run                      a name for this run's batches at the endpoint
+├── 0001.json                state and failures of one batch, renewed at each step
+├── 0001.input.jsonl         the requests as they are uploaded; gone once the results are in the journals
+├── 0001.index.jsonl         for each of them the row and the key it belongs to; gone as well
+└── 0001.results-0.jsonl     what came back; gone as well
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict
+
+from multifaceted.errors import FailureKind, LockedError
+from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json, write_text
+from multifaceted.store.run_folder import RunFolder
+
+
+class BatchFailure(NamedTuple):
+    """Why a request of a batch got no reply."""
+
+    kind: FailureKind
+    message: str
+    retryable: bool
+
+
+class BatchRecord(BaseModel):
+    """One batch. Its state is written before the step that it names, and after it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    number: int
+    # written → submitting → submitted → harvested; settled: a run that became whole took it into account
+    state: Literal["written", "submitting", "submitted", "harvested", "settled"] = "written"
+    model: str
+    base_url: str
+    requests: int
+    expected_usd: float  # 0 where the price is unknown
+    file_id: str = ""
+    batch_id: str = ""
+    failed: dict[str, BatchFailure] = {}  # by request key
+
+
+class IndexEntry(NamedTuple):
+    """Which request a line of the input is."""
+
+    custom_id: str
+    shard: str
+    stage: str
+    row_id: str
+    key: str
+    max_tokens: int | None
+    offset: int  # of its line in the input
+
+
+class BatchFolder:
+    """Paths and small files of a run's batches."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.path = folder.path / "batches"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Look after the batches alone.
+
+        Raises:
+            LockedError: where another process does.
+        """
+        with translate_os_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            hint = "wait until it is done, or stop it with Ctrl-C: the batches themselves go on"
+            raise LockedError(f"another process looks after the batches of {self.path}", hint=hint) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def tag(self, number: int) -> str:
+        """The tag of a batch: no other run, and no other batch of this one, has it."""
+        file = self.path / "run"
+        if not file.exists():
+            write_text(file, uuid.uuid4().hex)
+        return f"{file.read_text(encoding='utf-8').strip()}-{number:04d}"
+
+    def file(self, number: int, part: str) -> Path:
+        """One of a batch's files: `input`, `index` or `results-0`."""
+        return self.path / f"{number:04d}.{part}.jsonl"
+
+    def read_records(self) -> list[BatchRecord]:
+        """All batches so far, in order."""
+        files = sorted(self.path.glob("[0-9]*.json"))
+        return [BatchRecord.model_validate(read_json(file)) for file in files]
+
+    def write_record(self, record: BatchRecord) -> BatchRecord:
+        """Keep what is known of a batch."""
+        write_json(self.path / f"{record.number:04d}.json", record.model_dump())
+        return record
+
+    def read_index(self, number: int) -> dict[str, IndexEntry]:
+        """The requests of a batch by the custom id of their lines."""
+        with self.file(number, "index").open(encoding="utf-8") as lines:
+            entries = (IndexEntry(*json.loads(line)) for line in lines)
+            return {entry.custom_id: entry for entry in entries}
+
+    def read_body(self, number: int, offset: int) -> dict[str, Any]:
+        """The body of a request as it was uploaded."""
+        with self.file(number, "input").open("rb") as file:
+            file.seek(offset)
+            body: dict[str, Any] = json.loads(file.readline())["body"]
+            return body
+
+    def settle(self) -> None:
+        """A run is whole: what failed in its batches stands in its failures, and may be asked again."""
+        for record in self.read_records():
+            if record.state == "harvested":
+                self.write_record(record.model_copy(update={"state": "settled"}))
+
+    def discard(self, record: BatchRecord) -> None:
+        """Forget a batch that was never submitted."""
+        self.remove_files(record.number)
+        (self.path / f"{record.number:04d}.json").unlink()
+
+    def remove_files(self, number: int) -> None:
+        """Remove what is of no use once the results are in the journals."""
+        for file in self.path.glob(f"{number:04d}.*.jsonl"):
+            file.unlink()
+
+
+class BatchWriter:
+    """Writes the input of one batch, line by line, with its index."""
+
+    def __init__(self, folder: BatchFolder, number: int) -> None:
+        self.number = number
+        self.requests = self.bytes = 0
+        self.expected_usd = 0.0
+        self._paths = (folder.file(number, "input"), folder.file(number, "index"))
+        with translate_os_errors(folder.path):
+            self._input, self._index = (path.open("wb") for path in self._paths)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._input.close()
+        self._index.close()
+        if kind is not None:
+            for path in self._paths:
+                path.unlink(missing_ok=True)
+
+    def add(self, line: bytes, entry: IndexEntry, *, expected_usd: float) -> None:
+        """Append a request."""
+        with translate_os_errors(self._paths[0]):
+            self._input.write(line)
+            placed = entry._replace(offset=self.bytes)
+            self._index.write(json.dumps(placed, ensure_ascii=True).encode() + b"\n")
+        self.requests += 1
+        self.bytes += len(line)
+        self.expected_usd += expected_usd
+
+    def finish(self) -> None:
+        """Make both files durable."""
+        with translate_os_errors(self._paths[0]):
+            self._input.close()
+            self._index.close()
+            for path in self._paths:
+                sync_file(path)
