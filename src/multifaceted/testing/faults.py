@@ -1,0 +1,67 @@
+"""What can go wrong on demand: `Fault` for one request, `BatchFault` for one batch.
+
+Example:
+    ChatServer(batch_fault=lambda number, body: BatchFault(expired_after=3) if number == 0 else None)
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way of misbehaving. The default `status` of 200 sends `text` as if it were a completion."""
+
+    status: int = 200
+    text: str | None = None  # the whole body; None: a fitting error, or the ordinary reply
+    headers: dict[str, str] = field(default_factory=dict)
+    content: str | None = None  # replaces the text of the reply
+    finish_reason: str = "stop"
+    refusal: str | None = None
+    drop: bool = False  # close the connection without an answer
+    hang: float = 0.0  # seconds of silence first
+
+
+@dataclass(frozen=True)
+class BatchFault:
+    """How one batch misbehaves; the default is a batch as OpenAI serves it. Ways may be combined.
+
+    Lines are named by their position in the input file, counted from 0. A line whose result is spoiled or
+    lost was answered all the same, and paid for.
+
+    Args:
+        order: of the lines of result files. OpenAI promises none, so the default is not the input's.
+        failed_with: error code of a batch that fails at validation, such as `token_limit_exceeded`.
+        expired_after: lines answered before the batch expires; the others go to the error file, as
+            `batch_expired` with no response.
+        cancelled_after: lines answered before the batch is cancelled, by itself or by the client; the
+            others are in no file.
+        line_status: HTTP status that every line fails with in a batch that is `completed`.
+        missing: lines whose result is in no file.
+        duplicated: lines whose result is there twice.
+        garbled: lines whose result is cut in half, and so is no JSON.
+        renamed: lines whose result comes under a `custom_id` that nobody asked for.
+        poll_errors: answers 500 to `GET /batches/{id}` before the first good one.
+        create_errors: answers `create_status` to `POST /batches` before the first good one. Each POST of
+            the same input file counts as the next try.
+        create_status: see `create_errors`.
+        create_anyway: each of the `create_errors` has created a batch, though its answer does not say so.
+        content_errors: answers 500 to a request for the output file's content before the first good one.
+        content_drops: after those, connections that break in the middle of the output file's content.
+    """
+
+    order: Literal["reversed", "shuffled", "kept"] = "reversed"
+    failed_with: str | None = None
+    expired_after: int | None = None
+    cancelled_after: int | None = None
+    line_status: int | None = None
+    missing: tuple[int, ...] = ()
+    duplicated: tuple[int, ...] = ()
+    garbled: tuple[int, ...] = ()
+    renamed: tuple[int, ...] = ()
+    poll_errors: int = 0
+    create_errors: int = 0
+    create_status: int = 500
+    create_anyway: bool = False
+    content_errors: int = 0
+    content_drops: int = 0

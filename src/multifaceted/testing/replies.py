@@ -1,0 +1,135 @@
+"""What the server answers to one request: a pure function of the request's body and of its fault.
+
+Example:
+    make_reply({"model": "m", "messages": [{"role": "user", "content": "Why?"}], "seed": 7})
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from multifaceted.ids import content_id
+from multifaceted.testing.faults import Fault
+
+_WORDS = (
+    *("answer", "careful", "clear", "detail", "example", "gentle", "honest", "idea", "kind", "learn"),
+    *("light", "measure", "patient", "plain", "question", "reader", "reason", "share", "simple", "step"),
+    *("story", "sure", "teach", "thing", "think", "useful", "voice", "warm", "word"),
+)
+CHARACTERS_PER_TOKEN = 4  # about right for English, and easy to reckon with in a test
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer before it is sent, or put into a line of a batch's results."""
+
+    status: int
+    body: dict[str, Any] | str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def describe_error(
+    message: str,
+    *,
+    kind: str = "invalid_request_error",
+    code: str | None = None,
+    param: str | None = None,
+) -> dict[str, Any]:
+    """The body of an error, in OpenAI's shape."""
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def refuse_request(body: Mapping[str, Any], refused: tuple[str, ...]) -> Answer | None:
+    """HTTP 400 for what the body lacks, or for the first of `refused` that it uses.
+
+    A response format is refused by its type, `json_schema` or `json_object`.
+    """
+    for name in ("model", "messages"):
+        if name not in body:
+            message = f"Missing required parameter: '{name}'."
+            return Answer(400, describe_error(message, code="missing_required_parameter", param=name))
+    for name in refused:
+        if name in body or body.get("response_format", {}).get("type") == name:
+            instead = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
+            what = "response_format" if name.startswith("json_") else name
+            message = f"Unsupported parameter: '{what}' is not supported with this model.{instead}"
+            return Answer(400, describe_error(message, code="unsupported_parameter", param=what))
+    return None
+
+
+def identify_request(body: Mapping[str, Any]) -> str:
+    """What makes two requests the same one, live or in a batch: messages and seed."""
+    return content_id([body.get("messages"), body.get("seed")])
+
+
+def estimate_tokens(body: Mapping[str, Any]) -> int:
+    """Tokens of the prompt and of the reply that this server makes up."""
+    return _count_prompt(body) + len(make_reply(body)) // CHARACTERS_PER_TOKEN
+
+
+def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
+    """A chat completion in OpenAI's shape.
+
+    Args:
+        body: of the request.
+        fault: changes content, finish reason or refusal.
+        cached: prompt tokens to report as cached, at most all of them; 0 reports nothing.
+        reasoning: completion tokens to report as reasoning, on top of the visible ones; 0 reports nothing.
+    """
+    content = fault.content
+    if content is None and fault.refusal is None:
+        content = make_reply(body)
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": content, "refusal": fault.refusal},
+        "finish_reason": fault.finish_reason,
+    }
+    return {
+        "id": "chatcmpl-loopback",
+        "object": "chat.completion",
+        "created": 0,  # not the time: equal requests get equal replies
+        "model": body["model"],
+        "choices": [choice],
+        "usage": _report_usage(_count_prompt(body), content or "", cached=cached, reasoning=reasoning),
+    }
+
+
+def make_reply(body: Mapping[str, Any]) -> str:
+    """The text this server answers with: an instance of the asked-for schema, or forty words."""
+    generator = random.Random(identify_request(body))  # noqa: S311 - no secret
+    schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+    if schema is not None:
+        return json.dumps(_instance(schema, generator))
+    return _words(generator, 40)
+
+
+def _count_prompt(body: Mapping[str, Any]) -> int:
+    return len(json.dumps(body.get("messages"))) // CHARACTERS_PER_TOKEN
+
+
+def _report_usage(prompt: int, content: str, *, cached: int, reasoning: int) -> dict[str, Any]:
+    completion = len(content) // CHARACTERS_PER_TOKEN + reasoning
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    if cached > 0:
+        usage["prompt_tokens_details"] = {"cached_tokens": min(cached, prompt)}
+    if reasoning > 0:
+        usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
+    return usage
+
+
+def _instance(schema: dict[str, Any], generator: random.Random) -> Any:
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("type") == "object":
+        return {name: _instance(inner, generator) for name, inner in schema["properties"].items()}
+    return _words(generator, 8)[: schema.get("maxLength")]
+
+
+def _words(generator: random.Random, count: int) -> str:
+    return " ".join(generator.choices(_WORDS, k=count)).capitalize() + "."
