@@ -1,108 +1,48 @@
-"""Throughput of the whole chain beside the ceiling of a bare client, measured in the same run.
-
-    python benchmarks/run.py [--rows 600] [--concurrency 64] [--latency 0.05]
-
-The server runs in a process of its own, so that its work is not counted as ours.
-"""
+"""Run the benchmarks and print one table: `python benchmarks/run.py [--only throughput] [--full]`."""
 
 import argparse
-import asyncio
-import json
-import multiprocessing
-import resource
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import aiohttp
+import crash
+import journal
+import limits
+import memory
+import throughput
+from common import Result
 
-from multifaceted import pipeline
-from multifaceted.generate.control import RunControl
-from multifaceted.plan import compile_plan
-from multifaceted.testing import ChatServer
-
-VARIANTS = 3
-STAGES = 3
-
-
-def serve(latency: float, connection: Any) -> None:
-    """Serve until the other end says stop."""
-    with ChatServer(latency=latency) as server:
-        connection.send(server.base_url)
-        connection.recv()
+BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
+    "throughput": throughput.bench,
+    "memory": memory.bench,
+    "limits": limits.bench,
+    "crash": crash.bench,
+    "journal": journal.bench,
+}
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process so far, in seconds."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-async def run_bare(url: str, requests: int, concurrency: int) -> None:
-    """The ceiling: a bare HTTP client that sends small requests and looks at nothing."""
-    slots = asyncio.Semaphore(concurrency)
-    connector = aiohttp.TCPConnector(limit=concurrency)
-    async with aiohttp.ClientSession(connector=connector) as session:
-
-        async def ask(number: int) -> None:
-            body = {"model": "m", "seed": number, "messages": [{"role": "user", "content": "Why?" * 50}]}
-            async with slots, session.post(f"{url}/chat/completions", json=body) as response:
-                await response.read()
-
-        await asyncio.gather(*(ask(number) for number in range(requests)))
-
-
-async def run_chain(url: str, rows: int, concurrency: int, folder: Path) -> None:
-    """What `multifaceted generate` does, from instructions to shards."""
-    prompts = (json.dumps({"id": str(n), "prompt": f"Question {n}: why?"}) for n in range(rows // VARIANTS))
-    (folder / "instructions.jsonl").write_text("\n".join(prompts))
-    recipe = {
-        "instructions": {"path": "instructions.jsonl"},
-        "variants": VARIANTS,
-        "model": {"base_url": url, "name": "m"},
-        "concurrency": concurrency,
-    }
-    (folder / "recipe.yaml").write_text(json.dumps(recipe))
-    plan = compile_plan(folder / "recipe.yaml")
-    data = await pipeline.generate(plan, folder / "run", control=RunControl())
-    assert data.ok == rows
-
-
-def measure(name: str, requests: int, work: Any) -> float:
-    """Run once and print a line; gives requests per second."""
-    wall, cpu = time.perf_counter(), cpu_seconds()
-    asyncio.run(work)
-    wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
-    print(f"| {name} | {requests / wall:,.0f} | {1000 * cpu / requests:.2f} | {wall:.1f} |", flush=True)
-    return requests / wall
-
-
-def main() -> None:
-    """Measure both and print one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rows", type=int, default=600)
-    parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--latency", type=float, default=0.05, help="seconds")
-    options = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=serve, args=(options.latency, theirs), daemon=True)
-    process.start()
-    url = ours.recv()
-    requests = options.rows * STAGES
-    print("| | requests/s | CPU ms/request | s |\n| --- | --- | --- | --- |")
-    ceiling = measure("bare client", requests, run_bare(url, requests, options.concurrency))
-    with tempfile.TemporaryDirectory() as folder:
-        chain = run_chain(url, options.rows, options.concurrency, Path(folder))
-        reached = measure("whole chain", requests, chain)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"\nratio to the ceiling {reached / ceiling:.2f}, {reached / STAGES:,.0f} rows/s, "
-        f"peak memory {memory:.0f} MB"
+def main() -> int:
+    """Print results as they come; 1 where one misses its target."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", choices=BENCHES, action="append", help="may be repeated")
+    parser.add_argument(
+        "--full", action="store_true", help="memory at 5,000 and 100,000 rows: ten minutes more"
     )
-    ours.send("stop")
-    process.join()
+    options = parser.parse_args()
+    began, all_met = time.perf_counter(), True
+    print("| what | measured | beside | target | met |\n| --- | --- | --- | --- | --- |", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.only or BENCHES:
+            place = Path(folder) / name
+            sized = {"sizes": (5001, 99_999)} if options.full and name == "memory" else {}
+            for result in BENCHES[name](place, **sized):
+                print(result.as_line(), flush=True)
+                all_met = all_met and result.met
+    print(f"\nin {time.perf_counter() - began:.0f} s, on this machine: absolute figures wander, ratios hold")
+    return 0 if all_met else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
