@@ -16,6 +16,8 @@ from multifaceted.chat.limits import Pace, read_limit
 from multifaceted.errors import EndpointError
 
 FIRST_WINDOW = 16  # requests in flight before anything is known of an endpoint
+ISOLATED = 0.12  # share of 429s among recent answers, below which they concern single requests
+RECENT = 100  # answers over which that share is taken
 SHRINK = 0.7  # of what is in flight, at a 429
 GROW = 0.02  # of the concurrency, regained each second; but at least half a request
 LONGEST_PAUSE = 120.0  # seconds, even where Retry-After says an hour
@@ -60,6 +62,7 @@ class Lane:
         self._paused_until = -math.inf
         self._paced_at = -math.inf
         self._failures = 0
+        self._refused = 0.0  # share of 429s among recent answers
         self._pause_reason = ""
 
     @property
@@ -98,6 +101,7 @@ class Lane:
         """A request got a reply: it works, and may be asked a little more at once."""
         self.answered, self._failures = True, 0
         self.down_since = self.silent_since = None
+        self._refused -= self._refused / RECENT
         now = self.clock()
         passed, self._grown_at = min(now - self._grown_at, 1.0), now
         step = 1.0 if self._shrunk_at is None else max(0.5, GROW * self.concurrency) * passed
@@ -134,12 +138,16 @@ class Lane:
         return f"{int(self._window)} at once ({why})"
 
     def _note_limit(self, retry_after: float, sent_at: float, now: float) -> None:
+        self._refused += (1 - self._refused) / RECENT
+        is_paced = now - self._paced_at < 1.0
+        if self._refused < ISOLATED and not is_paced:
+            return  # an overloaded server refuses some requests now and then; those wait, and no other
         pause = min(retry_after, LONGEST_PAUSE) or DEFAULT_PAUSE
         self._paused_until = max(self._paused_until, now + pause)
         self._pause_reason = "Retry-After" if retry_after else "429"
         if self._shrunk_at is not None and sent_at < self._shrunk_at:
             return  # sent before we last slowed down: it says nothing new
-        if now - self._paced_at < 1.0:
+        if is_paced:
             self.requests.slow_down(now)
             self.tokens.slow_down(now)
         else:

@@ -217,8 +217,9 @@ class _WaitBeforeRetry(wait_exponential_jitter):
         self._first = first
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        if _error_of(retry_state).kind == "rate_limited":
-            return random.uniform(0, self._first)  # noqa: S311 - no secret
+        error = _error_of(retry_state)
+        if error.kind == "rate_limited":
+            return min(error.retry_after, LONGEST_WAIT) + random.uniform(0, self._first)  # noqa: S311 - no secret
         return super().__call__(retry_state)
 
 
