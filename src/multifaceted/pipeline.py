@@ -6,17 +6,14 @@ Example:
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from multifaceted.chat.factory import name_models, open_batch_clients, open_pools
+from multifaceted.chat.factory import name_models, open_pools
 from multifaceted.errors import FailureKind, InputError, Problem, StorageError
 from multifaceted.generate import Asker, RowMaker, generate_shards
-from multifaceted.generate.collect import Collector
+from multifaceted.generate.by_batch import generate_by_batch
 from multifaceted.generate.control import RunControl
-from multifaceted.generate.replay import ReplayAsker
 from multifaceted.generate.usage import Usage
-from multifaceted.generate.waves import Waves
 from multifaceted.generate.work import Work, find_whole, find_work, order_again
 from multifaceted.ids import content_id
 from multifaceted.journal import Journal
@@ -24,7 +21,6 @@ from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
 from multifaceted.plan.cost import Estimate, Observed, estimate
 from multifaceted.plan.prices import Mode, Price, find_price
 from multifaceted.records import STAGES, Failure, Row, Stage
-from multifaceted.store.batches import BatchFailure, BatchFolder
 from multifaceted.store.manifest import RunData, describe_environment, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
@@ -81,7 +77,9 @@ async def generate(
             write_run(folder, data, environment)
             maker = RowMaker(plan, names, asker)
             if plan.recipe.mode == "batch":
-                await _generate_by_batch(maker, asker, folder, wanted, live_fallback=live_fallback)
+                await generate_by_batch(
+                    maker, asker, folder, wanted, prices=prices, live_fallback=live_fallback
+                )
             else:
                 await generate_shards(maker, folder, wanted)
     else:
@@ -185,31 +183,6 @@ async def _open_asker(
         yield Asker(
             pools, models=models, usage=Usage(find_prices(models, "live")), control=control, max_usd=max_usd
         )
-
-
-async def _generate_by_batch(
-    maker: RowMaker, asker: Asker, folder: RunFolder, wanted: list[Work], *, live_fallback: int
-) -> None:
-    """Have everything asked in batches, and then write the shards as in a live run."""
-    plan, control, batches = maker.plan, asker.control, BatchFolder(folder)
-    models, spec = models_of(plan), plan.recipe.batch
-    failures: dict[str, BatchFailure] = {}
-    replay = ReplayAsker(failures, asker)
-    maker = replace(maker, asker=replay)
-    usage = Usage(find_prices(models, "batch"), mode="batch")
-    collector = Collector(maker, folder, batches, usage, spec.max_requests, spec.max_bytes)
-    with batches.lock():
-        async with open_batch_clients(models, sleep=control.sleep) as clients:
-            attempts = max(model.max_attempts for model in models.values())
-            waves = Waves(
-                folder, batches, clients, collector, failures, control, spec, attempts, asker.max_usd
-            )
-            endpoints, control.endpoints = control.endpoints, ()
-            await waves.run(wanted, leave=live_fallback)
-            control.endpoints = endpoints
-        replay.asks_live = live_fallback > 0
-        await generate_shards(maker, folder, wanted)
-        batches.settle()
 
 
 def _order_again(

@@ -1,6 +1,7 @@
 """Printing for people and for scripts. Results go to stdout, everything else to stderr."""
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from rich.table import Table
 
 from multifaceted.errors import InputError, MultifacetedError
 
-out = Console(highlight=False)
+# Where nobody looks, nothing needs to be folded.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
 
 

@@ -1,0 +1,65 @@
+"""A run through the Batch API from beginning to end: `await generate_by_batch(maker, asker, folder, wanted)`.
+
+Waves of batches bring the replies into the journals; then shards are written as in a live run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from multifaceted.chat.factory import open_batch_clients
+from multifaceted.generate.ask import Asker
+from multifaceted.generate.collect import Collector
+from multifaceted.generate.loop import generate_shards
+from multifaceted.generate.replay import ReplayAsker
+from multifaceted.generate.row import RowMaker
+from multifaceted.generate.usage import Usage
+from multifaceted.generate.waves import Waves
+from multifaceted.generate.work import Work
+from multifaceted.plan.prices import Price
+from multifaceted.records import STAGES, Stage
+from multifaceted.store.batches import BatchFailure, BatchFolder
+from multifaceted.store.run_folder import RunFolder
+
+
+async def generate_by_batch(
+    maker: RowMaker,
+    asker: Asker,
+    folder: RunFolder,
+    wanted: list[Work],
+    *,
+    prices: Mapping[Stage, Price | None],
+    live_fallback: int,
+) -> None:
+    """Make every row of the wanted shards.
+
+    Args:
+        maker: makes one row.
+        asker: asks live what is left to it.
+        folder: where shards, journals and batches lie.
+        wanted: in order.
+        prices: of batches.
+        live_fallback: ask live as soon as no more than so many requests are missing.
+
+    Raises:
+        MultifacetedError: what stopped the run; batches that were submitted go on by themselves.
+    """
+    recipe, control, batches = maker.plan.recipe, asker.control, BatchFolder(folder)
+    models = {stage: recipe.model_for(stage) for stage in STAGES}
+    failures: dict[str, BatchFailure] = {}
+    replay = ReplayAsker(failures, asker)
+    maker = replace(maker, asker=replay)
+    usage = Usage(prices, mode="batch")
+    spec = recipe.batch
+    collector = Collector(maker, folder, batches, usage, spec.max_requests, spec.max_bytes)
+    attempts = max(model.max_attempts for model in models.values())
+    with batches.lock():
+        async with open_batch_clients(models, sleep=control.sleep) as clients:
+            waves = Waves(
+                folder, batches, clients, collector, failures, control, spec, attempts, asker.max_usd
+            )
+            endpoints, control.endpoints = control.endpoints, ()
+            await waves.run(wanted, leave=live_fallback)
+            control.endpoints = endpoints
+        replay.asks_live = live_fallback > 0
+        await generate_shards(maker, folder, wanted)
+        batches.settle()
