@@ -15,21 +15,19 @@ import datasets
 import pyarrow as pa
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS, PublishedConfig
+from multifaceted.export import BY_NAME, CONFIGS, Choice, PublishedConfig, choose
 from multifaceted.ids import content_id
 from multifaceted.store.built_folder import read_built_manifest
-from multifaceted.store.manifest import read_manifest
+from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published
-
-PUBLISHED = {config.name: config for config in CONFIGS}
 
 
 class MultifacetedCollection(datasets.ArrowBasedBuilder):
     """One config for each published set.
 
     Args:
-        config_name: `sft` (default) or `provenance`.
+        config_name: `sft` (default), `sft_small`, `dpo`, `orpo`, `rm` or `provenance`.
         data_dir: a whole run folder, or a folder that `multifaceted build` made.
         **options: what any `datasets` builder takes.
     """
@@ -47,38 +45,52 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
 
     @property
     def _published(self) -> PublishedConfig:
-        return PUBLISHED[self.config.name]
+        return BY_NAME[self.config.name]
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(self._published.schema))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         del dl_manager  # nothing is downloaded
-        files = _files_of(self._folder, self.config.name)
-        return [datasets.SplitGenerator(name="train", gen_kwargs={"files": files})]
+        built = read_built_manifest(self._folder)
+        if built is not None:
+            found = {
+                split: [str(self._folder / file.path) for file in files]
+                for config in built.configs
+                if config.name == self.config.name
+                for split, files in config.splits.items()
+            }
+            return [_split(name, files, None, name) for name, files in found.items()]
+        data = _read_run(self._folder)
+        files = [
+            str(RunFolder(self._folder).rows_file(summary.name)) for summary in data.summaries if summary.ok
+        ]
+        choice = choose((batch for file in files for batch in read_published(Path(file))), data.seed)
+        splits = [name for name in self._published.splits if name != "test" or choice.test]
+        return [_split(name, files, choice, name) for name in splits]
 
-    def _generate_tables(self, files: list[str]) -> Iterator[tuple[Any, pa.Table]]:
+    def _generate_tables(
+        self, files: list[str], choice: Choice | None, name: str
+    ) -> Iterator[tuple[Any, pa.Table]]:
         for file_index, file in enumerate(files):
-            for batch_index, batch in enumerate(read_published(Path(file))):
-                yield (file_index, batch_index), pa.Table.from_batches([self._published.to_batch(batch)])
+            batches = read_published(Path(file))
+            derived = batches if choice is None else self._published.derive(batches, name, choice)
+            for batch_index, batch in enumerate(derived):
+                yield (file_index, batch_index), pa.Table.from_batches([batch])
 
 
-def _files_of(folder: Path, config: str) -> list[str]:
-    built = read_built_manifest(folder)
-    if built is not None:
-        return [str(folder / file.path) for c in built.configs if c.name == config for file in c.files]
-    run = RunFolder(folder)
-    return [str(run.rows_file(s.name)) for s in _read_run(folder) if s.ok]
+def _split(name: str, files: list[str], choice: Choice | None, split: str) -> datasets.SplitGenerator:
+    return datasets.SplitGenerator(name=name, gen_kwargs={"files": files, "choice": choice, "name": split})
 
 
 def _digest(folder: Path) -> str:
     built = read_built_manifest(folder)
-    return built.digest if built else content_id([s.sha256 for s in _read_run(folder)], length=16)
+    return built.digest if built else content_id([s.sha256 for s in _read_run(folder).summaries], length=16)
 
 
-def _read_run(folder: Path) -> list[Any]:
+def _read_run(folder: Path) -> RunData:
     data = read_manifest(RunFolder(folder))
     if data is None:
         hint = "finish the run with `multifaceted generate`, or name a folder that `multifaceted build` made"
         raise StorageError(f"{folder} is neither a whole run nor a built folder", hint=hint)
-    return list(data.summaries)
+    return data

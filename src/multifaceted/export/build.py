@@ -1,8 +1,9 @@
-"""From a whole run to the published shards of every config: `write_configs(run, manifest, out)`.
+"""From a whole run to the published shards of every config: `write_configs(files, choice, configs, out, …)`.
 
 The folder then holds:
 
     sft/train-00000-of-00002.arrow
+    rm/test-00000-of-00001.arrow
     provenance/train-00000-of-00002.arrow
 """
 
@@ -13,12 +14,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multifaceted.export import CONFIGS, PublishedConfig
+from multifaceted.export.choice import Choice
+from multifaceted.export.config import PublishedConfig
 from multifaceted.ids import hash_file
 from multifaceted.store.atomic import sync_file
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, FileFormat
-from multifaceted.store.manifest import RunData
-from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 
 FILE_ROWS = 50_000  # about 300 MB of the original's rows: below the 500 MB the Hub advises
@@ -26,36 +26,65 @@ BATCH_ROWS = 1_000
 ROW_GROUP_ROWS = 5_000  # about 30 MB; the Hub's viewer wants less than 300 MB to be read for a page
 
 
-def write_configs(run: RunFolder, data: RunData, out: Path, file_format: FileFormat) -> list[BuiltConfig]:
-    """Write the shards of every config below `out`.
+def write_configs(
+    files: list[Path], choice: Choice, configs: Iterable[PublishedConfig], out: Path, file_format: FileFormat
+) -> list[BuiltConfig]:
+    """Write the shards of every config below `out`; a split or config without rows is left out.
 
     Args:
-        run: where the rows are.
-        data: its manifest, with the summaries of all shards.
+        files: the run's shards, in order.
+        choice: which rows go into which set.
+        configs: what to publish.
         out: an empty folder.
         file_format: Arrow IPC streams, or Parquet as the Hub likes it.
     """
-    return [_write_config(config, run, data, out, file_format) for config in CONFIGS]
+    written = []
+    for config in configs:
+        found = [
+            file
+            for split in config.splits
+            for file in _write_split(config, split, files, choice, out=out, file_format=file_format)
+        ]
+        if found:
+            written.append(BuiltConfig(name=config.name, files=found))
+    return written
 
 
-def _write_config(
-    config: PublishedConfig, run: RunFolder, data: RunData, out: Path, file_format: FileFormat
-) -> BuiltConfig:
+def read_run_rows(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    """The rows of a run, in order."""
+    return (batch for file in files for batch in read_batches(file))
+
+
+def _write_split(
+    config: PublishedConfig,
+    split: str,
+    files: list[Path],
+    choice: Choice,
+    *,
+    out: Path,
+    file_format: FileFormat,
+) -> list[BuiltFile]:
     folder = out / config.name
-    folder.mkdir(parents=True)
-    total = -(-data.ok // FILE_ROWS)
-    batches = (
-        config.to_batch(batch) for s in data.summaries for batch in read_batches(run.rows_file(s.name))
-    )
+    folder.mkdir(parents=True, exist_ok=True)
     size = BATCH_ROWS if file_format == "arrow" else ROW_GROUP_ROWS
-    files = []
-    for index, tables in enumerate(_cut(_rebatch(batches, size), FILE_ROWS // size)):
-        path = folder / f"train-{index:05d}-of-{total:05d}.{file_format}"
-        rows = _write_file(path, config.schema, tables, file_format)
-        relative = path.relative_to(out).as_posix()
-        sync_file(path)
-        files.append(BuiltFile(path=relative, rows=rows, bytes=path.stat().st_size, sha256=hash_file(path)))
-    return BuiltConfig(name=config.name, files=files)
+    batches = config.derive(read_run_rows(files), split, choice)
+    parts: list[tuple[Path, int]] = []
+    for tables in _cut(_rebatch(batches, size), FILE_ROWS // size):
+        path = folder / f"{split}-{len(parts):05d}"  # how many there will be is known at the end
+        parts.append((path, _write_file(path, config.schema, tables, file_format)))
+    if not any(folder.iterdir()):
+        folder.rmdir()
+    return [
+        _name_file(path, rows, f"{path.name}-of-{len(parts):05d}.{file_format}", split, out)
+        for path, rows in parts
+    ]
+
+
+def _name_file(path: Path, rows: int, name: str, split: str, out: Path) -> BuiltFile:
+    path = path.rename(path.with_name(name))
+    sync_file(path)
+    relative = path.relative_to(out).as_posix()
+    return BuiltFile(split=split, path=relative, rows=rows, bytes=path.stat().st_size, sha256=hash_file(path))
 
 
 def _write_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], file_format: FileFormat) -> int:

@@ -1,8 +1,12 @@
 """`provenance`: how each row of `sft` was made, under the same id."""
 
+from collections.abc import Iterator
+
+import pyarrow as pa
 from pydantic import BaseModel
 
-from multifaceted.export.config import PublishedConfig
+from multifaceted.export.choice import Choice
+from multifaceted.export.config import Batches, PublishedConfig, pick_columns
 from multifaceted.records import StageRecord
 
 
@@ -21,6 +25,11 @@ class ProvenanceRow(BaseModel):
     response: StageRecord
 
 
+def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+    del split, choice
+    return (pick_columns(batch, ProvenanceRow) for batch in rows)
+
+
 PROVENANCE = PublishedConfig(
-    "provenance", "models, templates, seeds and tokens behind each row", ProvenanceRow
+    "provenance", "models, templates, seeds and tokens behind each row", ProvenanceRow, _derive
 )

@@ -1,8 +1,13 @@
-"""`sft`: the fields of the original Multifaceted Collection, after a leading id."""
+"""`sft` and `sft_small`: the fields of the original Multifaceted Collection, after a leading id."""
 
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel
 
-from multifaceted.export.config import PublishedConfig
+from multifaceted.export.choice import Choice
+from multifaceted.export.config import Batches, PublishedConfig, pick_columns
 from multifaceted.records import PreferenceEntry
 
 
@@ -18,4 +23,17 @@ class SftRow(BaseModel):
     output: str
 
 
-SFT = PublishedConfig("sft", "instruction, system message and gold response", SftRow)
+def _derive_all(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+    del split, choice
+    return (pick_columns(batch, SftRow) for batch in rows)
+
+
+def _derive_small(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+    del split
+    chosen = pa.array(sorted(choice.small), pa.string())
+    for batch in rows:
+        yield pick_columns(batch.filter(pc.is_in(batch.column("id"), value_set=chosen)), SftRow)
+
+
+SFT = PublishedConfig("sft", "instruction, system message and gold response", SftRow, _derive_all)
+SFT_SMALL = PublishedConfig("sft_small", "the same, one variant of each instruction", SftRow, _derive_small)

@@ -13,11 +13,12 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 from jinja2 import Environment, StrictUndefined
 
-from multifaceted.export import CONFIGS
+from multifaceted.export import BY_NAME
 from multifaceted.export.summary import RowSummary
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 from multifaceted.store.run_folder import ShardSummary
 
+CARD = "README.md"
 MAX_QUOTE = 1200  # characters of a text shown in the card
 SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
 
@@ -38,7 +39,7 @@ def render_card(manifest: BuiltManifest, summary: RowSummary) -> str:
         summary=summary,
         failures=_sum_failures(manifest.run.summaries),
         example=summary.example,
-        summaries={config.name: config.summary for config in CONFIGS},
+        summaries={name: config.summary for name, config in BY_NAME.items()},
     )
 
 
@@ -60,17 +61,19 @@ def _render_header(manifest: BuiltManifest) -> str:
 def _locate(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
     suffix = config.files[0].path.rsplit(".", 1)[-1]
     # The pattern ends in the extension: else it would match temporary files too.
-    files = [{"split": "train", "path": f"{config.name}/train-*.{suffix}"}]
+    files = [{"split": split, "path": f"{config.name}/{split}-*.{suffix}"} for split in config.splits]
     description = f"content {config.digest}"
     return {"data_files": files, "description": description, **({"default": True} if default else {})}
 
 
 def _describe(config: BuiltConfig) -> DatasetInfo:
-    schema = next(published.schema for published in CONFIGS if published.name == config.name)
-    split = SplitInfo("train", num_bytes=config.bytes, num_examples=config.rows)
+    splits = {
+        name: SplitInfo(name, num_bytes=sum(f.bytes for f in files), num_examples=sum(f.rows for f in files))
+        for name, files in config.splits.items()
+    }
     return DatasetInfo(
-        features=Features.from_arrow_schema(schema),
-        splits=SplitDict({"train": split}),
+        features=Features.from_arrow_schema(BY_NAME[config.name].schema),
+        splits=SplitDict(splits),
         download_size=config.bytes,
         dataset_size=config.bytes,
         config_name=config.name,

@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from multifaceted.errors import StorageError
-from multifaceted.export.build import write_configs
+from multifaceted.export import CONFIGS, choose
+from multifaceted.export.build import read_run_rows, write_configs
 from multifaceted.export.summary import summarize_rows
-from multifaceted.publish.card import render_card
+from multifaceted.ids import hash_text
+from multifaceted.publish.card import CARD, render_card
 from multifaceted.store.atomic import translate_os_errors, write_text
 from multifaceted.store.built_folder import (
     BuiltManifest,
@@ -18,7 +20,6 @@ from multifaceted.store.built_folder import (
 )
 from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
-from multifaceted.store.shards import read_batches
 
 
 def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> BuiltManifest:
@@ -36,10 +37,21 @@ def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> 
     data = _read_whole_run(folder)
     _refuse_foreign(out)
     with _replaced(out) as place:
-        configs = write_configs(folder, data, place, file_format)
-        manifest = BuiltManifest(name=data.name, file_format=file_format, configs=configs, run=data)
-        batches = (batch for s in data.summaries for batch in read_batches(folder.rows_file(s.name)))
-        write_text(place / "README.md", render_card(manifest, summarize_rows(batches)))
+        files = [folder.rows_file(summary.name) for summary in data.summaries]
+        choice = choose(read_run_rows(files), data.seed)
+        configs = write_configs(files, choice, CONFIGS, place, file_format)
+        present = {config.name for config in configs}
+        manifest = BuiltManifest(
+            name=data.name,
+            file_format=file_format,
+            configs=configs,
+            absent=[config.name for config in CONFIGS if config.name not in present],
+            left_out=choice.left_out,
+            run=data,
+        )
+        card = render_card(manifest, summarize_rows(read_run_rows(files)))
+        write_text(place / CARD, card)
+        manifest = manifest.model_copy(update={"metadata": {CARD: hash_text(card)}})
         write_built_manifest(place, manifest)
     return manifest
 

@@ -8,7 +8,9 @@ import datasets
 from huggingface_hub import metadata_load
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS
+from multifaceted.export import BY_NAME
+from multifaceted.publish.card import CARD
+from multifaceted.publish.verify_rows import RowChecker
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest, read_built_manifest
 from multifaceted.store.manifest import read_manifest
 from multifaceted.store.run_folder import MANIFEST, RunFolder
@@ -35,48 +37,45 @@ def check_folder(folder: Path) -> list[str]:
 def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     listed = {file.path for config in manifest.configs for file in config.files}
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    for extra in sorted(found - listed - {"README.md", MANIFEST}):
+    for extra in sorted(found - listed - {*manifest.metadata, CARD, MANIFEST}):
         yield f"{folder / extra} is not in the manifest"
-    ids: dict[str, list[str]] = {}
+    rows = RowChecker()
     damaged = False
     for config in manifest.configs:
-        ids[config.name] = []
         for file in config.files:
-            for fault in _check_file(folder, config, file, ids[config.name]):
+            for fault in _check_file(folder, config, file, rows):
                 damaged = True
                 yield f"{folder / file.path} {fault}"
-        repeated = len(ids[config.name]) - len(set(ids[config.name]))
-        if repeated:
-            yield f"config {config.name!r}: {repeated} ids stand more than once"
+    yield from rows.faults(complete=not damaged)
+    for name, sha256 in manifest.metadata.items():
+        fault = verify_file(folder / name, sha256)
+        if fault:
+            yield f"{folder / name} {fault}; if you changed it, build with a card template instead"
     if not damaged:
-        first, *others = manifest.configs
-        for other in others:
-            if set(ids[first.name]) != set(ids[other.name]):
-                yield f"configs {first.name!r} and {other.name!r} have not the same ids"
-        yield from _check_card(folder / "README.md", manifest)
+        yield from _check_card(folder / CARD, manifest)
         yield from _check_loading(folder, manifest)
 
 
-def _check_file(folder: Path, config: BuiltConfig, file: BuiltFile, ids: list[str]) -> Iterator[str]:
+def _check_file(folder: Path, config: BuiltConfig, file: BuiltFile, rows: RowChecker) -> Iterator[str]:
     path = folder / file.path
     fault = verify_file(path, file.sha256)
     if fault:
         yield fault
     if not path.is_file():
         return
-    published = next((c for c in CONFIGS if c.name == config.name), None)
-    rows = 0
+    published = BY_NAME.get(config.name)
+    count = 0
     try:
         for batch in read_published(path):
-            rows += batch.num_rows
-            ids += batch.column("id").to_pylist()
+            count += batch.num_rows
             if published is not None and not batch.schema.equals(published.schema):
                 yield f"has another schema than config {config.name!r}"
                 break
+            rows.add(config.name, file.split, batch)
     except (StorageError, KeyError) as error:
         yield f"cannot be read: {error}"
-    if rows != file.rows:
-        yield f"holds {rows} rows, the manifest says {file.rows}"
+    if count != file.rows:
+        yield f"holds {count} rows, the manifest says {file.rows}"
 
 
 def _check_card(card: Path, manifest: BuiltManifest) -> Iterator[str]:
@@ -86,12 +85,12 @@ def _check_card(card: Path, manifest: BuiltManifest) -> Iterator[str]:
         yield f"{card} is missing, or has no YAML header"
         return
     digests = {str(entry.get("config_name")): entry.get("description") for entry in header.get("configs", [])}
-    infos = header.get("dataset_info", [])
-    counts = {str(i.get("config_name")): i["splits"][0]["num_examples"] for i in infos if i.get("splits")}
+    infos = {str(info.get("config_name")): info.get("splits", []) for info in header.get("dataset_info", [])}
     for config in manifest.configs:
         if digests.get(config.name) != f"content {config.digest}":
             yield f"{card}: the content digest of config {config.name!r} is not that of the data"
-        if counts.get(config.name) != config.rows:
+        counts = {split["name"]: split["num_examples"] for split in infos.get(config.name, [])}
+        if counts != {name: sum(file.rows for file in files) for name, files in config.splits.items()}:
             yield f"{card}: the rows of config {config.name!r} are not those of the data"
 
 
@@ -101,12 +100,13 @@ def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as cache:
         for config in manifest.configs:
             try:
-                rows = datasets.load_dataset(str(folder), config.name, split="train", cache_dir=cache)
+                loaded = datasets.load_dataset(str(folder), config.name, cache_dir=cache)
             except Exception as error:  # noqa: BLE001 - whatever stops a user is a fault of the folder
                 yield f"load_dataset fails for config {config.name!r}: {type(error).__name__}: {error}"
                 continue
-            if rows.num_rows != config.rows:
-                yield f"load_dataset gives {rows.num_rows} rows of {config.name!r}, not {config.rows}"
-            published = next(c for c in CONFIGS if c.name == config.name)
-            if rows.features != datasets.Features.from_arrow_schema(published.schema):
+            counts = {name: sum(file.rows for file in files) for name, files in config.splits.items()}
+            if {name: rows.num_rows for name, rows in loaded.items()} != counts:
+                yield f"load_dataset gives other rows of {config.name!r} than the manifest says"
+            features = datasets.Features.from_arrow_schema(BY_NAME[config.name].schema)
+            if any(rows.features != features for rows in loaded.values()):
                 yield f"load_dataset gives other features for config {config.name!r} than it was written with"

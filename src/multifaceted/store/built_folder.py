@@ -21,6 +21,7 @@ class _Frozen(BaseModel):
 class BuiltFile(_Frozen):
     """One published shard."""
 
+    split: str
     path: str  # relative to the folder, with forward slashes
     rows: int
     bytes: int
@@ -28,10 +29,18 @@ class BuiltFile(_Frozen):
 
 
 class BuiltConfig(_Frozen):
-    """One published config; all its rows are in the split `train`."""
+    """One published config."""
 
     name: str
     files: list[BuiltFile]
+
+    @property
+    def splits(self) -> dict[str, list[BuiltFile]]:
+        """Its files by split, in order."""
+        splits: dict[str, list[BuiltFile]] = {}
+        for file in self.files:
+            splits.setdefault(file.split, []).append(file)
+        return splits
 
     @property
     def rows(self) -> int:
@@ -56,6 +65,9 @@ class BuiltManifest(_Frozen):
     name: str
     file_format: FileFormat
     configs: list[BuiltConfig]
+    absent: list[str] = []  # configs that have no row
+    left_out: dict[str, list[str]] = {}  # instructions that give no pair, by reason
+    metadata: dict[str, str] = {}  # SHA-256 of the files beside the shards, by name
     run: RunData
 
     @property

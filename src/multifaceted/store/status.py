@@ -7,6 +7,8 @@ from multifaceted.records import STAGES
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 
+ORDER: tuple[str, ...] = STAGES
+
 
 @dataclass
 class RunStatus:
@@ -59,7 +61,7 @@ def read_spent(folder: RunFolder, names: list[str]) -> list[JournalSum]:
         for part in sum_replies(folder.journal_file(name)):
             key = part.stage, part.model, part.mode
             sums[key] = sums[key] + part if key in sums else part
-    return [sums[key] for key in sorted(sums)]
+    return sorted(sums.values(), key=lambda part: (ORDER.index(part.stage), part.model, part.mode))
 
 
 def _add_spent(status: RunStatus, spent: list[JournalSum]) -> None:

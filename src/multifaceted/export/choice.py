@@ -1,0 +1,88 @@
+"""Which rows go into the smaller sets: chosen once for a run, by seed, and the same in every config.
+
+For each instruction one variant is chosen; that is the row of `sft_small`. Its response, beside a response to
+another system message of the same instruction, makes the pair of `dpo`, `orpo` and `rm`.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from multifaceted.ids import hash_text, rank_digest
+
+TEST_SHARE = 0.05  # of the pairs go into `rm`'s test split
+MOST_TESTS = 1000  # however large the collection; the original has 315
+FEWEST_FOR_TEST = 20  # pairs; with fewer there is no test split
+
+TOO_FEW_VARIANTS = "too_few_variants"  # fewer than two rows of the instruction came about
+SAME_RESPONSE = "same_response"  # all its other rows have the same system message or the same response
+
+
+class Member(NamedTuple):
+    """A row of an instruction, as far as choosing looks at it."""
+
+    id: str
+    system: str  # hash of it
+    output: str  # hash of it
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, by row id.
+
+    `left_out` holds the instructions that give no pair, by reason.
+    """
+
+    small: frozenset[str] = frozenset()
+    rejected: dict[str, str] = field(default_factory=dict)  # chosen row → the row whose response is rejected
+    test: frozenset[str] = frozenset()  # chosen rows whose pair is in the test split
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+
+def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
+    """Choose for a whole run.
+
+    Args:
+        batches: its rows, those of an instruction one after the other.
+        seed: of the run.
+    """
+    small: list[str] = []
+    rejected: dict[str, str] = {}
+    left_out: dict[str, list[str]] = {}
+    for instruction, members in _group(batches):
+        digest = rank_digest(f"pair {seed} {instruction}")
+        first, *others = sorted(members, key=lambda member: digest(member.id))
+        small.append(first.id)
+        other = next((m for m in others if m.system != first.system and m.output != first.output), None)
+        if other is not None:
+            rejected[first.id] = other.id
+        else:
+            left_out.setdefault(SAME_RESPONSE if others else TOO_FEW_VARIANTS, []).append(instruction)
+    return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out)
+
+
+def _choose_test(rejected: dict[str, str], seed: int) -> frozenset[str]:
+    """The pairs of the test split: one for each instruction, so no instruction is in both."""
+    if len(rejected) < FEWEST_FOR_TEST:
+        return frozenset()
+    count = min(MOST_TESTS, max(1, round(TEST_SHARE * len(rejected))))
+    return frozenset(heapq.nsmallest(count, rejected, key=rank_digest(f"test {seed}")))
+
+
+def _group(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, list[Member]]]:
+    current, members = "", list[Member]()
+    for batch in batches:
+        columns: list[list[Any]] = [
+            batch.column(name).to_pylist() for name in ("instruction_id", "id", "system", "output")
+        ]
+        for instruction, row, system, output in zip(*columns, strict=True):
+            if instruction != current and members:
+                yield current, members
+                members = []
+            current = instruction
+            members.append(Member(row, hash_text(system), hash_text(output)))
+    if members:
+        yield current, members

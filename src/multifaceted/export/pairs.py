@@ -1,0 +1,96 @@
+"""`dpo` and `orpo`: for one system message of each instruction, a response to it and one to another.
+
+Both are published, as the original has them. Their rows are the same here: the original's differ in what its
+authors filtered out of each.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from multifaceted.export.choice import Choice
+from multifaceted.export.config import Batches, PublishedConfig
+from multifaceted.store.schema import arrow_schema
+
+BATCH_ROWS = 500
+_COLUMNS = ("id", "main_source", "original_source", "system", "prompt", "output")
+
+
+class Turn(BaseModel):
+    """One chat turn."""
+
+    content: str
+    role: str
+
+
+class PairRow(BaseModel):
+    """Two conversations that begin alike: a user turn with `prompt`, then the assistant's response."""
+
+    id: str
+    main_source: str
+    original_source: str
+    system: str
+    prompt: str
+    chosen: list[Turn]
+    rejected: list[Turn]
+
+
+def iter_pairs(
+    rows: Batches, choice: Choice, split: Literal["train", "test", "all"] = "all"
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each pair's chosen and rejected row, in the order of the run."""
+    wanted = {
+        row: chosen
+        for chosen, rejected in choice.rejected.items()
+        if split == "all" or (chosen in choice.test) == (split == "test")
+        for row in (chosen, rejected)
+    }
+    waiting: dict[str, dict[str, Any]] = {}  # the first of two rows; they stand close together
+    for batch in rows:
+        for row in batch.select(_COLUMNS).to_pylist():
+            chosen = wanted.get(row["id"])
+            if chosen is None:
+                continue
+            other = waiting.pop(chosen, None)
+            if other is None:
+                waiting[chosen] = row
+            else:
+                yield (row, other) if row["id"] == chosen else (other, row)
+
+
+def to_batches(rows: Iterator[BaseModel], model: type[BaseModel]) -> Iterator[pa.RecordBatch]:
+    """Validated rows as record batches of one schema."""
+    held: list[dict[str, Any]] = []
+    for row in rows:
+        held.append(row.model_dump())
+        if len(held) == BATCH_ROWS:
+            yield pa.RecordBatch.from_pylist(held, schema=arrow_schema(model))
+            held = []
+    if held:
+        yield pa.RecordBatch.from_pylist(held, schema=arrow_schema(model))
+
+
+def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+    del split
+    return to_batches((_to_row(*pair) for pair in iter_pairs(rows, choice)), PairRow)
+
+
+def _to_row(chosen: dict[str, Any], rejected: dict[str, Any]) -> PairRow:
+    def converse(response: str) -> list[Turn]:
+        return [Turn(content=chosen["prompt"], role="user"), Turn(content=response, role="assistant")]
+
+    return PairRow(
+        id=chosen["id"],
+        main_source=chosen["main_source"],
+        original_source=chosen["original_source"],
+        system=chosen["system"],
+        prompt=chosen["prompt"],
+        chosen=converse(chosen["output"]),
+        rejected=converse(rejected["output"]),
+    )
+
+
+DPO = PublishedConfig("dpo", "a system message, a response to it, and one to another", PairRow, _derive)
+ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _derive)

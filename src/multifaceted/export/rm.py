@@ -1,0 +1,38 @@
+"""`rm`: the pairs as text for a reward model, split by instruction into train and test."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from multifaceted.export.choice import Choice
+from multifaceted.export.config import Batches, PublishedConfig
+from multifaceted.export.pairs import iter_pairs, to_batches
+
+
+class RewardRow(BaseModel):
+    """`input` is system message, line feed and instruction, as the paper's prompt form joins them."""
+
+    id: str
+    input: str
+    chosen: str
+    rejected: str
+
+
+def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+    pairs = iter_pairs(rows, choice, "test" if split == "test" else "train")
+    return to_batches(
+        (
+            RewardRow(
+                id=chosen["id"],
+                input=f"{chosen['system']}\n{chosen['prompt']}",
+                chosen=chosen["output"],
+                rejected=rejected["output"],
+            )
+            for chosen, rejected in pairs
+        ),
+        RewardRow,
+    )
+
+
+RM = PublishedConfig("rm", "the pairs as text, for a reward model", RewardRow, _derive, ("train", "test"))
