@@ -6,7 +6,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import build
 import crash
 import journal
 import limits
@@ -20,6 +22,12 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "limits": limits.bench,
     "crash": crash.bench,
     "journal": journal.bench,
+    "build": build.bench,
+}
+
+FULL: dict[str, dict[str, Any]] = {
+    "memory": {"sizes": (5001, 99_999)},
+    "build": {"rows": build.ORIGINAL_ROWS},
 }
 
 
@@ -28,7 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=BENCHES, action="append", help="may be repeated")
     parser.add_argument(
-        "--full", action="store_true", help="memory at 5,000 and 100,000 rows: ten minutes more"
+        "--full", action="store_true", help="memory and build in full size: fifteen minutes more"
     )
     options = parser.parse_args()
     began, all_met = time.perf_counter(), True
@@ -36,7 +44,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in options.only or BENCHES:
             place = Path(folder) / name
-            sized = {"sizes": (5001, 99_999)} if options.full and name == "memory" else {}
+            sized = FULL.get(name, {}) if options.full else {}
             for result in BENCHES[name](place, **sized):
                 print(result.as_line(), flush=True)
                 all_met = all_met and result.met

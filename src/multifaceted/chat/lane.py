@@ -60,7 +60,7 @@ class Lane:
         self._shrunk_at: float | None = None
         self._grown_at = -math.inf
         self._paused_until = -math.inf
-        self._paced_at = -math.inf
+        self._paced_until = -math.inf
         self._failures = 0
         self._refused = 0.0  # share of 429s among recent answers
         self._pause_reason = ""
@@ -70,6 +70,11 @@ class Lane:
         """Share of its window that is in flight."""
         return self.in_flight / self._window
 
+    @property
+    def failing(self) -> bool:
+        """Whether its last request met nobody there."""
+        return self._failures > 0
+
     def wait(self, tokens: float) -> float:
         """Seconds until it takes a request of so many tokens; infinite until one in flight comes back."""
         now = self.clock()
@@ -77,7 +82,7 @@ class Lane:
             return math.inf
         paced = max(self.requests.wait(1, now), self.tokens.wait(tokens, now))
         if paced:
-            self._paced_at = now
+            self._paced_until = max(self._paced_until, now + paced)
         return max(self._paused_until - now, paced, 0.0)
 
     def take(self, tokens: float) -> None:
@@ -114,7 +119,7 @@ class Lane:
         now = self.clock()
         if error.kind in DOWN_KINDS:
             self.silent_since = now if self.silent_since is None else self.silent_since
-            self._note_failure(error, now)
+            self._note_failure(error, sent_at, now)
             return
         self.answered, self._failures, self.down_since = True, 0, None
         if error.kind == "rate_limited":
@@ -128,7 +133,9 @@ class Lane:
         now = self.clock()
         if self._paused_until > now:
             return f"waits {self._paused_until - now:.0f} s ({self._pause_reason})"
-        if now - self._paced_at < 1.0:
+        if self.down_since is not None:
+            return f"tries one request ({self._pause_reason})"
+        if now - self._paced_until < 1.0:
             told = (("requests", self.requests), ("tokens", self.tokens))
             budgets = [f"{p.per_minute:,.0f} {what}/min ({p.source})" for what, p in told if p.per_minute]
             return " and ".join(budgets)
@@ -139,7 +146,7 @@ class Lane:
 
     def _note_limit(self, retry_after: float, sent_at: float, now: float) -> None:
         self._refused += (1 - self._refused) / RECENT
-        is_paced = now - self._paced_at < 1.0
+        is_paced = now - self._paced_until < 1.0
         if self._refused < ISOLATED and not is_paced:
             return  # an overloaded server refuses some requests now and then; those wait, and no other
         pause = min(retry_after, LONGEST_PAUSE) or DEFAULT_PAUSE
@@ -154,16 +161,18 @@ class Lane:
             self._window = max(1.0, SHRINK * min(self.in_flight, self._window))
         self._shrunk_at = now
 
-    def _note_failure(self, error: EndpointError, now: float) -> None:
-        self._failures += 1
+    def _note_failure(self, error: EndpointError, sent_at: float, now: float) -> None:
         if error.retry_after:
             self._paused_until = max(self._paused_until, now + min(error.retry_after, LONGEST_PAUSE))
             self._pause_reason = "Retry-After"
+        if self.down_since is not None and sent_at <= self.down_since:
+            return  # sent before it was found to be down: it says nothing new
+        self._failures += 1
         if self._failures < DOWN_AFTER:
             return
         if self.down_since is None:
             self.down_since = now
         beyond = self._failures - DOWN_AFTER
-        if self._paused_until <= now:  # those that were in flight together count as one try
+        if self._paused_until <= now:
             self._paused_until = now + min(LONGEST_REST, self.first_rest * 2.0 ** min(beyond, 20))
             self._pause_reason = error.kind

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 # Share of a budget that is used. The endpoint's clock and ours differ, and requests arrive unevenly.
 HEADROOM = 0.98
 SLOWER = 0.8  # a 429 in spite of the pace: somebody else uses the same budget
+SLOWEST = 0.1  # of the full pace: a run of 429s must not make the next wait endless
 RECOVERY = 0.01  # of the full pace, regained each second
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -40,11 +41,12 @@ class Pace:
 
     def learn(self, per_minute: float, now: float) -> None:
         """Follow what the endpoint says; the recipe's budget stands where it is smaller."""
-        if per_minute == self.per_minute or self._given <= per_minute:
+        per_minute = min(per_minute, self._given)
+        if per_minute == self.per_minute:
             return
         if self.per_minute is None:
             self._level, self._seen = 0.0, now  # what was sent before it was known has used some of it
-        self.per_minute, self.source = per_minute, "headers"
+        self.per_minute, self.source = per_minute, "recipe" if per_minute == self._given else "headers"
         self._advance(now)
 
     def wait(self, amount: float, now: float) -> float:
@@ -64,7 +66,7 @@ class Pace:
         """The endpoint refused though we kept to the budget."""
         if self.per_minute is not None:
             self._advance(now)
-            self._factor *= SLOWER
+            self._factor = max(SLOWEST, self._factor * SLOWER)
 
     @property
     def _rate(self) -> float:
@@ -92,4 +94,4 @@ def read_limit(headers: Mapping[str, str], what: str) -> float | None:
         return None
     reset = headers.get(f"x-ratelimit-reset-{what}", "")
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(reset))
-    return limit if limit > 0 and seconds <= _SECONDS["m"] else None
+    return limit if 0 < limit < math.inf and seconds <= _SECONDS["m"] else None

@@ -37,7 +37,7 @@ class LiveClient:
     ) -> None:
         self.base_url = str(sdk.base_url)
         self.observe = observe
-        self._api_key = sdk.api_key
+        self._api_key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
         self._sdk = sdk
         self._transport = choose_transport(sdk, timeout=timeout)
         self._forms: dict[str, WireForm] = {}  # by model name: replicas differ by model, not by row

@@ -96,7 +96,7 @@ class EndpointPool:
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 future.result().in_flight -= 1  # it was given a place that nobody takes
-                self._hand_out()
+            self._hand_out()
             raise
 
     def _hand_out(self) -> None:
@@ -135,5 +135,7 @@ class EndpointPool:
             raise FatalEndpointError(message, hint="run again once it answers") from error
 
 
-def _by_wait_and_load(found: tuple[float, Lane]) -> tuple[float, float]:
-    return found[0], found[1].load
+def _by_wait_and_load(found: tuple[float, Lane]) -> tuple[float, bool, float]:
+    """Soonest, then the one that answers: a row is not spent on an endpoint that may be down."""
+    wait, lane = found
+    return wait, lane.failing, lane.load

@@ -3,7 +3,8 @@
 The `openai` SDK is what users configure: base URL, key, organization, headers, proxies. Its own way of
 sending costs four times the CPU of the bare HTTP library beneath it, so `LeanTransport` takes the
 configured headers from the SDK and sends by itself. A subclass of the SDK's client may sign or rewrite each
-request (Azure does), so that one goes through `SdkTransport`. Tests hold the two to the same behavior.
+request (Azure does), and a key may be fetched for each, so these go through `SdkTransport`. Tests hold the
+two to the same behavior.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import httpx2
 import openai
 from openai import AsyncOpenAI
 
-from multifaceted.errors import TransientEndpointError
+from multifaceted.errors import RejectedRequestError, SetupError, TransientEndpointError
 
 PATH = "/chat/completions"
 
@@ -39,6 +40,7 @@ class Transport(Protocol):
 
         Raises:
             TransientEndpointError: of kind timeout, connection or garbage.
+            RejectedRequestError: where the body cannot be written down.
         """
         ...
 
@@ -48,12 +50,13 @@ class Transport(Protocol):
 
 
 def choose_transport(sdk: AsyncOpenAI, *, timeout: float) -> Transport:
-    """The lean transport for the SDK's plain client; the SDK itself for any other."""
-    return (
-        LeanTransport(sdk, timeout=timeout)
-        if type(sdk) is AsyncOpenAI
-        else SdkTransport(sdk, timeout=timeout)
-    )
+    """The lean transport where URL and fixed headers are all there is to a client; else the SDK itself.
+
+    Raises:
+        SetupError: where the key cannot stand in a header.
+    """
+    is_plain = type(sdk) is AsyncOpenAI and sdk.auth_headers and not sdk.default_query
+    return LeanTransport(sdk, timeout=timeout) if is_plain else SdkTransport(sdk, timeout=timeout)
 
 
 class LeanTransport:
@@ -61,8 +64,7 @@ class LeanTransport:
 
     def __init__(self, sdk: AsyncOpenAI, *, timeout: float) -> None:
         self._url = f"{str(sdk.base_url).rstrip('/')}{PATH}"
-        headers = {**sdk.default_headers, **sdk.auth_headers}
-        self._headers = {name: value for name, value in headers.items() if isinstance(value, str)}
+        self._headers = _read_headers(sdk)
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None  # made in the loop that uses it
 
@@ -75,6 +77,9 @@ class LeanTransport:
                 content = await response.read()
         except TimeoutError as error:
             raise _no_answer() from error
+        except aiohttp.ClientHttpProxyError as error:
+            message = f"the proxy answers {error.status} {error.message}"
+            raise TransientEndpointError(message, kind="connection") from None  # its text holds a password
         except (aiohttp.ClientError, OSError) as error:
             raise _broken(error) from error
         return HttpAnswer(response.status, response.headers, _decode(content))
@@ -100,6 +105,7 @@ class SdkTransport:
     """The SDK's own low-level call, which hands the response over as it came."""
 
     def __init__(self, sdk: AsyncOpenAI, *, timeout: float) -> None:
+        _read_headers(sdk)
         self._sdk = sdk.with_options(max_retries=0, timeout=timeout)
         self._timeout = timeout
 
@@ -111,6 +117,9 @@ class SdkTransport:
                 response = await self._sdk.post(PATH, body=body, cast_to=httpx2.Response)
         except TimeoutError as error:
             raise _no_answer() from error
+        except UnicodeEncodeError as error:  # a lone surrogate
+            message = "the request holds text that has no UTF-8 form"
+            raise RejectedRequestError(message) from error
         except openai.APIStatusError as error:
             response = error.response
         except openai.APIConnectionError as error:
@@ -132,10 +141,22 @@ def find_proxy(url: str) -> str | None:
     aiohttp's own `trust_env` looks for it, and for a netrc file, in a thread and for every request.
     """
     parts = urlsplit(url)
-    if proxy_bypass(parts.hostname or ""):
+    if proxy_bypass(parts.hostname or "") or proxy_bypass(parts.netloc):  # NO_PROXY may name a port
         return None
     proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _read_headers(sdk: AsyncOpenAI) -> dict[str, str]:
+    """What goes with every request. The HTTP libraries repeat a value that they cannot send; we do not."""
+    given = {**sdk.default_headers, **sdk.auth_headers}
+    headers = {name: value for name, value in given.items() if isinstance(value, str)}
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable() and value == value.strip()):
+            hint = "look for a line end or other stray characters in the variable that holds the key"
+            raise SetupError(f"the header {name} holds characters that cannot be sent", hint=hint)
+    return headers
 
 
 def _no_answer() -> TransientEndpointError:

@@ -182,7 +182,7 @@ class Waves:
         if spent + at_work + record.expected_usd <= self.max_usd:
             return
         raise LimitReachedError(
-            f"the next batch may cost {record.expected_usd:,.2f} USD; of the {self.max_usd:,.2f} USD budgeted, "
+            f"the next batch may cost {record.expected_usd:,.2f} USD; of {self.max_usd:,.2f} USD budgeted, "
             f"{spent:,.2f} are spent and {at_work:,.2f} are at work",
             hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
         )
