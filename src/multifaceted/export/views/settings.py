@@ -61,7 +61,7 @@ SETTINGS: dict[Task, Settings] = {
         paper=frozenset(
             {"base", "epochs", "learning_rate", "scheduler", "warmup_steps", "max_length", "packing"}
         ),
-        remark="a base model without a chat template: chat_template.jinja gives it the paper's prompt form",
+        remark="a base model without a chat template; chat_template.jinja gives it the paper's prompt form",
     ),
     "dpo": Settings(
         base=AFTER_SFT,
@@ -70,7 +70,7 @@ SETTINGS: dict[Task, Settings] = {
         batch=32,
         strength=0.1,
         paper=frozenset({"base", "epochs", "learning_rate"}),
-        remark="your SFT; the paper's had one system message for each instruction (`sft_small`)",
+        remark="the model of your SFT; the paper's had seen one variant of each instruction, as in `sft_small`",
     ),
     "orpo": Settings(
         base=BASE,
@@ -87,6 +87,6 @@ SETTINGS: dict[Task, Settings] = {
         learning_rate=9e-6,
         batch=128,
         paper=frozenset({"base", "learning_rate", "batch"}),
-        remark="your SFT; the paper's had one epoch. It goes on with 66,000 pairs of general helpfulness",
+        remark="the model of your SFT; the paper's had one epoch, and more pairs follow, of general helpfulness",
     ),
 }
