@@ -22,12 +22,14 @@ pytestmark = pytest.mark.filterwarnings("default")  # the trainers' own
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Views of all tasks side by side; an SFT stands in for the one that DPO and reward training start from."""
+    """Views of all tasks side by side, and a stand-in for the model that an SFT would leave."""
     place = tmp_path_factory.mktemp("axolotl")
     run = make_run(place / "made")
     for task in TASKS:
         export(run, place / task, "axolotl", task)
-    model = make_model(place, [turn["content"] for row in read_rows(place / "sft") for turn in row["messages"]])
+    model = make_model(
+        place, [turn["content"] for row in read_rows(place / "sft") for turn in row["messages"]]
+    )
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     tokenizer.chat_template = (place / "sft/chat_template.jinja").read_text()
     model_of_sft = place / "sft/model"
@@ -80,7 +82,9 @@ def test_sft_sees_the_system_message_and_learns_the_response_only(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, _, tokenizer = load(folder, "sft", monkeypatch)
-    expected = {render(*(turn["content"] for turn in row["messages"])): row for row in read_rows(folder / "sft")}
+    expected = {
+        render(*(turn["content"] for turn in row["messages"])): row for row in read_rows(folder / "sft")
+    }
     assert len(rows) == len(expected)
     for row in rows:
         seen = tokenizer.decode(row["input_ids"])
@@ -119,6 +123,8 @@ def test_reward_rows_hold_whole_conversations_in_both_splits(
             for row in read_rows(folder / "rm", split)
             for start in [(row["system"], row["input"])]
         }
-        decoded = [tuple(tokenizer.decode(row[f"{side}_ids"]) for side in ("chosen", "rejected")) for row in found]
+        decoded = [
+            tuple(tokenizer.decode(row[f"{side}_ids"]) for side in ("chosen", "rejected")) for row in found
+        ]
         assert len(decoded) == len(expected)
         assert set(decoded) == expected

@@ -1,14 +1,13 @@
 """OpenRLHF accepts what is exported for it: its own parser of flags, its own loading of the rows.
 
-No training here: it needs a GPU. The exported script runs with a program in `deepspeed`'s place that notes its
-arguments. OpenRLHF's parser stands in the main block of a module that imports GPU libraries, so the test takes
-that block's parser, and leaves the imports.
+No training here: it needs a GPU. The exported script runs with a program in `deepspeed`'s place that notes
+its arguments. OpenRLHF's parser stands in the main block of a module that imports GPU libraries: the test
+takes the parser out of it.
 """
 
 import argparse
 import ast
 import importlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -38,7 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = make_run(place / "made")
     for task in VIEWS["openrlhf"]:
         export(run, place / task, "openrlhf", task)
-    make_model(place, [turn["content"] for row in read_rows(place / "sft") for turn in row["input"] + row["output"]])
+    make_model(
+        place, [turn["content"] for row in read_rows(place / "sft") for turn in row["input"] + row["output"]]
+    )
     (place / "bin").mkdir()
     (place / "bin/deepspeed").write_text(LAUNCHER)
     (place / "bin/deepspeed").chmod(0o755)
@@ -62,7 +63,8 @@ def parse(folder: Path, task: Task) -> Any:
 
 
 def read_parser(module: str) -> argparse.ArgumentParser:
-    source = Path(str(importlib.util.find_spec("openrlhf").origin)).parent / "cli" / f"{module.split('.')[-1]}.py"
+    package = importlib.import_module("openrlhf.cli").__file__
+    source = Path(str(package)).with_name(f"{module.rpartition('.')[2]}.py")
     tree = ast.parse(source.read_text())
     main = next(node for node in tree.body if isinstance(node, ast.If))
     steps = [step for step in main.body if "parser" in ast.dump(step) and "parse_args" not in ast.dump(step)]
@@ -74,7 +76,9 @@ def read_parser(module: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load(folder: Path, task: Task, monkeypatch: pytest.MonkeyPatch, *, split: str = "train") -> tuple[Any, Any]:
+def load(
+    folder: Path, task: Task, monkeypatch: pytest.MonkeyPatch, *, split: str = "train"
+) -> tuple[Any, Any]:
     """The rows as OpenRLHF's trainer of the task gets them, and the tokenizer."""
     monkeypatch.chdir(folder / task)
     args = parse(folder, task)
@@ -82,7 +86,9 @@ def load(folder: Path, task: Task, monkeypatch: pytest.MonkeyPatch, *, split: st
     strategy = SimpleNamespace(args=args, print=print, is_rank_0=lambda: True)
     loading = importlib.import_module("openrlhf.datasets.utils")
     path, part = (
-        (args.data.dataset, args.data.dataset_split) if split == "train" else (args.eval.dataset, args.eval.split)
+        (args.data.dataset, args.data.dataset_split)
+        if split == "train"
+        else (args.eval.dataset, args.eval.split)
     )
     rows = loading.blending_datasets(path, None, strategy, dataset_split=part)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder / "model")

@@ -1,4 +1,4 @@
-"""What the trainers' tests share: a small run, a tiny model with a tokenizer of its own, a command that trains."""
+"""What the trainers' tests share: a small run, a tiny model with its own tokenizer, a command that trains."""
 
 import asyncio
 import json

@@ -10,7 +10,15 @@ from typing import Literal
 from multifaceted.export.views.view import Task
 
 Setting = Literal[
-    "base", "epochs", "learning_rate", "scheduler", "warmup_steps", "max_length", "packing", "batch", "strength"
+    "base",
+    "epochs",
+    "learning_rate",
+    "scheduler",
+    "warmup_steps",
+    "max_length",
+    "packing",
+    "batch",
+    "strength",
 ]
 BASE = "mistral-community/Mistral-7B-v0.2"  # what the paper trains; it has no chat template of its own
 AFTER_SFT = "../sft/model"  # what the exported SFT configuration writes, in a folder beside this one
@@ -61,7 +69,7 @@ SETTINGS: dict[Task, Settings] = {
         paper=frozenset(
             {"base", "epochs", "learning_rate", "scheduler", "warmup_steps", "max_length", "packing"}
         ),
-        remark="a base model without a chat template; chat_template.jinja gives it the paper's prompt form",
+        remark="it has no chat template; chat_template.jinja gives it the paper's prompt form",
     ),
     "dpo": Settings(
         base=AFTER_SFT,
@@ -70,7 +78,7 @@ SETTINGS: dict[Task, Settings] = {
         batch=32,
         strength=0.1,
         paper=frozenset({"base", "epochs", "learning_rate"}),
-        remark="the model of your SFT; the paper's had seen one variant of each instruction, as in `sft_small`",
+        remark="the model of your SFT; the paper's had seen one variant of each instruction",
     ),
     "orpo": Settings(
         base=BASE,
@@ -79,7 +87,7 @@ SETTINGS: dict[Task, Settings] = {
         batch=32,
         strength=0.1,
         paper=frozenset({"epochs", "learning_rate", "strength"}),
-        remark="ORPO needs no SFT before it; chat_template.jinja gives the model the paper's prompt form",
+        remark="ORPO needs no SFT; chat_template.jinja gives the model the paper's prompt form",
     ),
     "rm": Settings(
         base=AFTER_SFT,
@@ -87,6 +95,6 @@ SETTINGS: dict[Task, Settings] = {
         learning_rate=9e-6,
         batch=128,
         paper=frozenset({"base", "learning_rate", "batch"}),
-        remark="the model of your SFT; the paper's had one epoch, and more pairs follow, of general helpfulness",
+        remark="the model of your SFT; the paper's had one epoch, and more pairs came after these",
     ),
 }

@@ -76,7 +76,11 @@ def _files_of(config: BuiltConfig | None, split: str) -> list[str]:
 
 def _refuse_damaged(path: Path, manifest: BuiltManifest) -> None:
     files = [file for config in manifest.configs for file in config.files]
-    faults = [f"{path / file.path} {fault}" for file in files if (fault := verify_file(path / file.path, file.sha256))]
+    faults = [
+        f"{path / file.path} {fault}"
+        for file in files
+        if (fault := verify_file(path / file.path, file.sha256))
+    ]
     if faults:
         hint = "build it again with `multifaceted build`; `multifaceted check` lists every fault"
         raise StorageError("\n".join(faults), hint=hint)

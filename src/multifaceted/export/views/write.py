@@ -1,10 +1,10 @@
 """Writing a view: rows as Parquet, one file for each split, and the files beside them; whole or not at all.
 
-    DIR/
-    ├── data/train.parquet
-    ├── data/test.parquet     for reward models, where there are enough pairs
-    ├── train.yaml            or train.sh
-    └── README.md             how to start
+DIR/
+├── data/train.parquet
+├── data/test.parquet     for reward models, where there are enough pairs
+├── train.yaml            or train.sh
+└── README.md             how to start
 """
 
 import shutil
@@ -71,9 +71,7 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
         rows = _write_rows(opened, view, task, place / "data")
         if not rows.get("train"):
             raise _no_rows(source, left_out)
-        texts = render_files(
-            view, trainer=trainer, task=task, run=opened.run, rows=rows, left_out=left_out
-        )
+        texts = render_files(view, trainer=trainer, task=task, run=opened.run, rows=rows, left_out=left_out)
         for name, text in texts.items():
             write_text(place / name, text)
         files = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
