@@ -126,7 +126,9 @@ def test_a_budget_in_the_recipe_holds_and_the_option_goes_before_it(
 def test_a_budget_for_a_model_of_unknown_price_is_refused_before_anything_is_sent(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
-    result = multifaceted("generate", make_recipe(server.base_url), "--run", tmp_path / "run", "--max-usd", 5)
+    result = multifaceted(
+        "generate", make_recipe(server.base_url), "--run", tmp_path / "run", "--max-usd", "5"
+    )
     assert (result.returncode, "prices" in result.stderr) == (2, True)
     assert server.bodies == []
 
