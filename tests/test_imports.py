@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generate": {"chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
     "export": {"store", "records", *FLOOR},
     "publish": {"export", "store", *FLOOR},
+    "report": {"export", "store", "records", "taxonomy", *FLOOR},
     "testing": FLOOR,
 }
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}
