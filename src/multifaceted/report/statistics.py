@@ -129,8 +129,10 @@ def _describe(lengths: pl.Series) -> Lengths:
 def _compare_texts(source: Source, found: Statistics, instructions: Iterable[str]) -> None:
     """What needs the texts themselves, of a sample of the instructions."""
     wanted = sorted(choose_ids(instructions, SAMPLE, source.run.seed))
-    parts = [f.filter(pl.col("instruction_id").is_in(wanted)) for f in source.batches()]
-    sample = pl.concat([part for part in parts if part.height])
+    # As Python objects: a filtered frame would keep the whole shard behind it in memory.
+    names = ("instruction_id", "preference_set", *TEXTS)
+    parts = (f.select(names).filter(pl.col("instruction_id").is_in(wanted)) for f in source.batches())
+    sample = pl.DataFrame([row for part in parts for row in part.to_dicts()])
     responses = sample.group_by("instruction_id", maintain_order=True).agg("output")
     found.rouge_responses = spread_within(responses["output"].to_list())
     found.distinct = {
