@@ -14,16 +14,17 @@ from multifaceted.prompts.template import TemplateName, shipped_template
 from multifaceted.store.atomic import write_text
 from multifaceted.taxonomy import default_file
 
+COMMENTS_AT = 45  # the column of the comments in RECIPE
 RECIPE = Template("""\
 # Everything a run is made from. Check it with `multifaceted plan $file`: that spends nothing.
 kind: $kind
 name: $name
 seed: 7
-instructions: {path: $pool}     # JSONL or Parquet: prompt, id, source, original_source
+$instructions# JSONL or Parquet: prompt, id, source, original_source
 taxonomy: taxonomy.yaml                      # or `default`, the one that ships with the package
 templates:                                   # leave one out to use the shipped one
 $templates
-variants: $variants                                  # system messages for each instruction
+$variants# system messages for each instruction
 model:                                       # or `model: local`, the embedded one, without `templates`
   base_url: https://api.openai.com/v1        # any OpenAI-compatible endpoint
   name: gpt-4o-mini
@@ -81,7 +82,7 @@ def _write_recipe(kind: Kind, file: str, pool: str) -> str:
         file=file,
         kind=kind.name,
         name=kind.title,
-        pool=pool,
+        instructions=f"instructions: {{path: {pool}}}".ljust(COMMENTS_AT),
         templates="\n".join(f"  {name}: templates/{name}.j2" for name in _templates_of(kind)),
-        variants=kind.variants,
+        variants=f"variants: {kind.variants}".ljust(COMMENTS_AT),
     )
