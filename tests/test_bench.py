@@ -12,6 +12,7 @@ import datasets
 import pyarrow as pa
 import pytest
 from conftest import DIMENSIONS, MakeRecipe
+from test_cli import multifaceted
 from test_crash import finish, kill_at, start
 
 from multifaceted import pipeline
@@ -326,6 +327,15 @@ def test_the_builder_reads_a_bench_and_says_which_configs_it_has(
         with pytest.raises(StorageError, match="has no config 'dpo'") as caught:
             MultifacetedCollection("dpo", data_dir=folder)
         assert caught.value.hint == "name one of bench, provenance"
+
+
+def test_init_makes_a_bench_that_compiles_and_its_preview_shows_every_rubric(tmp_path: Path) -> None:
+    assert multifaceted("init", tmp_path / "mine", "--bench").returncode == 0
+    recipe = tmp_path / "mine/bench.yaml"
+    planned = json.loads(multifaceted("plan", recipe, "--json").stdout)
+    assert (planned["kind"], planned["requests"]["total"]) == ("bench", 3 * 7)
+    shown = multifaceted("preview", recipe).stdout
+    assert [name for name in DIMENSIONS if f"rubric of {name}" not in shown] == []
 
 
 def test_what_a_recipe_leaves_out_follows_from_its_kind(tmp_path: Path) -> None:
