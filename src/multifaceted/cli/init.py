@@ -9,8 +9,8 @@ import typer
 from multifaceted.cli import show
 from multifaceted.errors import InputError, Problem
 from multifaceted.kinds import BENCH, COLLECTION, Kind
-from multifaceted.prompts.stages import STAGE_TEMPLATES
-from multifaceted.prompts.template import TemplateName, shipped_template
+from multifaceted.prompts.stages import templates_of
+from multifaceted.prompts.template import shipped_template
 from multifaceted.store.atomic import write_text
 from multifaceted.taxonomy import default_file
 
@@ -57,7 +57,7 @@ def init(
     kind, recipe, pool = (
         (BENCH, "bench.yaml", "prompts.jsonl") if bench else (COLLECTION, "recipe.yaml", "instructions.jsonl")
     )
-    names = _templates_of(kind)
+    names = templates_of(kind.stages)
     files = {
         recipe: _write_recipe(kind, recipe, pool),
         pool: INSTRUCTIONS,
@@ -73,16 +73,12 @@ def init(
     show.text(f"next: edit {folder}/{recipe}, then: multifaceted plan {folder}/{recipe}")
 
 
-def _templates_of(kind: Kind) -> list[TemplateName]:
-    return [*(STAGE_TEMPLATES[stage] for stage in kind.stages), "repair"]
-
-
 def _write_recipe(kind: Kind, file: str, pool: str) -> str:
     return RECIPE.substitute(
         file=file,
         kind=kind.name,
         name=kind.title,
         instructions=f"instructions: {{path: {pool}}}".ljust(COMMENTS_AT),
-        templates="\n".join(f"  {name}: templates/{name}.j2" for name in _templates_of(kind)),
+        templates="\n".join(f"  {name}: templates/{name}.j2" for name in templates_of(kind.stages)),
         variants=f"variants: {kind.variants}".ljust(COMMENTS_AT),
     )

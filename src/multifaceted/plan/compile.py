@@ -18,7 +18,7 @@ from multifaceted.instructions import InstructionReader, read_instructions
 from multifaceted.kinds import KINDS, PER_PREFERENCE, Kind
 from multifaceted.plan.recipe import LiveModel, LocalModel, Recipe, load_recipe
 from multifaceted.prompts.reply import ReplyError
-from multifaceted.prompts.stages import STAGE_TEMPLATES, StagePrompts
+from multifaceted.prompts.stages import StagePrompts, templates_of
 from multifaceted.prompts.template import Template, TemplateName, load_template
 from multifaceted.records import Instruction, PreferenceEntry, RowTask, Stage
 from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
@@ -158,7 +158,7 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
 
     taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
     templates: dict[TemplateName, Template] = {}
-    names: list[TemplateName] = [*(STAGE_TEMPLATES[stage] for stage in KINDS[recipe.kind].stages), "repair"]
+    names = templates_of(KINDS[recipe.kind].stages)
     for name in names:
         template = attempt(partial(load_template, name, recipe.templates.get(name), small=recipe.model.small))
         if template is not None:

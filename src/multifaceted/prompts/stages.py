@@ -6,7 +6,7 @@ Example:
     prompts.parse_preferences(task, '{"style": {…}, …}')
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,6 +38,11 @@ STAGE_TEMPLATES: dict[Stage, TemplateName] = {
     "response": "response",
     "rubric": "rubric",
 }
+
+
+def templates_of(stages: Iterable[Stage]) -> list[TemplateName]:
+    """The templates that a run of these stages needs."""
+    return [*(STAGE_TEMPLATES[stage] for stage in stages), "repair"]
 
 
 class _Entry(BaseModel):
