@@ -110,6 +110,19 @@ def test_a_built_folder_gives_the_numbers_of_its_run(
     assert measured(tmp_path / "built").as_dict() == measured(place).as_dict()
 
 
+def test_a_bench_is_measured_too_with_its_rubrics(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    data = run(make_recipe(server.base_url, kind="bench", variants=1), tmp_path / "run")
+    rows = rows_of(tmp_path / "run", data)
+    build_folder(tmp_path / "run", tmp_path / "built")
+    found = measured(tmp_path / "run")
+    assert found.tokens["rubric"]["prompt"] == sum(
+        r["tokens"]["prompt"] for row in rows for r in row["rubric"]
+    )
+    assert measured(tmp_path / "built").as_dict() == found.as_dict()
+
+
 Words = st.lists(st.sampled_from("abc"), max_size=12)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from multifaceted.records import STAGES
 from multifaceted.report.diversity import choose_ids
 from multifaceted.report.rows import Source
 
@@ -40,13 +39,12 @@ def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dic
         "chosen": chosen_by.get(row_id, ""),  # the other way round
         "split": "test" if row_id in source.choice.test else "train",
         "small": row_id in source.choice.small,
-        "stages": list(_tell_stages(row)),
+        "stages": [line for stage in source.stages for line in _tell_stage(stage, row[stage])],
     }
 
 
-def _tell_stages(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for stage in STAGES:
-        record = row[stage]
+def _tell_stage(stage: str, asked: dict[str, Any] | list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for record in asked if isinstance(asked, list) else [asked]:
         yield {
             "stage": stage,
             "model": record["model"],

@@ -10,7 +10,6 @@ from typing import Any
 
 import altair as alt
 
-from multifaceted.records import STAGES
 from multifaceted.report.coverage import Leaf
 from multifaceted.report.rows import TEXTS
 from multifaceted.report.statistics import BINS, Statistics
@@ -174,7 +173,7 @@ def _draw_tokens(found: Statistics) -> Drawn:
         alt.Chart(alt.InlineData(values=values))
         .mark_bar()
         .encode(
-            y=alt.Y("stage:N", sort=list(STAGES), title=None),
+            y=alt.Y("stage:N", sort=list(found.tokens), title=None),
             x=alt.X("tokens:Q", axis=alt.Axis(format="~s"), title="tokens of the rows"),
             color=alt.Color("kind:N", scale=_colors(("prompt", "completion"))),
         )

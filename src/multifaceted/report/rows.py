@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from multifaceted.errors import StorageError
 from multifaceted.export import Choice, choose
-from multifaceted.records import STAGES
+from multifaceted.export.bench import RENAMED
+from multifaceted.kinds import KINDS
+from multifaceted.records import Stage
 from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
 from multifaceted.store.manifest import RunData, read_run
 from multifaceted.store.run_folder import RunFolder
@@ -25,7 +27,6 @@ COLUMNS = (
     "preference_set",
     *TEXTS,
     "seed_preferences",
-    *STAGES,
 )
 
 
@@ -39,6 +40,11 @@ class Source:
     choice: Choice
     counts: dict[str, int]  # planned = ok + failed + pending
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of its kind of run; each is a column."""
+        return KINDS[self.run.kind].stages
 
 
 def read_source(path: Path) -> Source:
@@ -66,10 +72,11 @@ def _open_run(path: Path) -> Source:
     for summary in whole:
         for kind, rows in summary.failures.items():
             failures[kind] = failures.get(kind, 0) + rows
+    names = [*COLUMNS, *KINDS[data.kind].stages]
     return Source(
         path=path,
         run=data,
-        batches=lambda: _frames(_read(files)),
+        batches=lambda: (_frame(batch.select(names)) for batch in _read(files)),
         choice=choose(_read(files), data.seed),
         counts={"planned": data.planned, "ok": ok, "failed": failed, "pending": data.planned - ok - failed},
         failures=failures,
@@ -77,18 +84,19 @@ def _open_run(path: Path) -> Source:
 
 
 def _open_built(path: Path, manifest: BuiltManifest) -> Source:
-    files = {
-        config.name: [path / file.path for file in config.files]
-        for config in manifest.configs
-        if config.name in ("sft", "provenance")
-    }
-    rows, origins = files.get("sft", []), files.get("provenance", [])
+    first = manifest.configs[0].name  # the default one, which has all rows
+    files = {config.name: [path / file.path for file in config.files] for config in manifest.configs}
+    rows, origins = files[first], files.get("provenance", [])
+    renamed = RENAMED if first == "bench" else {}
+    names = [*COLUMNS, *KINDS[manifest.run.kind].stages]
 
     def batches() -> Iterator[pl.DataFrame]:
         # Both were written from the same rows in the same order and in batches of the same size.
         for left, right in zip(_read(rows), _read(origins), strict=True):
-            frame = _frame(left).join(_frame(right), on="id", how="left", maintain_order="left")
-            yield frame.select(COLUMNS)
+            frame = (
+                _frame(left).rename(renamed).join(_frame(right), on="id", how="left", maintain_order="left")
+            )
+            yield frame.select(names)
 
     data = manifest.run
     failures: dict[str, int] = {}
@@ -107,10 +115,6 @@ def _open_built(path: Path, manifest: BuiltManifest) -> Source:
 
 def _read(files: list[Path]) -> Iterator[pa.RecordBatch]:
     return (batch for file in files for batch in read_published(file) if batch.num_rows)
-
-
-def _frames(batches: Iterator[pa.RecordBatch]) -> Iterator[pl.DataFrame]:
-    return (_frame(batch.select(COLUMNS)) for batch in batches)
 
 
 def _frame(batch: pa.RecordBatch) -> pl.DataFrame:

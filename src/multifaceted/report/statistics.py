@@ -3,14 +3,14 @@
 Texts are not kept: lengths and hashes are, and the texts of a sample chosen by seed, for what compares them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
 
-from multifaceted.records import STAGES
+from multifaceted.records import Stage
 from multifaceted.report.coverage import CoverageCounter, Leaf
 from multifaceted.report.diversity import Spread, choose_ids, distinct_n, spread_within
 from multifaceted.report.rows import TEXTS, Source
@@ -72,7 +72,7 @@ def measure(source: Source, taxonomy: Taxonomy | None) -> Statistics:
     found.models, found.kept = {str(s): m for s, m in source.run.models.items()}, source.counts["ok"]
     found.pairs = len(source.choice.rejected)
     found.no_pair = {reason: len(ids) for reason, ids in source.choice.left_out.items()}
-    counter = _Counter(taxonomy)
+    counter = _Counter(taxonomy, source.stages)
     for frame in source.batches():
         counter.add(frame)
     counter.finish(found)
@@ -85,9 +85,10 @@ class _Counter:
     """Everything that one look at each row gives."""
 
     taxonomy: Taxonomy | None
+    stages: tuple[Stage, ...]
     instructions: set[str] = field(default_factory=set)
     _sources: Counter[str] = field(default_factory=Counter)
-    _tokens: dict[str, Counter[str]] = field(default_factory=lambda: {s: Counter() for s in STAGES})
+    _tokens: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _lengths: dict[str, list[pl.Series]] = field(default_factory=lambda: {name: [] for name in TEXTS})
     _systems: list[pl.Series] = field(default_factory=list)
 
@@ -97,8 +98,11 @@ class _Counter:
     def add(self, frame: pl.DataFrame) -> None:
         self.instructions.update(frame["instruction_id"].unique())
         self._sources.update(dict(frame["main_source"].value_counts().iter_rows()))
-        for stage in STAGES:
-            spent = frame[stage].struct.field("tokens").struct.unnest().sum().row(0, named=True)
+        for stage in self.stages:
+            records = frame[stage]
+            if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
+                records = records.explode()
+            spent = records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
             self._tokens[stage].update(spent)
         for name in TEXTS:
             self._lengths[name].append(frame[name].str.len_chars())
