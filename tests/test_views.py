@@ -51,10 +51,11 @@ COLUMNS: dict[tuple[Trainer, Task], dict[str, pa.DataType]] = {
 }
 
 
-def make_run(folder: Path, *, count: int = INSTRUCTIONS, variants: int = 2) -> Path:
+def make_run(folder: Path, *, count: int = INSTRUCTIONS, variants: int = 2, kind: str = "collection") -> Path:
     write_instructions(folder / "instructions.jsonl", count)
     with ChatServer() as server:
         recipe = {
+            "kind": kind,
             "instructions": {"path": "instructions.jsonl"},
             "variants": variants,
             "model": {"base_url": server.base_url, "name": "some-model"},
@@ -329,6 +330,13 @@ def test_a_run_that_is_not_whole_and_a_damaged_build_are_refused(
             copy.write_bytes(file.read_bytes() + (b"x" if file.match("dpo/train-*") else b""))
     with pytest.raises(StorageError, match="SHA-256"):
         write_view(tmp_path / "copy", tmp_path / "out", trainer="trl", task="dpo")
+
+
+def test_a_bench_is_refused_because_models_are_judged_on_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path, count=2, variants=1, kind="bench")
+    with pytest.raises(StorageError, match="is a bench: nothing is trained on it"):
+        write_view(run, tmp_path / "out", trainer="trl", task="sft")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_task_that_a_trainer_does_not_have_is_refused_with_those_that_have_it() -> None:

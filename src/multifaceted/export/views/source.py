@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from multifaceted.errors import StorageError
-from multifaceted.export import BY_NAME, choose
+from multifaceted.export import CONFIGS, choose
 from multifaceted.export.build import read_run_rows
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest, read_built_manifest
 from multifaceted.store.manifest import RunData, read_whole_run
@@ -36,21 +36,25 @@ def open_source(path: Path) -> Source:
     """Open a run folder or a built folder, once its checksums are found right.
 
     Raises:
-        StorageError: where it is neither, not whole, or damaged.
+        StorageError: where it is neither, not whole, damaged, or a bench.
     """
     manifest = read_built_manifest(path)
-    return _open_run(RunFolder(path)) if manifest is None else _open_built(path, manifest)
+    data = read_whole_run(RunFolder(path)) if manifest is None else manifest.run
+    if data.kind != "collection":
+        hint = "export a run of `kind: collection`, and keep the bench for judging what it trains"
+        raise StorageError(f"{path} is a {data.kind}: nothing is trained on it", hint=hint)
+    return _open_run(RunFolder(path), data) if manifest is None else _open_built(path, manifest)
 
 
-def _open_run(folder: RunFolder) -> Source:
-    data = read_whole_run(folder)
+def _open_run(folder: RunFolder, data: RunData) -> Source:
     files = [folder.rows_file(summary.name) for summary in data.summaries]
+    configs = CONFIGS[data.kind]
     choice = choose(read_run_rows(files), data.seed)
     return Source(
         run=data,
         left_out={reason: len(ids) for reason, ids in choice.left_out.items()},
         test=choice.test,
-        read=lambda config: BY_NAME[config].derive(read_run_rows(files), "train", choice),
+        read=lambda config: configs[config].derive(read_run_rows(files), "train", choice),
     )
 
 
