@@ -28,9 +28,15 @@ from multifaceted.store.atomic import sync_file, translate_os_errors, write_text
 from multifaceted.store.schema import arrow_schema
 
 BATCH_ROWS = 500
-SOURCES: dict[Task, str] = {"sft": "sft", "dpo": "dpo", "orpo": "orpo", "rm": "dpo"}
-RESPONSES: dict[Task, tuple[str, ...]] = {"sft": ("output",)}  # else of a pair
-PAIR = ("chosen", "rejected")
+PROMPT = ("id", "system", "prompt")
+PAIR = (*PROMPT, "chosen", "rejected")
+# The published config that a task's rows come from, and its columns that are needed.
+SOURCES: dict[Task, tuple[str, tuple[str, ...]]] = {
+    "sft": ("sft", (*PROMPT, "output")),
+    "dpo": ("dpo", PAIR),
+    "orpo": ("orpo", PAIR),
+    "rm": ("dpo", PAIR),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,8 @@ def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[st
         files: dict[str, _SplitFile] = {}
         for split in ("train", "test") if test else ("train",):
             files[split] = stack.enter_context(_SplitFile(folder / f"{split}.parquet", view.model))
-        columns = ("id", "system", "prompt", *RESPONSES.get(task, PAIR))
-        for batch in source.read(SOURCES[task]):
+        config, columns = SOURCES[task]
+        for batch in source.read(config):
             for row in batch.select(columns).to_pylist():
                 files["test" if row["id"] in test else "train"].add(view.make(row))
     return {split: file.rows for split, file in files.items()}
