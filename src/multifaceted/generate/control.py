@@ -58,3 +58,21 @@ class RunControl:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+    async def pause(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            Exception: the reason, where the run stops first.
+        """
+        await self.sleep(seconds)
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Go on only where the run may.
+
+        Raises:
+            Exception: the reason, where the run was asked to stop.
+        """
+        if self.stopping:
+            raise self.reason
