@@ -86,9 +86,12 @@ class Harvest:
                 self._take(entry, line)
         for shard in list(self._held):
             self._commit(shard)
+        reason = NO_RESULT[state.status]
+        if state.fault:
+            reason = reason._replace(message=f"{reason.message}: {state.fault}"[:MAX_MESSAGE])
         for entry in index.values():
             if entry.custom_id not in seen:
-                self._failed[entry.key] = NO_RESULT[state.status]
+                self._failed[entry.key] = reason
         update = {"state": "harvested", "failed": self._failed}
         record = self.batches.write_record(self.record.model_copy(update=update))
         self.batches.remove_files(record.number)
