@@ -5,36 +5,29 @@ import json
 import random
 import resource
 import signal
-import sqlite3
 import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import DIMENSIONS, MakeRecipe
+from conftest import DIMENSIONS, write_recipe
+from test_batch_client import Meddle, meddled
 from test_crash import start, wait_until
 
 from multifaceted import pipeline
 from multifaceted.errors import (
     FatalEndpointError,
-    InputError,
     InterruptedRunError,
     LimitReachedError,
     LockedError,
     StorageError,
-    TransientEndpointError,
 )
+from multifaceted.generate import collect
 from multifaceted.generate.control import RunControl
+from multifaceted.generate.queue_room import PATIENCE
 from multifaceted.journal import read_bodies
 from multifaceted.plan import compile_plan
 from multifaceted.records import Failure
@@ -45,66 +38,65 @@ from multifaceted.store.status import read_status
 from multifaceted.testing import BatchFault, ChatServer, Fault
 
 PRICES = {"input": 1000.0, "output": 2000.0, "batch_factor": 0.5}  # USD per million: dear, to be seen
+FULL = BatchFault(failed_with="token_limit_exceeded")
+KEY = "sk-very-secret"
 
 
-def run(recipe: Path, folder: Path, *, control: RunControl | None = None, **options: Any) -> RunData:
-    plan = compile_plan(recipe, instructions_per_shard=read_layout(RunFolder(folder)))
-    return asyncio.run(pipeline.generate(plan, folder, control=control or RunControl(), **options))
+class Bench:
+    """A server, a run folder, and recipes of ten instructions in three variants."""
 
+    def __init__(self, server: ChatServer, path: Path) -> None:
+        self.server = server
+        self.path = path
+        self.folder = path / "run"
 
-def run_live(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, **changes: Any) -> list[str]:
-    """The shards of a live run; the server forgets that it was asked."""
-    shards = hashes(run(make_recipe(server.base_url, **changes), tmp_path / "live"))
-    server.paid.clear()
-    server.bodies.clear()
-    return shards
+    def recipe(self, **changes: Any) -> Path:
+        batch = {"poll_seconds": 0.005, **changes.pop("batch", {})}
+        return self.live_recipe(**{"mode": "batch", "batch": batch, **changes})
 
+    def live_recipe(self, *, url: str = "", model: dict[str, Any] | None = None, **changes: Any) -> Path:
+        url = url or self.server.base_url
+        spec = {"base_url": url, "name": "some-model", "timeout": 5, "retry_wait": 0.01, **(model or {})}
+        return write_recipe(self.path, url, model=spec, **changes)
 
-def batch_recipe(
-    make_recipe: MakeRecipe, url: str, *, batch: dict[str, Any] | None = None, **changes: Any
-) -> Path:
-    spec = {"poll_seconds": 0.02, **(batch or {})}
-    return make_recipe(url, name="batch.yaml", mode="batch", batch=spec, **changes)
+    def run(self, recipe: Path, *, control: RunControl | None = None, **options: Any) -> RunData:
+        plan = compile_plan(recipe, instructions_per_shard=read_layout(RunFolder(self.folder)))
+        return asyncio.run(pipeline.generate(plan, self.folder, control=control or RunControl(), **options))
 
+    def run_live_elsewhere(self, **changes: Any) -> list[str]:
+        """The shards of a live run; the server forgets that it was asked."""
+        shards = hashes(Bench(self.server, self.path / "live").run(self.live_recipe(**changes)))
+        self.server.paid.clear()
+        self.server.bodies.clear()
+        return shards
 
-def model_at(url: str, **changes: Any) -> dict[str, Any]:
-    return {"base_url": url, "name": "some-model", "timeout": 5, "retry_wait": 0.01, **changes}
+    def interrupt(self, recipe: Path) -> None:
+        """A run that is stopped as soon as its first batch is submitted."""
+        with pytest.raises(InterruptedRunError):
+            self.run(recipe, control=StopWhen(lambda: self.server.batches))
 
+    def failures(self) -> list[Failure]:
+        folder = RunFolder(self.folder)
+        return [f for shard in folder.path.glob("shards/*") for f in folder.read_failures(shard.name)]
 
-def hashes(data: RunData) -> list[str]:
-    return [summary.sha256 for summary in data.summaries]
+    def records(self) -> list[BatchRecord]:
+        return BatchFolder(RunFolder(self.folder)).read_records()
 
+    def totals(self) -> list[int]:
+        return [batch["request_counts"]["total"] for batch in self.server.batches]
 
-def failures_of(folder: Path, data: RunData) -> list[Failure]:
-    return [record for s in data.summaries for record in RunFolder(folder).read_failures(s.name)]
-
-
-def records_of(folder: Path) -> list[BatchRecord]:
-    return BatchFolder(RunFolder(folder)).read_records()
-
-
-def tags_of(server: ChatServer) -> list[str]:
-    return [batch["metadata"]["multifaceted"] for batch in server.batches]
-
-
-def question_of(body: dict[str, Any]) -> str:
-    """The instruction that a request of the last stage asks; empty for the other stages."""
-    content = str(body["messages"][-1]["content"])
-    return content if "response_format" not in body and content.startswith("Question") else ""
-
-
-def strike(question: str, fault: Fault) -> Callable[[dict[str, Any]], Fault | None]:
-    return lambda body: fault if question_of(body) == question else None
-
-
-def first_batch(fault: BatchFault) -> Callable[[int, dict[str, Any]], BatchFault | None]:
-    return lambda number, _: fault if number == 0 else None
+    def check(self, data: RunData, expected: list[str], *, lines: int = 90, repeats: int = 0) -> None:
+        """The shards are those of a live run, and so many requests were submitted, and paid twice."""
+        assert hashes(data) == expected
+        assert (self.server.batch_lines, self.server.repeats) == (lines, repeats)
+        tags = Counter(batch["metadata"]["multifaceted"] for batch in self.server.batches)
+        assert max(tags.values()) == 1
 
 
 class StopWhen(RunControl):
     """Stops the run at the first pause between two looks at its batches where a condition holds."""
 
-    def __init__(self, condition: Callable[[], bool]) -> None:
+    def __init__(self, condition: Callable[[], object]) -> None:
         super().__init__()
         self._condition = condition
 
@@ -114,110 +106,122 @@ class StopWhen(RunControl):
         await super().sleep(seconds)
 
 
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with ChatServer() as server:
+        yield Bench(server, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The shards of a live run."""
+    with ChatServer() as server:
+        bench = Bench(server, tmp_path_factory.mktemp("live"))
+        return hashes(bench.run(bench.live_recipe()))
+
+
+def hashes(data: RunData) -> list[str]:
+    return [summary.sha256 for summary in data.summaries]
+
+
+def question_of(body: dict[str, Any]) -> str:
+    """The instruction that a request of the last stage asks; empty for the other stages."""
+    content = str(body["messages"][-1]["content"])
+    return content if "response_format" not in body and content.startswith("Question") else ""
+
+
+def strike(fault: Fault) -> Callable[[dict[str, Any]], Fault | None]:
+    """Let the responses to one question fail."""
+    return lambda body: fault if question_of(body) == "Question 2: why?" else None
+
+
+def first_batch(fault: BatchFault) -> Callable[[int, dict[str, Any]], BatchFault | None]:
+    return lambda number, _: fault if number == 0 else None
+
+
 # The same rows
 
 
-@pytest.mark.parametrize(
-    ("batch", "batches"), [({}, 3), ({"max_requests": 7}, 15), ({"max_bytes": 40_000}, None)]
-)
+@pytest.mark.parametrize("batch", [{"max_requests": 30}, {"max_requests": 7}, {"max_bytes": 40_000}])
 def test_batches_of_any_size_give_the_shards_of_a_live_run(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, batch: dict[str, Any], batches: int | None
+    bench: Bench, live: list[str], batch: dict[str, int]
 ) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
-    data = run(batch_recipe(make_recipe, server.base_url, batch=batch), tmp_path / "run")
-    assert hashes(data) == expected
-    assert (server.batch_lines, server.repeats, len(server.bodies)) == (90, 0, 0)
-    assert len(server.batches) == batches or (batches is None and len(server.batches) > 3)
-    assert len(set(tags_of(server))) == len(server.batches)
-    largest = max(b["request_counts"]["total"] for b in server.batches)
-    assert largest <= batch.get("max_requests", 30)
-    with urllib.request.urlopen(f"{server.base_url}/files?purpose=batch") as answer:
-        sizes = [file["bytes"] for file in json.load(answer)["data"]]
-    assert max(sizes) <= batch.get("max_bytes", 200_000_000)
-    assert sorted(p.name for p in (tmp_path / "run/batches").iterdir() if p.suffix == ".jsonl") == []
+    recipe = bench.recipe(batch=batch)
+    data = bench.run(recipe)
+    bench.check(data, live)
+    sizes = {30: [30] * 3, 7: [7, 7, 7, 7, 2] * 3}
+    assert bench.totals() == sizes.get(batch.get("max_requests", 0), bench.totals())
+    assert len(bench.totals()) > 3 or "max_requests" in batch
+    assert not list(bench.folder.glob("batches/*.jsonl"))
+    assert bench.run(recipe) == data
+    assert (bench.server.batch_lines, len(bench.server.bodies)) == (90, 0)
 
 
-def test_each_model_has_batches_of_its_own(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
+def test_each_model_has_batches_of_its_own(bench: Bench) -> None:
     stages = {"response": {"name": "another-model"}}
-    expected = run_live(server, make_recipe, tmp_path, stages=stages)
+    expected = bench.run_live_elsewhere(stages=stages)
     # Some rows fall behind, so that a wave asks both models.
-    server.batch_fault = first_batch(BatchFault(missing=tuple(range(10))))
-    data = run(batch_recipe(make_recipe, server.base_url, stages=stages), tmp_path / "run")
-    assert hashes(data) == expected
-    assert [batch["model"] for batch in server.batches].count("another-model") == 2
+    bench.server.batch_fault = first_batch(BatchFault(missing=tuple(range(10))))
+    bench.check(bench.run(bench.recipe(stages=stages)), expected, lines=100, repeats=10)
+    assert [batch["model"] for batch in bench.server.batches].count("another-model") == 2
 
 
-def test_a_finished_run_asks_for_nothing_again(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    recipe = batch_recipe(make_recipe, server.base_url)
-    first = run(recipe, tmp_path / "run")
-    assert run(recipe, tmp_path / "run") == first
-    assert len(server.batches) == 3
+def test_a_run_begun_live_is_finished_by_batches(bench: Bench, live: list[str]) -> None:
+    control = RunControl()
 
+    def stop_after_twenty(_: dict[str, Any]) -> None:
+        if bench.server.paid.total() == 20:
+            control.stop()
 
-def test_a_run_begun_live_is_finished_by_batches(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    async def stop_half_way(recipe: Path) -> None:
-        control = RunControl()
-        task = asyncio.create_task(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=control))
-        while control.tally.requests < 20:  # noqa: ASYNC110 - it watches as a progress display does
-            await asyncio.sleep(0.002)
-        control.stop()
-        with pytest.raises(InterruptedRunError):
-            await task
-
-    with ChatServer() as server:
-        expected = run_live(server, make_recipe, tmp_path)
-        server.latency = 0.01
-        asyncio.run(stop_half_way(make_recipe(server.base_url)))
-        asked = len(server.bodies)
-        server.latency = 0
-        assert hashes(run(batch_recipe(make_recipe, server.base_url), tmp_path / "run")) == expected
-        assert 20 <= asked < 90
-        assert (server.batch_lines, server.repeats) == (90 - asked, 0)
-
-
-def test_a_run_begun_by_batches_is_finished_live(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
-    control = StopWhen(lambda: len(server.batches) == 1)
+    bench.server.fault = stop_after_twenty
     with pytest.raises(InterruptedRunError):
-        run(batch_recipe(make_recipe, server.base_url), tmp_path / "run", control=control)
-    assert server.batch_lines == sum(server.paid.values()) == 30
-    assert hashes(run(make_recipe(server.base_url), tmp_path / "run")) == expected
-    assert (len(server.bodies), server.repeats) == (60, 0)
+        bench.run(bench.live_recipe(), control=control)
+    asked = len(bench.server.bodies)
+    assert 20 <= asked < 90
+    bench.check(bench.run(bench.recipe()), live, lines=90 - asked)
 
 
-def test_an_invalid_preference_set_gets_its_repair_turn_in_the_next_wave(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    turns: list[int] = []
+def test_a_run_begun_by_batches_is_finished_live(bench: Bench, live: list[str]) -> None:
+    bench.interrupt(bench.recipe())
+    assert bench.server.paid.total() == 30
+    bench.check(bench.run(bench.live_recipe()), live, lines=30)
+    assert len(bench.server.bodies) == 60
+
+
+def test_an_invalid_preference_set_gets_its_repair_turn_in_the_next_wave(bench: Bench) -> None:
+    repairs: list[int] = []
 
     def break_first_turns(body: dict[str, Any]) -> Fault | None:
-        if "response_format" in body:
-            turns.append(len(body["messages"]))
-        return (
-            Fault(content='{"style": {}}') if turns and len(body["messages"]) == 2 and is_set(body) else None
-        )
+        turns = len(body["messages"])
+        if "response_format" not in body or body["seed"] % 2:
+            return None
+        if turns > 2:
+            repairs.append(turns)
+        return Fault(content='{"style": {}}') if turns == 2 else None
 
-    def is_set(body: dict[str, Any]) -> bool:
-        return "response_format" in body and body["seed"] % 2 == 0
-
-    with ChatServer(fault=break_first_turns) as server:
-        expected = run_live(server, make_recipe, tmp_path)
-        turns.clear()
-        assert hashes(run(batch_recipe(make_recipe, server.base_url), tmp_path / "run")) == expected
-        totals = [batch["request_counts"]["total"] for batch in server.batches]
-        assert len(server.batches) == 4
-        assert totals[:2] == [30, 30]  # the second wave holds repair turns beside system messages
-        assert set(turns[30:]) == {4}
-        assert sum(totals) == 90 + len(turns[30:])
+    bench.server.fault = break_first_turns
+    expected = bench.run_live_elsewhere()
+    asked = len(repairs)
+    assert asked > 0
+    bench.check(bench.run(bench.recipe()), expected, lines=90 + asked)
+    assert bench.totals() == [30, 30, 30, asked]  # the second wave holds repair turns beside system messages
 
 
 # Batches that misbehave
+
+EVERYTHING = BatchFault(
+    order="shuffled",
+    expired_after=20,
+    missing=(1, 2),
+    duplicated=(3,),
+    garbled=(4,),
+    renamed=(5,),
+    poll_errors=2,
+    create_errors=2,
+    create_anyway=True,
+    content_errors=1,
+    content_drops=1,
+)
 
 
 @pytest.mark.parametrize(
@@ -227,292 +231,188 @@ def test_an_invalid_preference_set_gets_its_repair_turn_in_the_next_wave(
         pytest.param(BatchFault(expired_after=0), 30, 0, id="expired at once"),
         pytest.param(BatchFault(cancelled_after=12), 18, 0, id="cancelled"),
         pytest.param(BatchFault(line_status=500), 30, 0, id="completed though all failed"),
-        pytest.param(BatchFault(missing=(0, 7)), 2, 2, id="missing"),
         pytest.param(BatchFault(missing=tuple(range(30))), 30, 30, id="no result at all"),
-        pytest.param(BatchFault(duplicated=(0, 3, 29)), 0, 0, id="duplicated"),
-        pytest.param(BatchFault(garbled=(4,)), 1, 1, id="garbled"),
-        pytest.param(BatchFault(renamed=(5, 6)), 2, 2, id="renamed"),
-        pytest.param(BatchFault(order="shuffled"), 0, 0, id="shuffled"),
-        pytest.param(BatchFault(order="kept"), 0, 0, id="in order"),
+        pytest.param(BatchFault(duplicated=(0, 3, 29), order="kept"), 0, 0, id="duplicated"),
+        pytest.param(BatchFault(garbled=(4,), renamed=(5, 6)), 3, 3, id="garbled and renamed"),
         pytest.param(BatchFault(poll_errors=3), 0, 0, id="poll errors"),
-        pytest.param(BatchFault(create_errors=3), 0, 0, id="create errors"),
-        pytest.param(BatchFault(create_errors=3, create_status=429), 0, 0, id="create too often"),
+        pytest.param(BatchFault(create_errors=3, create_status=429), 0, 0, id="created too often"),
         pytest.param(BatchFault(create_errors=3, create_anyway=True), 0, 0, id="created all the same"),
-        pytest.param(BatchFault(content_errors=3), 0, 0, id="content errors"),
-        pytest.param(BatchFault(content_drops=3), 0, 0, id="content drops"),
-        pytest.param(
-            BatchFault(
-                expired_after=20,
-                missing=(1, 2),
-                duplicated=(3,),
-                garbled=(4,),
-                renamed=(5,),
-                order="shuffled",
-                poll_errors=2,
-                create_errors=2,
-                create_anyway=True,
-                content_errors=1,
-                content_drops=1,
-            ),
-            14,
-            4,
-            id="all at once",
-        ),
+        pytest.param(BatchFault(content_errors=2, content_drops=2), 0, 0, id="content errors and drops"),
+        pytest.param(EVERYTHING, 14, 4, id="everything at once"),
     ],
 )
 def test_a_batch_that_misbehaves_costs_no_row_and_only_what_was_lost_is_asked_again(
-    server: ChatServer,
-    make_recipe: MakeRecipe,
-    tmp_path: Path,
+    bench: Bench,
+    live: list[str],
+    caplog: pytest.LogCaptureFixture,
+    *,
     fault: BatchFault,
     asked_again: int,
     paid_again: int,
 ) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
-    server.batch_fault = first_batch(fault)
-    data = run(batch_recipe(make_recipe, server.base_url), tmp_path / "run")
-    assert hashes(data) == expected
-    assert (server.batch_lines, server.repeats) == (90 + asked_again, paid_again)
-    assert max(Counter(tags_of(server)).values()) == 1
-    assert read_status(RunFolder(tmp_path / "run")).requests["total"] == 90
+    bench.server.batch_fault = first_batch(fault)
+    bench.check(bench.run(bench.recipe()), live, lines=90 + asked_again, repeats=paid_again)
+    assert read_status(RunFolder(bench.folder)).requests["total"] == 90
+    assert ("is no JSON object" in caplog.text) == bool(fault.garbled)
+    assert ("none of its own" in caplog.text) == bool(fault.renamed)
 
 
 def make_fault(generator: random.Random) -> BatchFault:
     def pick(share: float) -> tuple[int, ...]:
-        return tuple(n for n in range(30) if generator.random() < share)
+        return tuple(n for n in range(15) if generator.random() < share)
 
-    def some() -> int:
-        return generator.choice((0, 0, 1, 2))
-
-    fault = BatchFault(
-        order=generator.choice(("reversed", "shuffled", "kept")),
-        line_status=generator.choice((None, None, None, 500, 503)),
-        missing=pick(0.05),
-        duplicated=pick(0.2),
-        garbled=pick(0.05),
-        renamed=pick(0.05),
-        poll_errors=some(),
-        create_errors=some(),
-        create_status=generator.choice((500, 429)),
-        create_anyway=generator.random() < 0.5,
-        content_errors=some(),
-        content_drops=some(),
-    )
     ends: list[dict[str, Any]] = [
         {},
         {"expired_after": generator.randrange(8)},
         {"cancelled_after": generator.randrange(8)},
         {"failed_with": "token_limit_exceeded"},
     ]
-    return replace(fault, **generator.choices(ends, weights=(6, 1, 1, 1))[0])
+    fault = replace(
+        EVERYTHING,
+        expired_after=None,
+        order=generator.choice(("reversed", "shuffled", "kept")),
+        line_status=generator.choice((None, None, None, 500)),
+        missing=pick(0.05),
+        duplicated=pick(0.2),
+        garbled=pick(0.05),
+        renamed=pick(0.05),
+        create_status=generator.choice((500, 429)),
+        create_anyway=generator.random() < 0.5,
+    )
+    return replace(fault, **generator.choices(ends, weights=(5, 1, 1, 2))[0])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_any_mixture_of_misbehaviour_ends_in_the_same_shards(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, seed: int
+    bench: Bench, live: list[str], seed: int
 ) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
     generator = random.Random(seed)
-    server.batch_fault = lambda number, _: make_fault(generator) if number < 15 else None
-    model = model_at(server.base_url, max_attempts=50)
-    recipe = batch_recipe(make_recipe, server.base_url, model=model, batch={"max_requests": 15})
-    assert hashes(run(recipe, tmp_path / "run")) == expected
-    assert max(Counter(tags_of(server)).values()) == 1
-    records = records_of(tmp_path / "run")
+    bench.server.batch_fault = lambda number, _: make_fault(generator) if number < 15 else None
+    data = bench.run(bench.recipe(model={"max_attempts": 50}, batch={"max_requests": 15}))
+    records = bench.records()
     lost = sum(len(record.failed) for record in records)
     refused = sum(record.requests for record in records if record.state == "refused")
-    assert server.batch_lines == 90 + lost + refused
-    assert server.repeats <= lost
-    assert read_status(RunFolder(tmp_path / "run")).requests["total"] == 90
-
-
-def test_results_for_requests_of_nobody_are_told_of_and_change_nothing(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.batch_fault = first_batch(BatchFault(renamed=(0,), garbled=(1,)))
-    assert run(batch_recipe(make_recipe, server.base_url), tmp_path / "run").ok == 30
-    assert "none of its own" in caplog.text
-    assert "is no JSON object" in caplog.text
+    repeats = bench.server.repeats
+    bench.check(data, live, lines=90 + lost + refused, repeats=repeats)
+    assert 0 < repeats <= lost
+    assert refused > 0
+    assert read_status(RunFolder(bench.folder)).requests["total"] == 90
 
 
 # Batches that are refused as a whole
 
 
-def test_a_full_queue_makes_smaller_batches(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
-    server.batch_fault = first_batch(BatchFault(failed_with="token_limit_exceeded"))
-    assert hashes(run(batch_recipe(make_recipe, server.base_url), tmp_path / "run")) == expected
-    totals = [batch["request_counts"]["total"] for batch in server.batches]
-    assert totals == [0, 15, 15, 15, 15, 15, 15]
-    assert (server.batch_lines, server.repeats) == (120, 0)
-    assert len(set(tags_of(server))) == 7
+def test_a_full_queue_makes_smaller_batches_which_grow_back(bench: Bench, live: list[str]) -> None:
+    bench.server.batch_fault = first_batch(FULL)
+    bench.check(bench.run(bench.recipe()), live, lines=120)
+    assert bench.totals() == [0, 15, 15, 30, 30]
 
 
-def test_a_full_queue_lets_the_batches_that_came_through_end_first(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    """Only so much fits in at once; which is what the queue of a small account is like."""
+def test_a_full_queue_lets_the_batches_that_came_through_end_first(bench: Bench, live: list[str]) -> None:
+    """Only two batches are let in at once; which is what the queue of a small account is like."""
 
-    def at_work() -> int:
-        return sum(batch["status"] in ("validating", "in_progress") for batch in server.batches)
+    def refuse_third(*_: Any) -> BatchFault | None:
+        queued = sum(batch["status"] in ("validating", "in_progress") for batch in bench.server.batches)
+        return FULL if queued >= 2 else None
 
-    expected = run_live(server, make_recipe, tmp_path)
-    server.batch_seconds = 0.02
-    full = BatchFault(failed_with="token_limit_exceeded")
-    server.batch_fault = lambda *_: full if at_work() >= 2 else None
-    recipe = batch_recipe(make_recipe, server.base_url, batch={"max_requests": 6})
-    assert hashes(run(recipe, tmp_path / "run")) == expected
-    assert server.repeats == 0
+    bench.server.batch_seconds, bench.server.batch_fault = 0.02, refuse_third
+    data = bench.run(bench.recipe(batch={"max_requests": 6}))
+    refused = [record.requests for record in bench.records() if record.state == "refused"]
+    bench.check(data, live, lines=90 + sum(refused))
+    assert 0 < len(refused) < len(bench.server.batches) / 2
 
 
-def test_a_queue_that_takes_not_even_one_request_stops_the_run_until_it_does(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    recipe = batch_recipe(make_recipe, server.base_url, count=2)
-    server.batch_fault = lambda *_: BatchFault(failed_with="token_limit_exceeded")
-    with pytest.raises(FatalEndpointError, match="token_limit_exceeded"):
-        run(recipe, tmp_path / "run")
-    server.batch_fault = None
-    assert run(recipe, tmp_path / "run").ok == 6
-    assert server.repeats == 0
+def test_a_queue_that_takes_nothing_is_waited_for_and_then_stops_the_run_until_it_does(bench: Bench) -> None:
+    bench.server.batch_fault = lambda number, _: FULL if number < PATIENCE - 1 else None
+    assert bench.run(bench.recipe(count=1, batch={"poll_seconds": 0.001})).ok == 3
+    assert bench.totals()[:PATIENCE] == [0] * (PATIENCE - 1) + [1]
+    bench.server.batch_fault = lambda *_: FULL
+    recipe = bench.recipe(count=2, batch={"poll_seconds": 0.001})
+    with pytest.raises(FatalEndpointError, match="token_limit_exceeded") as caught:
+        bench.run(recipe)
+    assert "run again later" in caught.value.hint
+    bench.server.batch_fault = None
+    assert bench.run(recipe).ok == 6
+    assert bench.server.repeats == 0
 
 
-@pytest.mark.parametrize("code", ["invalid_json_line", "model_not_found", "insufficient_quota"])
-@pytest.mark.parametrize("batch", [{}, {"max_requests": 5}])
+@pytest.mark.parametrize(
+    ("code", "size"), [("invalid_json_line", 30), ("model_not_found", 5), ("insufficient_quota", 30)]
+)
 def test_a_refused_batch_stops_the_run_which_goes_on_once_the_endpoint_takes_it(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, code: str, batch: dict[str, Any]
+    bench: Bench, live: list[str], code: str, size: int
 ) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
-    recipe = batch_recipe(make_recipe, server.base_url, batch=batch)
-    server.batch_fault = lambda *_: BatchFault(failed_with=code)
+    recipe = bench.recipe(batch={"max_requests": size})
+    bench.server.batch_fault = lambda *_: BatchFault(failed_with=code)
     for _ in range(2):
         with pytest.raises(FatalEndpointError, match=code) as caught:
-            run(recipe, tmp_path / "run")
+            bench.run(recipe)
         assert ("credit" in caught.value.hint) == (code == "insufficient_quota")
-    server.batch_fault = None
-    assert hashes(run(recipe, tmp_path / "run")) == expected
-    assert server.repeats == 0
-    assert max(Counter(tags_of(server)).values()) == 1
-
-
-def test_a_refused_batch_makes_exit_code_2_and_the_same_command_goes_on_later(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    recipe = batch_recipe(make_recipe, server.base_url)
-    server.batch_fault = lambda *_: BatchFault(failed_with="invalid_json_line")
-    refused = start(recipe, tmp_path / "run")
-    _, shown = refused.communicate(timeout=30)
-    assert (refused.returncode, "Traceback" in shown) == (2, False)
-    assert "invalid_json_line" in shown
-    assert "hint:" in shown
-    server.batch_fault = None
-    again = start(recipe, tmp_path / "run")
-    _, shown = again.communicate(timeout=30)
-    assert again.returncode == 0, shown
+    bench.server.batch_fault = None
+    bench.check(bench.run(recipe), live, lines=150)
 
 
 # Requests that fail
 
 
-def test_a_request_refused_for_good_fails_its_row_and_is_not_submitted_again(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(fault=strike("Question 2: why?", Fault(status=400))) as server:
-        recipe = batch_recipe(make_recipe, server.base_url, count=4, variants=1)
-        data = run(recipe, tmp_path / "run")
-        assert server.batch_lines == 12
-        run(recipe, tmp_path / "run")
-        assert server.batch_lines == 12
-    [record] = failures_of(tmp_path / "run", data)
-    assert (record.id, record.stage, record.kind) == ("i2-v1", "response", "request_rejected")
-    assert (data.ok, data.failed, record.retryable) == (3, 1, False)
-
-
 def test_a_request_that_fails_in_passing_is_submitted_a_few_times_and_anew_by_the_next_run(
-    make_recipe: MakeRecipe, tmp_path: Path
+    bench: Bench,
 ) -> None:
-    with ChatServer(fault=strike("Question 2: why?", Fault(status=500))) as server:
-        model = model_at(server.base_url, max_attempts=3)
-        recipe = batch_recipe(make_recipe, server.base_url, count=4, variants=1, model=model)
-        data = run(recipe, tmp_path / "run")
-        assert server.batch_lines == 12 + 2
-        [record] = failures_of(tmp_path / "run", data)
-        assert (record.kind, record.retryable) == ("server_error", True)
-        assert run(recipe, tmp_path / "run").failed == 1
-        assert server.batch_lines == 12 + 2 + 3
-        server.fault = None
-        assert run(recipe, tmp_path / "run").ok == 4
-        assert server.batch_lines == 12 + 2 + 3 + 1
+    bench.server.fault = strike(Fault(status=500))
+    recipe = bench.recipe(count=4, variants=1, model={"max_attempts": 3})
+    assert bench.run(recipe).failed == 1
+    assert bench.server.batch_lines == 12 + 2
+    assert [(f.kind, f.retryable) for f in bench.failures()] == [("server_error", True)]
+    assert bench.run(recipe).failed == 1
+    assert bench.server.batch_lines == 12 + 2 + 3
+    bench.server.fault = None
+    assert bench.run(recipe).ok == 4
+    assert bench.server.batch_lines == 12 + 2 + 3 + 1
 
 
-def test_a_stop_after_failures_does_not_hold_their_requests_back_from_the_next_run(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(fault=lambda _: Fault(status=500)) as server:
-        model = model_at(server.base_url, max_attempts=2)
-        recipe = batch_recipe(make_recipe, server.base_url, model=model, stop_after_failures=3)
-        with pytest.raises(LimitReachedError):
-            run(recipe, tmp_path / "run")
-        server.fault = None  # the cause is mended, as the hint says
-        assert run(recipe, tmp_path / "run").ok == 30
+def test_a_stop_after_failures_does_not_hold_their_requests_back_from_the_next_run(bench: Bench) -> None:
+    bench.server.fault = lambda _: Fault(status=500)
+    recipe = bench.recipe(model={"max_attempts": 2}, stop_after_failures=3)
+    with pytest.raises(LimitReachedError):
+        bench.run(recipe)
+    bench.server.fault = None  # the cause is mended, as the hint says
+    assert bench.run(recipe).ok == 30
 
 
 @pytest.mark.parametrize(
     ("fault", "kind", "raw"),
     [
+        (Fault(status=400), "request_rejected", ""),
         (Fault(refusal="I will not."), "refused", "I will not."),
         (Fault(finish_reason="length"), "truncated", '"length"'),
-        (Fault(finish_reason="content_filter"), "content_filter", '"content_filter"'),
-        (Fault(content="   "), "empty_reply", '"   "'),
     ],
 )
-def test_a_reply_that_cannot_be_used_fails_its_row_and_is_kept_raw(
-    make_recipe: MakeRecipe, tmp_path: Path, fault: Fault, kind: str, raw: str
+def test_what_asking_again_cannot_help_fails_its_row_and_is_not_submitted_again(
+    bench: Bench, fault: Fault, kind: str, raw: str
 ) -> None:
-    with ChatServer(fault=strike("Question 2: why?", fault)) as server:
-        recipe = batch_recipe(make_recipe, server.base_url, count=4, variants=1)
-        data = run(recipe, tmp_path / "run")
-        assert (data.ok, data.failed, server.batch_lines) == (3, 1, 12)
-        run(recipe, tmp_path / "run")
-        assert server.batch_lines == 12
-    [record] = failures_of(tmp_path / "run", data)
-    assert (record.id, record.kind) == ("i2-v1", kind)
-    bodies = read_bodies(tmp_path / "run/shards/00000/journal.sqlite", [record.request_key])
-    assert raw in bodies[record.request_key]
+    bench.server.fault = strike(fault)
+    recipe = bench.recipe(count=4, variants=1)
+    for _ in range(2):
+        data = bench.run(recipe)
+        assert (data.ok, data.failed, bench.server.batch_lines) == (3, 1, 12)
+    [failure] = bench.failures()
+    assert (failure.id, failure.stage, failure.kind, failure.retryable) == ("i2-v1", "response", kind, False)
+    bodies = read_bodies(bench.folder / "shards/00000/journal.sqlite", [failure.request_key])
+    assert raw in bodies.get(failure.request_key, "")
 
 
-def test_a_result_that_is_no_completion_is_kept_and_its_request_submitted_again(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(fault=strike("Question 2: why?", Fault(text='{"choices": []}'))) as server:
-        model = model_at(server.base_url, max_attempts=2)
-        recipe = batch_recipe(make_recipe, server.base_url, count=4, variants=1, model=model)
-        data = run(recipe, tmp_path / "run")
-        assert server.batch_lines == 12 + 1
-        [record] = failures_of(tmp_path / "run", data)
-        assert (record.kind, record.retryable) == ("garbage", True)
-        server.fault = None
-        assert run(recipe, tmp_path / "run").ok == 4
-    assert b"choices" in (tmp_path / "run/shards/00000/journal.sqlite").read_bytes()
+def test_a_result_that_is_no_completion_is_kept_and_its_request_submitted_again(bench: Bench) -> None:
+    bench.server.fault = strike(Fault(text='{"choices": []}'))
+    recipe = bench.recipe(count=4, variants=1, model={"max_attempts": 2})
+    assert bench.run(recipe).failed == 1
+    assert bench.server.batch_lines == 12 + 1
+    assert [(f.kind, f.retryable) for f in bench.failures()] == [("garbage", True)]
+    bench.server.fault = None
+    assert bench.run(recipe).ok == 4
+    assert b"choices" in (bench.folder / "shards/00000/journal.sqlite").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "refused",
-    [("max_tokens",), ("seed",), ("max_tokens", "temperature", "seed"), ("json_schema", "json_object")],
-)
-def test_what_an_endpoint_refuses_is_learned_from_the_results(
-    make_recipe: MakeRecipe, tmp_path: Path, refused: tuple[str, ...]
-) -> None:
-    with ChatServer(refuse=refused, fault=_answer_in_prose) as server:
-        expected = run_live(server, make_recipe, tmp_path)
-        data = run(batch_recipe(make_recipe, server.base_url), tmp_path / "run")
-        assert (data.ok, hashes(data)) == (30, expected)
-        assert server.batch_lines == 90 + 30 * len(refused)  # the first wave, once for each
-
-
-def _answer_in_prose(body: dict[str, Any]) -> Fault | None:
+def answer_in_prose(body: dict[str, Any]) -> Fault | None:
     """Without a schema the server would answer with words where an object is wanted."""
     wants_object = "Specify the preferences" in body["messages"][-1]["content"]
     if not wants_object or body.get("response_format", {}).get("type") == "json_schema":
@@ -521,79 +421,51 @@ def _answer_in_prose(body: dict[str, Any]) -> Fault | None:
     return Fault(content=f"Here it is:\n```json\n{json.dumps(dict.fromkeys(DIMENSIONS, entry))}\n```")
 
 
-def test_a_refusal_that_no_other_writing_helps_fails_the_row(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    """The recipe itself insists on the parameter, so leaving it out does not come about."""
-    with ChatServer(refuse=("seed",)) as server:
-        model = model_at(server.base_url, extra_body={"seed": 3})
-        recipe = batch_recipe(make_recipe, server.base_url, count=1, variants=1, model=model)
-        data = run(recipe, tmp_path / "run")
-        assert server.batch_lines < 10
-    assert [record.kind for record in failures_of(tmp_path / "run", data)] == ["request_rejected"]
+@pytest.mark.parametrize("refused", [("max_tokens", "temperature", "seed"), ("json_schema", "json_object")])
+def test_what_an_endpoint_refuses_is_learned_from_the_results(bench: Bench, refused: tuple[str, ...]) -> None:
+    bench.server.refuse, bench.server.fault = refused, answer_in_prose
+    expected = bench.run_live_elsewhere(count=4)
+    # The first wave comes once for each.
+    bench.check(bench.run(bench.recipe(count=4)), expected, lines=36 + 12 * len(refused))
 
 
-def test_a_wrong_key_stops_the_run_at_once_and_is_never_shown(
-    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("refused", "extra"),
+    [("seed", {"seed": 3}), ("json_schema", {"response_format": {"type": "json_schema"}})],
+)
+def test_a_refusal_of_what_the_recipe_insists_on_fails_the_row(
+    bench: Bench, refused: str, extra: dict[str, Any]
 ) -> None:
-    monkeypatch.setenv("MY_KEY", "sk-very-secret")
-    with ChatServer(api_key="sk-very-secret") as server:
-        model = model_at(server.base_url, api_key_env="MY_KEY")
-        recipe = batch_recipe(make_recipe, server.base_url, model=model)
-        server.api_key = "another"
-        with pytest.raises(FatalEndpointError, match="401") as caught:
-            run(recipe, tmp_path / "run")
-        assert sum(server.statuses.values()) == 1
-        _check_hidden(tmp_path / "run", caught.value, caplog)
-        server.api_key = "sk-very-secret"
-        assert run(recipe, tmp_path / "run").ok == 30
-        assert server.batch_lines == 90
+    bench.server.refuse = (refused,)
+    assert bench.run(bench.recipe(count=1, model={"extra_body": extra})).failed == 3
+    assert {failure.kind for failure in bench.failures()} == {"request_rejected"}
+    assert bench.server.batch_lines <= 3 * 2
 
 
 def test_a_wrong_key_within_a_batch_stops_the_run_and_is_never_shown(
-    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("MY_KEY", "sk-very-secret")
-    text = json.dumps({"error": {"message": "wrong key: sk-very-secret", "code": "invalid_api_key"}})
-    with ChatServer(fault=strike("Question 2: why?", Fault(status=401, text=text))) as server:
-        model = model_at(server.base_url, api_key_env="MY_KEY")
-        recipe = batch_recipe(make_recipe, server.base_url, model=model)
-        with pytest.raises(FatalEndpointError, match="401") as caught:
-            run(recipe, tmp_path / "run")
-        _check_hidden(tmp_path / "run", caught.value, caplog)
-        assert len(server.batches) == 3
-        server.fault = None
-        assert run(recipe, tmp_path / "run").ok == 30  # the other replies were taken in
-        assert (server.batch_lines, server.repeats) == (93, 0)
+    monkeypatch.setenv("MY_KEY", KEY)
+    text = json.dumps({"error": {"message": f"wrong key: {KEY}", "code": "invalid_api_key"}})
+    bench.server.api_key, bench.server.fault = KEY, strike(Fault(status=401, text=text))
+    recipe = bench.recipe(model={"api_key_env": "MY_KEY"})
+    with pytest.raises(FatalEndpointError, match="401") as caught:
+        bench.run(recipe)
+    assert KEY not in f"{caught.value} {caught.value.hint} {caplog.text}"
+    assert not any(KEY.encode() in path.read_bytes() for path in bench.folder.rglob("*") if path.is_file())
+    bench.server.fault = None
+    assert bench.run(recipe).ok == 30  # the other replies were taken in
+    assert (bench.server.batch_lines, bench.server.repeats) == (93, 0)
 
 
-def _check_hidden(folder: Path, error: FatalEndpointError, caplog: pytest.LogCaptureFixture) -> None:
-    assert "sk-very-secret" not in f"{error} {error.hint} {caplog.text}"
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert files
-    assert not any(b"sk-very-secret" in path.read_bytes() for path in files)
-
-
-def test_retry_asks_only_for_the_failed_rows_again(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    with ChatServer(fault=strike("Question 2: why?", Fault(refusal="I will not."))) as server:
-        recipe = batch_recipe(make_recipe, server.base_url)
-        assert run(recipe, tmp_path / "run").failed == 3
-        server.fault = None
-        before = server.batch_lines
-        data = run(recipe, tmp_path / "run", retry=("refused",))
-        assert (data.ok, data.failed) == (30, 0)
-        assert server.batch_lines - before == 3
-        assert run(recipe, tmp_path / "run", retry=("refused",)) == data
-
-
-def test_running_again_with_longer_replies_asks_for_those_that_were_cut(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(fault=strike("Question 2: why?", Fault(finish_reason="length"))) as server:
-        recipe = batch_recipe(make_recipe, server.base_url)
-        assert run(recipe, tmp_path / "run").failed == 3
-        server.fault = None
-        longer = model_at(server.base_url, max_tokens=4096)
-        data = run(batch_recipe(make_recipe, server.base_url, model=longer), tmp_path / "run")
-        assert (data.ok, server.batch_lines) == (30, 93)
+def test_failed_rows_are_asked_again_on_demand_or_where_replies_may_be_longer(bench: Bench) -> None:
+    bench.server.fault = strike(Fault(refusal="I will not."))
+    assert bench.run(bench.recipe(count=4)).failed == 3
+    bench.server.fault = strike(Fault(finish_reason="length"))
+    assert bench.run(bench.recipe(count=4), retry=("refused",)).failed == 3
+    bench.server.fault = None
+    assert bench.run(bench.recipe(count=4, model={"max_tokens": 4096})).ok == 12
+    assert bench.server.batch_lines == 36 + 3 + 3
 
 
 # Interruptions
@@ -605,472 +477,246 @@ def state_of(folder: Path, number: int) -> str:
 
 
 MOMENTS: dict[str, Callable[[Path], bool]] = {
-    "before anything": lambda folder: (folder / "run.json").exists(),
     "collecting": lambda folder: (folder / "batches/0001.input.jsonl").exists(),
     "uploading": lambda folder: state_of(folder, 1) == "written",
     "between upload and create": lambda folder: state_of(folder, 1) == "submitting",
-    "polling": lambda folder: state_of(folder, 1) == "submitted",
     "harvesting": lambda folder: (folder / "batches/0001.results-0.jsonl").exists(),
-    "collecting the second wave": lambda folder: (folder / "batches/0002.input.jsonl").exists(),
     "polling the second wave": lambda folder: state_of(folder, 2) == "submitted",
     "writing shards": lambda folder: any(folder.glob("shards/*/rows.arrow*")),
 }
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_run_killed_at_any_moment_submits_nothing_twice(
-    make_recipe: MakeRecipe, tmp_path: Path, moment: str
-) -> None:
-    with ChatServer() as server:
-        expected = run_live(server, make_recipe, tmp_path, count=20)
-        server.latency = 0.02
-        recipe = batch_recipe(make_recipe, server.base_url, count=20)
-        process = start(recipe, tmp_path / "run")
-        wait_until(lambda: MOMENTS[moment](tmp_path / "run") or process.poll() is not None)
-        kill(process)
-        server.latency = 0
-        assert hashes(run(recipe, tmp_path / "run")) == expected
-        assert (server.batch_lines, server.repeats) == (180, 0)
-        assert max(Counter(tags_of(server)).values()) == 1
-    left = [path.name for path in (tmp_path / "run/batches").iterdir() if path.suffix != ".json"]
-    assert sorted(left) == ["lock", "run"]
-
-
-def kill(process: subprocess.Popen[str]) -> None:
+def test_a_run_killed_at_any_moment_submits_nothing_twice(bench: Bench, live: list[str], moment: str) -> None:
+    bench.server.latency = 0.02
+    recipe = bench.recipe()
+    process = start(recipe, bench.folder)
+    wait_until(lambda: MOMENTS[moment](bench.folder) or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    bench.server.latency = 0
+    bench.check(bench.run(recipe), live)
+    left = [path.name for path in (bench.folder / "batches").iterdir() if path.suffix != ".json"]
+    assert left == ["lock"]
 
 
-def test_a_batch_whose_creation_was_never_heard_of_is_found_again(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
+def test_a_batch_whose_creation_was_never_heard_of_is_found_again(bench: Bench, live: list[str]) -> None:
     started: list[subprocess.Popen[str]] = []
 
-    def kill_client(number: int, body: dict[str, Any]) -> None:
+    def kill_client(number: int, _: dict[str, Any]) -> None:
         if number == 0:
             started[0].send_signal(signal.SIGKILL)
 
-    with ChatServer() as server:
-        expected = run_live(server, make_recipe, tmp_path)
-        server.batch_fault = kill_client
-        recipe = batch_recipe(make_recipe, server.base_url)
-        started.append(start(recipe, tmp_path / "run"))
-        started[0].communicate(timeout=30)
-        assert len(server.batches) == 1
-        assert hashes(run(recipe, tmp_path / "run")) == expected
-        assert (server.batch_lines, server.repeats) == (90, 0)
+    bench.server.batch_fault = kill_client
+    recipe = bench.recipe()
+    started.append(start(recipe, bench.folder))
+    started[0].communicate(timeout=30)
+    assert len(bench.server.batches) == 1
+    bench.check(bench.run(recipe), live)
 
 
-def test_a_run_killed_six_times_ends_as_one_that_was_not(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    with ChatServer() as server:
-        expected = run_live(server, make_recipe, tmp_path)
-        server.latency, server.batch_seconds = 0.005, 0.01
-        recipe = batch_recipe(make_recipe, server.base_url, batch={"max_requests": 20})
-        for _ in range(6):
-            answered = sum(server.statuses.values()) + random.randint(1, 8)
-            process = start(recipe, tmp_path / "run")
-            wait_until(lambda: sum(server.statuses.values()) >= answered or process.poll() is not None)  # noqa: B023
-            time.sleep(random.uniform(0, 0.02))
-            kill(process)
-        server.latency = server.batch_seconds = 0
-        assert hashes(run(recipe, tmp_path / "run")) == expected
-        assert (server.batch_lines, server.repeats) == (90, 0)
-        assert max(Counter(tags_of(server)).values()) == 1
-
-
-def test_an_interrupt_while_polling_leaves_the_batch_at_work_for_the_next_start(
-    make_recipe: MakeRecipe, tmp_path: Path
+def test_a_run_at_work_keeps_others_out_and_an_interrupt_leaves_its_batch_at_work(
+    bench: Bench, live: list[str]
 ) -> None:
-    with ChatServer(batch_seconds=60) as server:
-        recipe = batch_recipe(make_recipe, server.base_url, batch={"poll_seconds": 30})
-        process = start(recipe, tmp_path / "run")
-        wait_until(lambda: state_of(tmp_path / "run", 1) == "submitted")
-        time.sleep(0.1)  # until it sleeps between two polls
-        process.send_signal(signal.SIGINT)
-        _, shown = process.communicate(timeout=10)
-        assert (process.returncode, "Traceback" in shown) == (130, False)
-        assert f"everything is saved, go on with: multifaceted generate {recipe} --run" in shown
-        server.batch_seconds = 0
-        recipe = batch_recipe(make_recipe, server.base_url)
-        assert run(recipe, tmp_path / "run").ok == 30
-        assert (server.batch_lines, server.repeats) == (90, 0)
+    bench.server.batch_seconds = 60
+    recipe = bench.recipe(batch={"poll_seconds": 30})
+    process = start(recipe, bench.folder)
+    wait_until(lambda: bench.server.statuses.total() == 4)  # now the first poll is answered
+    with pytest.raises(LockedError, match="another process looks after the batches"):
+        bench.run(recipe)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=10)
+    assert (process.returncode, "Traceback" in shown) == (130, False)
+    assert f"everything is saved, go on with: multifaceted generate {recipe} --run" in shown
+    bench.server.batch_seconds = 0
+    bench.check(bench.run(recipe), live)
 
 
-def test_an_interrupt_is_heard_while_requests_are_collected(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    async def stop_soon(recipe: Path) -> None:
-        control = RunControl()
-        task = asyncio.create_task(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=control))
-        while not (tmp_path / "run/batches/0001.input.jsonl").exists():
-            await asyncio.sleep(0)
-        control.stop()
-        with pytest.raises(InterruptedRunError):
-            await task
+def test_an_interrupt_is_heard_while_requests_are_collected(bench: Bench) -> None:
+    control = RunControl()
 
-    recipe = batch_recipe(make_recipe, server.base_url, count=300, shard_rows=100)
-    asyncio.run(stop_soon(recipe))
-    assert len(list((tmp_path / "run/shards").iterdir())) == 1  # it went over no more than it had begun
-    assert not list((tmp_path / "run/batches").glob("*.jsonl"))
-    assert sum(server.statuses.values()) == 0
+    class Stops(collect.BatchWriter):
+        def add(self, *args: Any, **options: Any) -> None:
+            super().add(*args, **options)
+            control.stop()
 
-
-def test_a_second_process_on_the_same_run_is_refused_at_once(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    with ChatServer(batch_seconds=60) as server:
-        recipe = batch_recipe(make_recipe, server.base_url)
-        first = start(recipe, tmp_path / "run")
-        wait_until(lambda: state_of(tmp_path / "run", 1) == "submitted")
-        with pytest.raises(LockedError, match="another process looks after the batches"):
-            run(recipe, tmp_path / "run")
-        server.batch_seconds = 0
-        kill(first)
-        assert run(recipe, tmp_path / "run").ok == 30
-        assert server.batch_lines == 90
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(InterruptedRunError):
+        patch.setattr(collect, "BatchWriter", Stops)
+        bench.run(bench.recipe(), control=control)
+    assert len(list((bench.folder / "shards").iterdir())) == 1  # it went over no more than it had begun
+    assert not list((bench.folder / "batches").glob("*.jsonl"))
+    assert bench.server.statuses.total() == 0
 
 
 # Live in the end, and what it costs
 
 
-def test_the_last_requests_are_asked_live_and_each_mode_has_its_price(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(batch_fault=first_batch(BatchFault(expired_after=26))) as server:
-        recipe = batch_recipe(make_recipe, server.base_url, model=model_at(server.base_url, prices=PRICES))
-        process = start(recipe, tmp_path / "run", "--live-fallback", "4")
-        _, shown = process.communicate(timeout=30)
-        assert process.returncode == 0, shown
-        # Four rows fell one wave behind: after three waves, four responses are missing.
-        assert (server.batch_lines - 4, len(server.bodies), server.repeats) == (86, 4, 0)
-        assert all(question_of(body) for body in server.bodies)
-    modes = Counter[str]()
-    for file in (tmp_path / "run/shards").glob("*/journal.sqlite"):
-        with sqlite3.connect(file) as connection:
-            modes.update(dict(connection.execute("SELECT mode, count(*) FROM replies GROUP BY mode")))
-        connection.close()
-    assert modes == {"batch": 86, "live": 4}
-    command = [sys.executable, "-m", "multifaceted", "status", str(tmp_path / "run"), "--json"]
-    status = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
-    spent = {(part["stage"], part["mode"]): part for part in status["spent"]}
-    assert {key: part["replies"] for key, part in spent.items()} == {
-        ("preferences", "batch"): 30,
-        ("system_message", "batch"): 30,
-        ("response", "batch"): 26,
-        ("response", "live"): 4,
-    }
+def test_the_last_requests_are_asked_live_and_each_mode_has_its_price(bench: Bench, live: list[str]) -> None:
+    bench.server.batch_fault = first_batch(BatchFault(expired_after=26))
+    process = start(bench.recipe(model={"prices": PRICES}), bench.folder, "--live-fallback", "4")
+    _, shown = process.communicate(timeout=30)
+    assert process.returncode == 0, shown
+    # Four rows fell one wave behind: after three waves, four responses are missing.
+    assert (bench.server.batch_lines, len(bench.server.bodies), bench.server.repeats) == (90, 4, 0)
+    assert all(question_of(body) for body in bench.server.bodies)
+    spent = {(part["stage"], part["mode"]): part for part in read_status(RunFolder(bench.folder)).spent}
+    replies = {key: part["replies"] for key, part in spent.items()}
+    assert (replies["response", "batch"], replies["response", "live"], len(replies)) == (26, 4, 4)
     for (_, mode), part in spent.items():
-        factor = 0.5 if mode == "batch" else 1.0
-        tokens = part["prompt_tokens"] * 1000 + part["completion_tokens"] * 2000
-        assert part["usd"] == pytest.approx(tokens * factor / 1e6)
-        assert part["unpriced"] == 0
-    assert status["usd"] == pytest.approx(sum(part["usd"] for part in spent.values()))
+        prompt, completion = part["prompt_tokens"], part["completion_tokens"]
+        assert isinstance(prompt, int)
+        assert isinstance(completion, int)
+        factor = PRICES["batch_factor"] if mode == "batch" else 1.0
+        usd = (prompt * PRICES["input"] + completion * PRICES["output"]) * factor / 1e6
+        assert part["usd"] == pytest.approx(usd)
+    assert [RunFolder(bench.folder).finished(f"{n:05d}").sha256 for n in range(3)] == live
 
 
-def test_a_run_smaller_than_its_live_fallback_has_no_batches(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    expected = run_live(server, make_recipe, tmp_path)
-    recipe = batch_recipe(make_recipe, server.base_url)
-    assert hashes(run(recipe, tmp_path / "run", live_fallback=30)) == expected
-    assert (len(server.batches), len(server.bodies)) == (0, 90)
+def test_a_run_smaller_than_its_live_fallback_has_no_batches(bench: Bench, live: list[str]) -> None:
+    assert hashes(bench.run(bench.recipe(), live_fallback=30)) == live
+    assert (len(bench.server.batches), len(bench.server.bodies)) == (0, 90)
 
 
+@pytest.mark.parametrize(("size", "seconds"), [(30, 0), (10, 60)], ids=["spent", "at work"])
 def test_a_batch_that_may_exceed_the_budget_is_not_submitted_and_a_larger_budget_goes_on(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+    bench: Bench, live: list[str], size: int, seconds: float
 ) -> None:
-    model = model_at(server.base_url, prices=PRICES)
-    recipe = batch_recipe(make_recipe, server.base_url, model=model, budget={"max_usd": 30})
-    first = start(recipe, tmp_path / "run")
-    _, shown = first.communicate(timeout=30)
-    assert (first.returncode, "Traceback" in shown) == (3, False)
-    assert "raise budget.max_usd" in shown
-    batches, spent = len(server.batches), read_status(RunFolder(tmp_path / "run")).usd
-    assert 1 <= batches < 3
-    assert 0 < spent <= 30
-    with pytest.raises(LimitReachedError, match="the next batch may cost"):
-        run(recipe, tmp_path / "run")
-    assert len(server.batches) == batches
-    assert run(recipe, tmp_path / "run", max_usd=1000).ok == 30
-    assert (server.batch_lines, server.repeats) == (90, 0)
-
-
-def test_batches_at_work_count_against_the_budget(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    server.batch_seconds = 60
-    model = model_at(server.base_url, prices=PRICES)
-    recipe = batch_recipe(make_recipe, server.base_url, model=model, batch={"max_requests": 10})
-    with pytest.raises(LimitReachedError, match="0.00 are spent"):
-        run(recipe, tmp_path / "run", max_usd=16)
-    assert [batch["status"] for batch in server.batches] == ["validating"]
-    server.batch_seconds = 0
-    assert run(recipe, tmp_path / "run", max_usd=1000).ok == 30
-    assert (server.batch_lines, server.repeats) == (90, 0)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"model": "local"},
-        {"stages": {"response": {"endpoints": [{"base_url": "http://a/v1"}, {"base_url": "http://b/v1"}]}}},
-    ],
-)
-def test_a_recipe_of_batches_needs_one_endpoint_for_each_model(
-    make_recipe: MakeRecipe, changes: dict[str, Any]
-) -> None:
-    recipe = batch_recipe(make_recipe, "http://127.0.0.1:9/v1", **changes)
-    with pytest.raises(InputError, match="behind one endpoint each") as caught:
-        compile_plan(recipe)
-    [problem] = caught.value.problems
-    assert (problem.file, problem.line) == (str(recipe), 1)
+    bench.server.batch_seconds = seconds
+    recipe = bench.recipe(model={"prices": PRICES}, batch={"max_requests": size})
+    with pytest.raises(LimitReachedError, match="the next batch may cost") as caught:
+        bench.run(recipe, max_usd=size)
+    assert "raise budget.max_usd" in caught.value.hint
+    assert len(bench.server.batches) == 1
+    assert ("0.00 are spent" in caught.value.message) == (seconds > 0)
+    assert ("0.00 are at work" in caught.value.message) == (seconds == 0)
+    bench.server.batch_seconds = 0
+    with pytest.raises(LimitReachedError):
+        bench.run(recipe, max_usd=size)
+    assert len(bench.server.batches) == 1
+    bench.check(bench.run(recipe, max_usd=1000), live)
 
 
 # Endpoints that are no good
 
-Meddle = Callable[[str, str, int, bytes], tuple[int, bytes]]
 
+def once(change: Callable[[bytes], bytes], *, path: str) -> Meddle:
+    """The first answer to a GET of a path that begins, or ends, like this is changed."""
+    left = [1]
 
-@contextmanager
-def meddled(server: ChatServer, meddle: Meddle) -> Iterator[str]:
-    """A base URL whose answers from the server go through `meddle(method, path, status, body)` first."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._pass_on(None)
-
-        def do_POST(self) -> None:
-            self._pass_on(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-        def _pass_on(self, sent: bytes | None) -> None:
-            url = server.base_url.removesuffix("/v1") + self.path
-            kind = {"Content-Type": self.headers["Content-Type"] or "application/json"}
-            request = urllib.request.Request(url, sent, kind, method=self.command)
-            try:
-                with urllib.request.urlopen(request) as answer:
-                    status, body = answer.status, answer.read()
-            except urllib.error.HTTPError as error:
-                with error:
-                    status, body = error.status or 0, error.read()
-            status, body = meddle(self.command, self.path.partition("?")[0], status, body)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{proxy.server_port}/v1"
-        finally:
-            proxy.shutdown()
-            thread.join()
-
-
-def spoil_first(method: str, path: str, spoiled: bytes, *, status: int = 200, times: int = 2) -> Meddle:
-    """Answers to the first requests of a path are replaced; the server has done what they asked."""
-    left = [times]
-
-    def meddle(used: str, at: str, answered: int, body: bytes) -> tuple[int, bytes]:
-        if (used, at) != (method, path) or not left[0]:
-            return answered, body
-        left[0] -= 1
-        return status, spoiled
+    def meddle(method: str, at: str, status: int, body: bytes) -> tuple[int, bytes]:
+        if method != "GET" or not (at.startswith(path) or at.endswith(path)) or not left:
+            return status, body
+        left.pop()
+        return status, change(body)
 
     return meddle
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"<html>busy</html>", b"[1, 2]", b"{}", b"null", b'"yes"', b"\xff\xfe", b""]
-)
-@pytest.mark.parametrize("call", ["POST /v1/files", "POST /v1/batches", "GET /v1/batches"])
-def test_garbage_in_place_of_an_answer_is_asked_for_again(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, call: str, garbage: bytes
-) -> None:
-    method, path = call.split()
-    with meddled(server, spoil_first(method, path, garbage)) as url:
-        assert run(batch_recipe(make_recipe, url, count=1), tmp_path / "run").ok == 3
-    assert (server.batch_lines, server.repeats) == (9, 0)
-    assert max(Counter(tags_of(server)).values()) == 1
-
-
-@pytest.mark.parametrize(
-    "garbage", [b"<html>busy</html>", b"[1, 2]", b"{}", b"null", b'{"status": 7, "id": 7}']
-)
-def test_garbage_in_place_of_a_state_is_asked_for_again(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, garbage: bytes
-) -> None:
-    polls: list[str] = []
-
-    def meddle(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
-        if method == "GET" and path.startswith("/v1/batches/"):
-            polls.append(path)
-            return (status, garbage) if len(polls) < 4 else (status, body)
-        return status, body
-
-    with meddled(server, meddle) as url:
-        assert run(batch_recipe(make_recipe, url, count=1), tmp_path / "run").ok == 3
-    assert (server.batch_lines, server.repeats) == (9, 0)
-
-
-def test_a_batch_without_result_files_is_submitted_again(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    lost: list[str] = []
-
-    def lose_files(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
-        if method == "GET" and path.startswith("/v1/batches/") and len(lost) < 2:
-            lost.append(path)
-            return status, json.dumps({**json.loads(body), "output_file_id": None}).encode()
-        return status, body
-
-    with meddled(server, lose_files) as url:
-        assert run(batch_recipe(make_recipe, url, count=1), tmp_path / "run").ok == 3
-    assert len(set(lost)) == 2
-    assert server.batch_lines == 15
-
-
-@pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"\n\n",
-        b"[" * 100_000,
-        b"\xff\xfe\n",
-        b'{"custom_id": null}\n[]\n7\n',
-        b"1" * 10_000,
-    ],
+    [b"", b"[" * 100_000, b"\xff\xfe\n", b'{"custom_id": null}\n[]\n7\n', b"1" * 10_000],
+    ids=["empty", "deep", "no text", "odd lines", "a number"],
 )
-def test_a_result_file_of_garbage_loses_its_requests_and_no_more(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, content: bytes
-) -> None:
-    spoiled: list[str] = []
+def test_a_result_file_of_garbage_loses_its_requests_and_no_more(bench: Bench, content: bytes) -> None:
+    with meddled(bench.server, once(lambda _: content, path="/content")) as url:
+        assert bench.run(bench.recipe(url=url, count=1)).ok == 3
+    assert bench.server.batch_lines == 9 + 3
 
-    def spoil(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
-        if path.endswith("/content") and not spoiled:
-            spoiled.append(path)
-            return status, content
-        return status, body
 
-    with meddled(server, spoil) as url:
-        assert run(batch_recipe(make_recipe, url, count=1), tmp_path / "run").ok == 3
-    assert server.batch_lines == 12
+SHAPES: list[dict[str, Any]] = [
+    {"response": None, "error": None},
+    {"response": "yes", "error": "no"},
+    {"response": {"status_code": 99_999, "body": {}}},
+    {"response": {"status_code": -1, "body": {}}},
+    {"response": {"status_code": "200", "body": {}}},
+    {"response": {"status_code": 200}},
+    {"response": {"status_code": 200, "body": "<html>"}},
+    {"response": {"status_code": 500, "body": [["why?"]]}},
+    {"error": {"code": 7, "message": ["odd"]}},
+]
+
+
+def test_results_of_any_shape_fail_in_passing(bench: Bench) -> None:
+    def spoil(body: bytes) -> bytes:
+        ids = [json.loads(line)["custom_id"] for line in body.splitlines()]
+        lines = ({"custom_id": name, **shape} for name, shape in zip(ids, SHAPES, strict=True))
+        return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+    with meddled(bench.server, once(spoil, path="/content")) as url:
+        assert bench.run(bench.recipe(url=url, count=3)).ok == len(SHAPES)
+    assert bench.server.batch_lines == 4 * len(SHAPES)
 
 
 @pytest.mark.parametrize(
-    "result",
+    ("changes", "lines"),
     [
-        {"response": None, "error": None},
-        {"response": "yes", "error": "no"},
-        {"response": {"status_code": 99_999, "body": {}}},
-        {"response": {"status_code": -1, "body": {}}},
-        {"response": {"status_code": "200", "body": {}}},
-        {"response": {"status_code": 200}},
-        {"response": {"status_code": 200, "body": "<html>"}},
-        {"response": {"status_code": 500, "body": [["why?"]]}},
-        {"error": {"code": 7, "message": ["odd"]}},
+        ({"output_file_id": None}, 12),
+        # OpenAI's batches fail before anything is answered; others' may fail half-way.
+        ({"status": "failed", "errors": {"data": [{"code": "odd", "message": "half-way"}]}}, 9),
     ],
+    ids=["completed without files", "failed with files"],
 )
-def test_results_of_any_shape_fail_in_passing(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, result: dict[str, Any]
+def test_the_files_of_a_batch_count_whatever_its_status_says(
+    bench: Bench, changes: dict[str, Any], lines: int
 ) -> None:
-    spoiled: list[str] = []
-
-    def spoil(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
-        if not path.endswith("/content") or spoiled:
-            return status, body
-        spoiled.append(path)
-        ids = [json.loads(line)["custom_id"] for line in body.splitlines()]
-        return status, "".join(json.dumps({"custom_id": name, **result}) + "\n" for name in ids).encode()
-
-    with meddled(server, spoil) as url:
-        assert run(batch_recipe(make_recipe, url, count=1), tmp_path / "run").ok == 3
-    assert server.batch_lines == 12
+    change = once(lambda body: json.dumps({**json.loads(body), **changes}).encode(), path="/v1/batches/")
+    with meddled(bench.server, change) as url:
+        assert bench.run(bench.recipe(url=url, count=1)).ok == 3
+    assert bench.server.batch_lines == lines
 
 
-def test_an_endpoint_that_only_says_too_many_requests_ends_the_run_which_can_go_on(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+@pytest.mark.parametrize("lost", ["/v1/batches/", "/v1/files/"], ids=["the batch", "its results"])
+def test_what_the_endpoint_has_lost_stops_the_run_and_the_hint_says_how_to_go_on(
+    bench: Bench, live: list[str], lost: str
 ) -> None:
-    said: list[str] = []
+    def lose_first(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
+        first = bench.server.batches[0] if bench.server.batches else {"id": "none"}
+        is_lost = first["id"] in path or str(first.get("output_file_id")) in path
+        return (404, b"{}") if is_lost and path.startswith(lost) else (status, body)
 
-    def limit(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
-        said.append(path)
-        return 429, b'{"error": {"message": "slow down"}}'
-
-    model = model_at("", retry_wait=0.001)
-    with meddled(server, limit) as url:
-        recipe = batch_recipe(make_recipe, url, model={**model, "base_url": url})
-        with pytest.raises(TransientEndpointError, match="slow down") as caught:
-            run(recipe, tmp_path / "run")
-    assert "run again" in caught.value.hint
-    assert len(said) < 20
-    assert run(batch_recipe(make_recipe, server.base_url), tmp_path / "run").ok == 30
-    assert server.repeats == 0
+    with meddled(bench.server, lose_first) as url:
+        for _ in range(2):
+            with pytest.raises(FatalEndpointError, match="batch_") as caught:
+                bench.run(bench.recipe(url=url))
+        file = bench.folder / "batches/0001.json"
+        assert str(file) in caught.value.hint
+        file.unlink()
+        paid = 30 if lost == "/v1/files/" else bench.server.repeats
+        data = bench.run(bench.recipe(url=url))
+    bench.check(data, live, lines=120, repeats=paid)
 
 
-def test_an_endpoint_without_the_batch_api_says_so(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+def test_a_batch_at_an_endpoint_that_the_recipe_names_no_more_is_told_of(bench: Bench) -> None:
+    bench.interrupt(bench.recipe())
+    with ChatServer() as another:
+        with pytest.raises(FatalEndpointError, match=bench.server.base_url):
+            bench.run(bench.recipe(url=another.base_url))
+        assert another.statuses.total() == 0
+    assert bench.run(bench.recipe()).ok == 30
+    assert bench.server.repeats == 0
+
+
+def test_many_small_batches_use_up_neither_file_handles_nor_the_endpoints_patience(
+    bench: Bench, live: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = server.base_url.replace("/v1", "/v2")
-    with pytest.raises(FatalEndpointError, match="404"):
-        run(batch_recipe(make_recipe, url), tmp_path / "run")
-
-
-def test_a_batch_that_the_endpoint_has_lost_stops_the_run_and_the_hint_says_how_to_go_on(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(batch_seconds=60) as server:
-        recipe = batch_recipe(make_recipe, server.base_url)
-        with pytest.raises(InterruptedRunError):
-            run(recipe, tmp_path / "run", control=StopWhen(lambda: len(server.batches) == 1))
-        port = server.port
-    with ChatServer(port=port) as server:  # which knows of nothing
-        with pytest.raises(FatalEndpointError, match="404") as caught:
-            run(recipe, tmp_path / "run")
-        assert "0001.json" in caught.value.hint
-        (tmp_path / "run/batches/0001.json").unlink()
-        assert run(recipe, tmp_path / "run").ok == 30
-        assert server.batch_lines == 90
-
-
-def test_a_batch_at_an_endpoint_that_the_recipe_names_no_more_is_told_of(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    with ChatServer(batch_seconds=60) as former, ChatServer() as server:
-        recipe = batch_recipe(make_recipe, former.base_url)
-        with pytest.raises(InterruptedRunError):
-            run(recipe, tmp_path / "run", control=StopWhen(lambda: len(former.batches) == 1))
-        with pytest.raises(FatalEndpointError, match=former.base_url):
-            run(batch_recipe(make_recipe, server.base_url), tmp_path / "run")
-        assert len(server.batches) == 0
-        former.batch_seconds = 0
-        assert run(batch_recipe(make_recipe, former.base_url), tmp_path / "run").ok == 30
-        assert former.repeats == 0
-
-
-def test_many_small_batches_do_not_use_up_the_file_handles(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    recipe = batch_recipe(make_recipe, server.base_url, batch={"max_requests": 1}, shard_rows=100)
+    monkeypatch.setattr(collect, "MAX_BATCHES", 25)  # in a wave of thirty requests
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 25, hard))
     try:
-        assert run(recipe, tmp_path / "run").ok == 30
+        bench.check(bench.run(bench.recipe(batch={"max_requests": 1})), live)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert len(server.batches) == 90
+    assert bench.totals() == [1] * 90
 
 
-def test_records_of_batches_that_are_damaged_are_told_of(
-    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
-    recipe = batch_recipe(make_recipe, server.base_url)
-    with pytest.raises(InterruptedRunError):
-        run(recipe, tmp_path / "run", control=StopWhen(lambda: len(server.batches) == 1))
-    (tmp_path / "run/batches/0001.json").write_text('{"number": 1, "state": "lost"}')
-    with pytest.raises(StorageError, match=r"0001\.json"):
-        run(recipe, tmp_path / "run")
+@pytest.mark.parametrize(
+    ("name", "text"), [("0001.json", '{"number": 1, "state": "lost"}'), ("0001.index.jsonl", "[1]\n")]
+)
+def test_records_of_batches_that_are_damaged_are_told_of(bench: Bench, name: str, text: str) -> None:
+    bench.server.batch_seconds = 60
+    bench.interrupt(bench.recipe())
+    bench.server.batch_seconds = 0
+    (bench.folder / "batches" / name).write_text(text)
+    with pytest.raises(StorageError, match=name):
+        bench.run(bench.recipe())

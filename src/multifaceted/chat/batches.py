@@ -2,7 +2,7 @@
 
 Example:
     client = BatchClient(sdk)
-    batch_id = await client.submit(file, tag="5f0c…-0001")
+    batch_id = await client.create(await client.upload(file), tag="5f0c…", window="24h")
     state = await client.poll(batch_id)          # until state.ended
 
 Creating a batch is the one call that costs money when it is made twice, and an answer may be lost on its

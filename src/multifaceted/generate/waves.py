@@ -10,6 +10,7 @@ full queue, whose patience is bounded.
 """
 
 import logging
+import uuid
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from multifaceted.chat.batches import BatchClient
 from multifaceted.chat.wire import WireForm
 from multifaceted.errors import FatalEndpointError, LimitReachedError
 from multifaceted.generate.collect import Collector
-from multifaceted.generate.control import RunControl
+from multifaceted.generate.control import BatchView, RunControl
 from multifaceted.generate.harvest import Harvest
 from multifaceted.generate.queue_room import QueueRoom
 from multifaceted.generate.work import Work
@@ -28,20 +29,6 @@ from multifaceted.store.batches import BatchFailure, BatchFolder, BatchRecord
 from multifaceted.store.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class BatchView:
-    """What is seen of one batch while it is at work."""
-
-    label: str
-    in_flight: int
-    status: str = "submitted"
-    done: int = 0
-
-    def describe(self) -> str:
-        """Its state, in words."""
-        return f"batch {self.status}, {self.done:,} of {self.in_flight:,} done"
 
 
 @dataclass
@@ -144,10 +131,11 @@ class Waves:
             file = self.batches.file(record.number, "input")
             with translate_os_errors(file):
                 file_id = await client.upload(file)
-            update = {"state": "submitting", "file_id": file_id}
+            # A tag of its own, and none that follows from its number, which may have been given before.
+            update = {"state": "submitting", "file_id": file_id, "tag": uuid.uuid4().hex}
             record = self.batches.write_record(record.model_copy(update=update))
-        tag, window = self.batches.tag(record.number), self.collector.spec.completion_window
-        batch_id = await client.create(record.file_id, tag=tag, window=window)
+        window = self.collector.spec.completion_window
+        batch_id = await client.create(record.file_id, tag=record.tag, window=window)
         self.batches.write_record(record.model_copy(update={"state": "submitted", "batch_id": batch_id}))
 
     async def _look_after(self, record: BatchRecord) -> None:

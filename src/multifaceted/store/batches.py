@@ -2,7 +2,6 @@
 
 RUN/batches/
 ├── lock                     held by the process that looks after them
-├── run                      a name for this run's batches at the endpoint
 ├── 0001.json                state and failures of one batch, renewed at each step
 ├── 0001.input.jsonl         the requests as they are uploaded; gone once the results are in the journals
 ├── 0001.index.jsonl         for each of them the row and the key it belongs to; gone as well
@@ -10,7 +9,6 @@ RUN/batches/
 """
 
 import json
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import FailureKind, LockedError, StorageError
-from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json, write_text
+from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json
 from multifaceted.store.run_folder import RunFolder
 
 
@@ -40,13 +38,14 @@ class BatchRecord(BaseModel):
 
     number: int
     # written → submitting → submitted → harvested → settled: the run's failures hold what failed in it.
-    # A refused one brought nothing; it is remembered because its number, and so its tag, is taken.
+    # A refused one brought nothing, and is remembered for people to look at.
     state: Literal["written", "submitting", "submitted", "refused", "harvested", "settled"] = "written"
     model: str
     base_url: str
     requests: int
     expected_usd: float  # 0 where the price is unknown
     file_id: str = ""
+    tag: str = ""  # by which it is found again at the endpoint, where the answer to its creation was lost
     batch_id: str = ""
     failed: dict[str, BatchFailure] = {}  # by request key
 
@@ -99,13 +98,6 @@ class BatchFolder:
             yield
         finally:
             lock.release()
-
-    def tag(self, number: int) -> str:
-        """The tag of a batch: no other run, and no other batch of this one, has it."""
-        file = self.path / "run"
-        if not file.exists():
-            write_text(file, uuid.uuid4().hex)
-        return f"{file.read_text(encoding='utf-8').strip()}-{number:04d}"
 
     def file(self, number: int, part: str) -> Path:
         """One of a batch's files: `input`, `index` or `results-0`."""
