@@ -78,8 +78,8 @@ def talk(url: str, use: Callable[[BatchClient], Awaitable[_Answer]], *, key: str
     return asyncio.run(run())
 
 
-async def submit(client: BatchClient, file: Path, tag: str = "run-0001") -> str:
-    return await client.create(await client.upload(file), tag=tag, window="24h")
+async def submit(client: BatchClient, file: Path, tag: str = "tag", *, is_new: bool = False) -> str:
+    return await client.create(await client.upload(file), tag=tag, window="24h", is_new=is_new)
 
 
 @pytest.fixture
@@ -131,12 +131,12 @@ def test_a_batch_is_found_by_its_tag_on_a_later_page(
         return status, json.dumps({**json.loads(first_page[-1]), "has_more": True}).encode()
 
     async def use(client: BatchClient) -> tuple[list[str], str]:
-        created = [await submit(client, input_file, f"run-{number:04d}") for number in range(5)]
-        return created, await submit(client, input_file, "run-0004" if not pages_end else "run-0000")
+        created = [await submit(client, input_file, tag, is_new=True) for tag in "abcde"]
+        return created, await submit(client, input_file, "a" if pages_end else "e")
 
     with meddled(server, repeat) as url:
         created, found = talk(url, use)
-    assert found == created[4 if not pages_end else 0]
+    assert found == created[0 if pages_end else 4]
     assert len(server.batches) == 5
 
 
@@ -173,7 +173,7 @@ def test_what_the_endpoint_does_not_know_is_told_apart_from_what_it_refuses(
     assert talk(server.base_url, lambda client: client.download("file-gone", file)) is False
     assert not file.exists()
     with pytest.raises(FatalEndpointError, match="Invalid value") as caught:
-        talk(server.base_url, lambda client: client.create("file-gone", tag="t", window="7d"))
+        talk(server.base_url, lambda client: client.create("file-gone", tag="t", window="7d", is_new=True))
     assert "does this endpoint have the Batch API?" in caught.value.hint
 
 

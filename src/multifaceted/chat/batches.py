@@ -2,11 +2,12 @@
 
 Example:
     client = BatchClient(sdk)
-    batch_id = await client.create(await client.upload(file), tag="5f0c…", window="24h")
+    file_id = await client.upload(file)
+    batch_id = await client.create(file_id, tag="5f0c…", window="24h", is_new=True)
     state = await client.poll(batch_id)          # until state.ended
 
 Creating a batch is the one call that costs money when it is made twice, and an answer may be lost on its
-way. So a batch carries a tag, and before one is created again it is looked for.
+way. So a batch carries a tag, and before one is created once more it is looked for.
 """
 
 from collections.abc import Awaitable, Callable
@@ -63,13 +64,23 @@ class BatchClient:
 
         return await self._persist(send)
 
-    async def create(self, file_id: str, *, tag: str, window: str) -> str:
-        """Create a batch from an uploaded file, or find the one that carries its tag; gives its id."""
+    async def create(self, file_id: str, *, tag: str, window: str, is_new: bool) -> str:
+        """Create a batch from an uploaded file, or find the one that carries its tag; gives its id.
+
+        Args:
+            file_id: of the input.
+            tag: of this batch alone.
+            window: within which it should be completed, such as `24h`.
+            is_new: no batch can carry the tag yet, for it was never sent.
+        """
+        sent = not is_new
 
         async def find_or_create() -> str:
-            found = await self._find(tag)
+            nonlocal sent
+            found = await self._find(tag) if sent else None  # which may go over years of batches
             if found is not None:
                 return found
+            sent = True
             # The window is a choice of the endpoint's; OpenAI itself has only this one.
             answer = await self._sdk.batches.with_raw_response.create(
                 completion_window=window,  # type: ignore[arg-type]

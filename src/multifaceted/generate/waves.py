@@ -126,8 +126,8 @@ class Waves:
     async def _submit(self, record: BatchRecord) -> None:
         self.control.check_stop()
         self._check_budget(record)
-        client = self.clients[record.base_url]
-        if record.state == "written":
+        client, is_new = self.clients[record.base_url], record.state == "written"
+        if is_new:
             file = self.batches.file(record.number, "input")
             with translate_os_errors(file):
                 file_id = await client.upload(file)
@@ -135,7 +135,7 @@ class Waves:
             update = {"state": "submitting", "file_id": file_id, "tag": uuid.uuid4().hex}
             record = self.batches.write_record(record.model_copy(update=update))
         window = self.collector.spec.completion_window
-        batch_id = await client.create(record.file_id, tag=record.tag, window=window)
+        batch_id = await client.create(record.file_id, tag=record.tag, window=window, is_new=is_new)
         self.batches.write_record(record.model_copy(update={"state": "submitted", "batch_id": batch_id}))
 
     async def _look_after(self, record: BatchRecord) -> None:
