@@ -8,8 +8,9 @@ from pathlib import Path
 from common import Result, measure
 
 from multifaceted.ids import hash_file
+from multifaceted.kinds import COLLECTION
 from multifaceted.publish.folder import build_folder
-from multifaceted.records import STAGES, PreferenceEntry, Row, StageRecord, TokenCount
+from multifaceted.records import PreferenceEntry, Row, StageRecord, TokenCount
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.manifest import RunData, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder, ShardSummary
@@ -56,8 +57,10 @@ def make_run(path: Path, rows: int) -> None:
         instructions=rows // VARIANTS,
         instructions_per_shard=SHARD_ROWS // VARIANTS,
         planned=rows,
-        models=dict.fromkeys(STAGES, "m"),
-        sampling={stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in STAGES},
+        models=dict.fromkeys(COLLECTION.stages, "m"),
+        sampling={
+            stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in COLLECTION.stages
+        },
         taxonomy={"name": "default", "version": "1.0.0", "fingerprint": "0" * 64},
         templates={"response": "0" * 64},
         shards={summary.name: "f" for summary in summaries},

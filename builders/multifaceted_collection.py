@@ -15,8 +15,9 @@ import datasets
 import pyarrow as pa
 
 from multifaceted.errors import StorageError
-from multifaceted.export import BY_NAME, CONFIGS, Choice, PublishedConfig, choose
+from multifaceted.export import CONFIGS, Choice, PublishedConfig, choose
 from multifaceted.ids import content_id
+from multifaceted.kinds import KindName
 from multifaceted.store.built_folder import read_built_manifest
 from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
@@ -27,25 +28,32 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
     """One config for each published set.
 
     Args:
-        config_name: `sft` (default), `sft_small`, `dpo`, `orpo`, `rm` or `provenance`.
+        config_name: `sft` (default), `sft_small`, `dpo`, `orpo`, `rm` or `provenance`; of a bench, `bench`
+            (default) or `provenance`.
         data_dir: a whole run folder, or a folder that `multifaceted build` made.
         **options: what any `datasets` builder takes.
     """
 
     BUILDER_CONFIGS: ClassVar = [
-        datasets.BuilderConfig(name=config.name, description=config.summary) for config in CONFIGS
+        datasets.BuilderConfig(name=config.name, description=config.summary)
+        for config in {name: config for kind in CONFIGS.values() for name, config in kind.items()}.values()
     ]
-    DEFAULT_CONFIG_NAME = CONFIGS[0].name
+    DEFAULT_CONFIG_NAME = next(iter(CONFIGS["collection"]))
 
     def __init__(self, config_name: str | None = None, *, data_dir: str | Path, **options: Any) -> None:
         self._folder = Path(data_dir)
         # `datasets` keys its cache by the folder's name: without the content, old rows would come back.
         options.setdefault("hash", _digest(self._folder))
+        self._configs = CONFIGS[_read_kind(self._folder)]
+        config_name = config_name or next(iter(self._configs))
+        if config_name in self.builder_configs and config_name not in self._configs:
+            hint = f"name one of {', '.join(self._configs)}"
+            raise StorageError(f"{data_dir} has no config {config_name!r}", hint=hint)
         super().__init__(config_name=config_name, data_dir=str(data_dir), **options)
 
     @property
     def _published(self) -> PublishedConfig:
-        return BY_NAME[self.config.name]
+        return self._configs[self.config.name]
 
     def _info(self) -> datasets.DatasetInfo:
         return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(self._published.schema))
@@ -65,7 +73,8 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
         files = [
             str(RunFolder(self._folder).rows_file(summary.name)) for summary in data.summaries if summary.ok
         ]
-        choice = choose((batch for file in files for batch in read_published(Path(file))), data.seed)
+        rows = (batch for file in files for batch in read_published(Path(file)))
+        choice = choose(rows, data.seed) if self._published.chosen else Choice()
         splits = [name for name in self._published.splits if name != "test" or choice.test]
         return [_split(name, files, choice, name) for name in splits]
 
@@ -86,6 +95,11 @@ def _split(name: str, files: list[str], choice: Choice | None, split: str) -> da
 def _digest(folder: Path) -> str:
     built = read_built_manifest(folder)
     return built.digest if built else content_id([s.sha256 for s in _read_run(folder).summaries], length=16)
+
+
+def _read_kind(folder: Path) -> KindName:
+    built = read_built_manifest(folder)
+    return built.run.kind if built else _read_run(folder).kind
 
 
 def _read_run(folder: Path) -> RunData:

@@ -1,4 +1,4 @@
-"""`provenance`: how each row of `sft` was made, under the same id."""
+"""`provenance`: how each row of `sft`, or of `bench`, was made, under the same id."""
 
 from collections.abc import Iterator
 
@@ -25,11 +25,20 @@ class ProvenanceRow(BaseModel):
     response: StageRecord
 
 
-def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
-    del split, choice
-    return (pick_columns(batch, ProvenanceRow) for batch in rows)
+class BenchProvenanceRow(ProvenanceRow):
+    """The same of a bench; and the original source, for which the original's bench has no field."""
+
+    rubric: list[StageRecord]
+    original_source: str
 
 
-PROVENANCE = PublishedConfig(
-    "provenance", "models, templates, seeds and tokens behind each row", ProvenanceRow, _derive
-)
+def _publish(model: type[ProvenanceRow]) -> PublishedConfig:
+    def derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+        del split, choice
+        return (pick_columns(batch, model) for batch in rows)
+
+    return PublishedConfig("provenance", "models, templates, seeds and tokens behind each row", model, derive)
+
+
+PROVENANCE = _publish(ProvenanceRow)
+BENCH_PROVENANCE = _publish(BenchProvenanceRow)

@@ -21,9 +21,7 @@ class RowSummary:
     instructions: int = 0
     example: dict[str, Any] = field(default_factory=dict)
     _sources: Counter[str] = field(default_factory=Counter)
-    tokens: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {stage: {"prompt": 0, "completion": 0} for stage in STAGES}
-    )
+    tokens: dict[str, dict[str, int]] = field(default_factory=dict)  # by stage
     _pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last_instruction: str = ""
 
@@ -42,9 +40,16 @@ class RowSummary:
         pairs = entries.group_by("dimension", "subdimension").len()
         self._pairs.update({(dimension, name): rows for dimension, name, rows in pairs.iter_rows()})
         for stage in STAGES:
-            spent = frame[stage].struct.field("tokens").struct.unnest().sum().row(0, named=True)
-            for kind, tokens in spent.items():
-                self.tokens[stage][kind] += tokens
+            if stage in frame.columns:
+                self._add_tokens(stage, frame[stage])
+
+    def _add_tokens(self, stage: str, records: pl.Series) -> None:
+        if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
+            records = records.explode()
+        spent = records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
+        sums = self.tokens.setdefault(stage, dict.fromkeys(spent, 0))
+        for kind, tokens in spent.items():
+            sums[kind] += tokens
 
     @property
     def sources(self) -> dict[str, int]:

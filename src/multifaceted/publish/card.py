@@ -13,7 +13,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 from jinja2 import Environment, StrictUndefined
 
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS
 from multifaceted.export.summary import RowSummary
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 from multifaceted.store.run_folder import ShardSummary
@@ -39,7 +39,7 @@ def render_card(manifest: BuiltManifest, summary: RowSummary) -> str:
         summary=summary,
         failures=_sum_failures(manifest.run.summaries),
         example=summary.example,
-        summaries={name: config.summary for name, config in BY_NAME.items()},
+        summaries={config.name: config.summary for config in CONFIGS[manifest.run.kind].values()},
     )
 
 
@@ -51,7 +51,7 @@ def _render_header(manifest: BuiltManifest) -> str:
         size_categories=[next((name for name, least in SIZES if rows < least), "1M<n<10M")],
         tags=["synthetic", "preferences", "system-messages", "alignment"],
     )
-    infos = {config.name: _describe(config) for config in manifest.configs}
+    infos = {config.name: _describe(manifest, config) for config in manifest.configs}
     DatasetInfosDict(infos).to_dataset_card_data(data)
     metadata = {c.name: _locate(c, default=c is manifest.configs[0]) for c in manifest.configs}
     MetadataConfigs(metadata).to_dataset_card_data(data)
@@ -66,13 +66,13 @@ def _locate(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
     return {"data_files": files, "description": description, **({"default": True} if default else {})}
 
 
-def _describe(config: BuiltConfig) -> DatasetInfo:
+def _describe(manifest: BuiltManifest, config: BuiltConfig) -> DatasetInfo:
     splits = {
         name: SplitInfo(name, num_bytes=sum(f.bytes for f in files), num_examples=sum(f.rows for f in files))
         for name, files in config.splits.items()
     }
     return DatasetInfo(
-        features=Features.from_arrow_schema(BY_NAME[config.name].schema),
+        features=Features.from_arrow_schema(CONFIGS[manifest.run.kind][config.name].schema),
         splits=SplitDict(splits),
         download_size=config.bytes,
         dataset_size=config.bytes,

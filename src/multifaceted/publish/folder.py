@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS, choose
+from multifaceted.export import CONFIGS, Choice, choose
 from multifaceted.export.build import read_run_rows, write_configs
 from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
@@ -38,14 +38,16 @@ def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> 
     _refuse_foreign(out)
     with _replaced(out) as place:
         files = [folder.rows_file(summary.name) for summary in data.summaries]
-        choice = choose(read_run_rows(files), data.seed)
-        configs = write_configs(files, choice, CONFIGS, place, file_format)
+        published = CONFIGS[data.kind].values()
+        chosen = any(config.chosen for config in published)
+        choice = choose(read_run_rows(files), data.seed) if chosen else Choice()
+        configs = write_configs(files, choice, published, place, file_format)
         present = {config.name for config in configs}
         manifest = BuiltManifest(
             name=data.name,
             file_format=file_format,
             configs=configs,
-            absent=[config.name for config in CONFIGS if config.name not in present],
+            absent=[config.name for config in published if config.name not in present],
             left_out=choice.left_out,
             run=data,
         )

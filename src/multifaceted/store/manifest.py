@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
+from multifaceted.kinds import KindName
 from multifaceted.records import Stage
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
@@ -23,6 +24,7 @@ class RunData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: KindName = "collection"
     name: str
     recipe: str  # fingerprint of all that rows depend on, the instructions included
     seed: int
