@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test test-trainers check format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
@@ -41,8 +41,23 @@ format: $(VENV)/.installed-dev  ## format the code and mend what lint can mend
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
+# axolotl and OpenRLHF come without what they need to train on a GPU: their loading code is what is tested.
+.venv-trainers/.installed: PIP = .venv-trainers/bin/pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --constraint constraints-trainers.txt
+.venv-trainers/.installed: pyproject.toml constraints.txt constraints-trainers.txt
+	$(PYTHON) -m venv .venv-trainers
+	$(PIP) --editable '.[trainers]' pytest pytest-xdist
+	-$(PIP) addict colorama numba peft pillow posthog pylatexenc
+	-$(PIP) --no-deps axolotl
+	-$(PIP) --no-deps openrlhf
+	@touch $@
+
+# A process for each file: axolotl changes libraries that TRL uses.
+test-trainers: .venv-trainers/.installed  ## train on the exports with TRL, load them with axolotl and OpenRLHF
+	for file in tests/trainers/test_*.py; do .venv-trainers/bin/pytest -n0 $$file || exit 1; done
+
 bench: $(VENV)/.installed-dev  ## measure, and print one table
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) .venv-trainers demo site

@@ -18,7 +18,7 @@ from multifaceted.store.built_folder import (
     read_built_manifest,
     write_built_manifest,
 )
-from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 
@@ -34,7 +34,7 @@ def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> 
         StorageError: where the run is not whole or damaged, or `out` holds something else.
     """
     folder = RunFolder(run)
-    data = _read_whole_run(folder)
+    data = read_whole_run(folder)
     _refuse_foreign(out)
     with _replaced(out) as place:
         files = [folder.rows_file(summary.name) for summary in data.summaries]
@@ -56,21 +56,6 @@ def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> 
         manifest = manifest.model_copy(update={"metadata": {CARD: hash_text(card)}})
         write_built_manifest(place, manifest)
     return manifest
-
-
-def _read_whole_run(folder: RunFolder) -> RunData:
-    data = read_manifest(folder)
-    if data is None:
-        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
-        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
-    faults = folder.verify(data.summaries)
-    if faults:
-        hint = "run `multifaceted generate` again: the rows come back from the journal"
-        raise StorageError("\n".join(faults), hint=hint)
-    if not data.ok:
-        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
-        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
-    return data
 
 
 def _refuse_foreign(out: Path) -> None:

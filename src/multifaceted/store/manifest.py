@@ -99,6 +99,26 @@ def read_manifest(folder: RunFolder) -> RunData | None:
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
 
 
+def read_whole_run(folder: RunFolder) -> RunData:
+    """The manifest of a run that rows can be taken from.
+
+    Raises:
+        StorageError: where the run is not whole, is damaged, or has no row.
+    """
+    data = read_manifest(folder)
+    if data is None:
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
+    faults = folder.verify(data.summaries)
+    if faults:
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
+        raise StorageError("\n".join(faults), hint=hint)
+    if not data.ok:
+        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
+        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
+    return data
+
+
 def _read(path: Path) -> RunData | None:
     content = read_json(path)
     if content is None:
