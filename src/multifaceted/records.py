@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from multifaceted.errors import FailureKind
 from multifaceted.ids import content_id
@@ -129,10 +129,10 @@ class PreferenceEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dimension: str
-    subdimension: str
-    preference: str
-    description: str
+    dimension: str = Field(description="the dimension's name in the taxonomy")
+    subdimension: str = Field(description="as the model kept it from the taxonomy, or coined it")
+    preference: str = Field(description="as the model kept it from the taxonomy, or coined it")
+    description: str = Field(description="what the reader wants of an answer to this instruction")
 
 
 class TokenCount(BaseModel):
@@ -140,8 +140,8 @@ class TokenCount(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: int
-    completion: int
+    prompt: int = Field(description="tokens of the prompts, all turns of the stage together")
+    completion: int = Field(description="tokens of the replies, all turns of the stage together")
 
 
 class StageRecord(BaseModel):
@@ -149,10 +149,14 @@ class StageRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str
-    request_key: str
-    template: str  # SHA-256 of the template's text
-    tokens: TokenCount  # of all turns of the stage, the repair turn included
+    model: str = Field(
+        description="as the endpoint names it, else as the recipe does; file name and hash of local weights"
+    )
+    request_key: str = Field(
+        description="finds the reply in the run's journal; that of the repair turn where there was one"
+    )
+    template: str = Field(description="SHA-256 of the stage's template")
+    tokens: TokenCount = Field(description="as the endpoint counts them; 0 where it does not say")
 
 
 class Row(BaseModel):
