@@ -15,6 +15,7 @@ from multifaceted.export.fields import FieldLine, describe_fields
 from multifaceted.export.summary import RowSummary
 from multifaceted.publish.card_header import pretty_name, render_header
 from multifaceted.publish.card_template import CardTemplate
+from multifaceted.publish.citation import CITATION
 from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 from multifaceted.store.manifest import RunData
@@ -79,6 +80,7 @@ def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSum
             "stages": stages,
             "cost": _sum_cost(stages),
             "prices": _group_prices(stages),
+            "citation": CITATION,
             "failures": _sum_failures(manifest.run.summaries),
         }
     )

@@ -27,7 +27,7 @@ SHIPPED = "card.md.j2"
 _OWN = "own card"  # not its path: a file of one's own may well be named as the shipped one
 VARIABLES = (
     *("header", "title", "manifest", "summary", "configs", "names", "pairs", "example", "stages", "cost"),
-    *("prices", "failures"),
+    *("prices", "failures", "citation"),
 )
 FILTERS = {"escape_line": escape_line, "quote_text": quote_text, "show_value": show_value}
 

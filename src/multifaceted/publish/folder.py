@@ -12,6 +12,7 @@ from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
 from multifaceted.publish.card_template import load_card_template
+from multifaceted.publish.croissant import CROISSANT, render_croissant
 from multifaceted.store.atomic import translate_os_errors, write_text
 from multifaceted.store.built_folder import (
     BuiltManifest,
@@ -56,8 +57,13 @@ def build_folder(
             run=data,
         )
         text = render_card(template, manifest, summarize_rows(read_run_rows(files)), place)
-        write_text(place / CARD, text)
-        manifest = manifest.model_copy(update={"metadata": {CARD: hash_text(text)}})
+        texts = {CARD: text}
+        if file_format == "parquet":
+            texts[CROISSANT] = render_croissant(manifest)
+        for name, content in texts.items():
+            write_text(place / name, content)
+        metadata = {name: hash_text(content) for name, content in texts.items()}
+        manifest = manifest.model_copy(update={"metadata": metadata})
         write_built_manifest(place, manifest)
     return manifest
 

@@ -9,6 +9,7 @@ import datasets
 from multifaceted.errors import StorageError
 from multifaceted.export import BY_NAME
 from multifaceted.publish.card import CARD
+from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
 from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.publish.verify_rows import RowChecker
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest, read_built_manifest
@@ -52,9 +53,10 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
         if fault:
             yield f"{folder / name} {fault}; if you changed it, build with a card template instead"
     if not damaged:
-        if (folder / CARD).is_file():
-            card = (folder / CARD).read_text(encoding="utf-8")
-            yield from (f"{folder / CARD}: {fault}" for fault in find_card_faults(card, manifest))
+        for name, find_faults in ((CARD, find_card_faults), (CROISSANT, find_croissant_faults)):
+            if (folder / name).is_file():
+                text = (folder / name).read_text(encoding="utf-8")
+                yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
         yield from _check_loading(folder, manifest)
 
 
