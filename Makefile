@@ -5,7 +5,7 @@ COMPAT := .venv-compat
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-compat check format docs bench clean
+.PHONY: demo test test-compat test-trainers check format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -53,8 +53,23 @@ format: $(VENV)/.installed-dev  ## format the code and mend what lint can mend
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
+# axolotl and OpenRLHF come without what they need to train on a GPU: their loading code is what is tested.
+.venv-trainers/.installed: PIP = .venv-trainers/bin/pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --constraint constraints-trainers.txt
+.venv-trainers/.installed: pyproject.toml constraints.txt constraints-trainers.txt
+	$(PYTHON) -m venv .venv-trainers
+	$(PIP) --editable '.[trainers]' pytest pytest-xdist
+	-$(PIP) addict colorama numba peft pillow posthog pylatexenc
+	-$(PIP) --no-deps axolotl
+	-$(PIP) --no-deps openrlhf
+	@touch $@
+
+# A process for each file: axolotl changes libraries that TRL uses.
+test-trainers: .venv-trainers/.installed  ## train on the exports with TRL, load them with axolotl and OpenRLHF
+	for file in tests/trainers/test_*.py; do .venv-trainers/bin/pytest -n0 $$file || exit 1; done
+
 bench: $(VENV)/.installed-dev  ## measure, and print one table
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) $(COMPAT) demo site
+	rm -rf $(VENV) $(COMPAT) .venv-trainers demo site

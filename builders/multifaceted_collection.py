@@ -29,6 +29,7 @@ CONFIGS = {
     "dpo": "a system message, a response to it, and one to another",
     "orpo": "the pairs of `dpo`",
     "rm": "the pairs as text, for a reward model",
+    "bench": "prompt, system message, reference answer and a rubric for each preference",
     "provenance": "models, templates, seeds and tokens behind each row",
 }
 
@@ -40,7 +41,8 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
     """One config for each published set.
 
     Args:
-        config_name: such as `sft`, `dpo` or `provenance`; None takes the first that the folder has.
+        config_name: such as `sft`, `dpo` or `provenance`; of a bench, `bench` or `provenance`. None takes
+            the first that the folder has.
         data_dir: a folder that `multifaceted build` made, or a whole run folder.
         **options: what any `datasets` builder takes.
 
@@ -69,7 +71,8 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
     def _info(self) -> datasets.DatasetInfo:
         name = self.config.name
         if name not in self._source.configs:
-            raise ValueError(f"there is no config {name!r} here, but {', '.join(self._source.configs)}")
+            found = ", ".join(self._source.configs)
+            raise ValueError(f"{self.config.data_dir} has no config {name!r}, but {found}")
         schema = self._source.schema(name)
         return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
 

@@ -81,13 +81,13 @@ def test_the_card_tells_every_config_and_every_field_with_its_meaning(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     card = card_of(make_recipe(server.base_url, count=20), tmp_path)
-    for config in CONFIGS:
+    for config in CONFIGS["collection"].values():
         assert f"### Fields of `{config.name}`" in card
         for field in describe_fields(config.model):
             assert field.meaning, f"{config.name}: {field.name}"
             assert f"| `{field.name}` | {field.type} | {field.meaning} |" in card
     header = header_of(card)
-    assert {entry["config_name"] for entry in header["configs"]} == {config.name for config in CONFIGS}
+    assert {entry["config_name"] for entry in header["configs"]} == set(CONFIGS["collection"])
     assert (header["size_categories"], header["license"]) == (["n<1K"], "unknown")
     assert "| `rm` | train: 19, test: 1 |" in card
     assert "None was stated by its makers" in card
@@ -99,7 +99,8 @@ def test_the_reference_tells_the_fields_in_the_same_words() -> None:
     reference = (DOCUMENTS / "reference/datasets.md").read_text(encoding="utf-8")
     lines = {
         f"| `{field.name}` | {field.type} | {field.meaning} |"
-        for config in CONFIGS
+        for configs in CONFIGS.values()
+        for config in configs.values()
         for field in describe_fields(config.model)
     }
     assert sorted(line for line in lines if line not in reference) == []
@@ -168,12 +169,20 @@ def test_any_text_fits_into_one_cell_of_a_table(text: str) -> None:
 
 
 def test_values_of_any_shape_are_shown() -> None:
-    nested = [{"criteria": "```` fences", "scores": {"1": "bad"}}]
-    assert "`````json\n" in show_value(nested)
-    assert json.loads(show_value(nested).split("json\n")[1].rsplit("\n", 1)[0]) == nested
+    nested = [{"criteria": "<b>?", "scores": {"1": "bad", "more": ["1. x"]}}, {"criteria": ""}]
+    assert show_value(nested).split("\n")[2:] == [
+        "- 1 of 2",
+        r"  - **criteria**: \<b\>?",
+        "  - **scores**",
+        "    - **1**: bad",
+        "    - **more**",
+        r"      - 1\. x",
+        "- 2 of 2",
+        "  - **criteria**: ",
+    ]
     assert "| user | hello |" in show_value([{"role": "user", "content": "hello"}])
     assert show_value("") == " (empty)"
-    assert show_value([]).endswith("```json\n[]\n```")
+    assert (show_value([]), show_value(7)) == (" (empty)", " 7")
     assert len(quote_text("long " * 1000)) < 2100
 
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import MakeRecipe
 
 from multifaceted import pipeline
-from multifaceted.export import BY_NAME, CONFIGS
+from multifaceted.export import CONFIGS
 from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file, hash_text
 from multifaceted.plan import compile_plan
@@ -26,6 +26,8 @@ from multifaceted.publish.verify import check_folder
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest
 from multifaceted.store.manifest import RunData
 from multifaceted.testing import ChatServer
+
+COLLECTION = CONFIGS["collection"]
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_every_shard_is_listed_with_its_size_and_hash(built: Path) -> None:
 
 def test_every_config_has_its_fields_and_its_splits(built: Path) -> None:
     record_sets = parts_of(built, "recordSet", "cr:RecordSet")
-    for config in CONFIGS:
+    for config in COLLECTION.values():
         fields = record_sets[config.name]["field"]
         names = [field["@id"].removeprefix(f"{config.name}/") for field in fields]
         assert names == [*config.schema.names, "split"]
@@ -68,12 +70,12 @@ def test_every_config_has_its_fields_and_its_splits(built: Path) -> None:
             assert leaf["description"]
         splits = record_sets[f"{config.name}_splits"]
         assert [list(entry.values()) for entry in splits["data"]] == [[name] for name in config.splits]
-    assert {s.partition("_splits")[0] for s in record_sets} == {config.name for config in CONFIGS}
+    assert {s.partition("_splits")[0] for s in record_sets} == set(COLLECTION)
 
 
 def test_field_types_are_those_of_the_files(built: Path) -> None:
     record_sets = parts_of(built, "recordSet", "cr:RecordSet")
-    for config in CONFIGS:
+    for config in COLLECTION.values():
         schema = pq.read_schema(built / config.name / "train-00000-of-00001.parquet")
         for field, column in zip(record_sets[config.name]["field"], schema, strict=False):
             assert field.get("isArray", False) == pa.types.is_list(column.type)
@@ -139,7 +141,7 @@ def test_split_names_are_found_in_paths_and_in_themselves() -> None:
         name="rm",
         files=[
             BuiltFile(split=split, path=f"rm/{split}-00000-of-00001.parquet", rows=1, bytes=1, sha256="0")
-            for split in BY_NAME["rm"].splits
+            for split in COLLECTION["rm"].splits
         ],
     )
     counts = {"seed": 1, "variants": 1, "instructions": 1, "planned": 1, "instructions_per_shard": 1}

@@ -20,7 +20,7 @@ from multifaceted.journal import Journal
 from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
 from multifaceted.plan.cost import Estimate, Observed, estimate
 from multifaceted.plan.prices import Mode, Price, find_price
-from multifaceted.records import STAGES, Failure, Row, Stage
+from multifaceted.records import Failure, Row, Stage
 from multifaceted.store.manifest import RunData, UsedPrice, describe_environment, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
@@ -124,7 +124,7 @@ async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIte
 
 def models_of(plan: Plan) -> dict[Stage, LiveModel | LocalModel]:
     """The model of each stage."""
-    return {stage: plan.recipe.model_for(stage) for stage in STAGES}
+    return {stage: plan.recipe.model_for(stage) for stage in plan.kind.stages}
 
 
 def find_prices(models: Models, mode: Mode) -> dict[Stage, Price | None]:
@@ -158,6 +158,7 @@ def describe_run(
     taxonomy, recipe = plan.prompts.taxonomy, plan.recipe
     shown = {"temperature", "top_p", "max_tokens"}
     return RunData(
+        kind=plan.recipe.kind,
         name=plan.recipe.name,
         recipe=content_id(["recipe", *fingerprints.values()]),
         seed=plan.recipe.seed,
@@ -166,7 +167,9 @@ def describe_run(
         instructions_per_shard=plan.instructions_per_shard,
         planned=plan.rows,
         models=model_names,
-        sampling={stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in STAGES},
+        sampling={
+            stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in plan.kind.stages
+        },
         taxonomy={"name": taxonomy.name, "version": taxonomy.version, "fingerprint": taxonomy.fingerprint},
         templates={name: template.hash for name, template in plan.prompts.templates.items()},
         mode=recipe.mode,

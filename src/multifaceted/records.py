@@ -10,8 +10,8 @@ from multifaceted.errors import FailureKind
 from multifaceted.ids import content_id
 from multifaceted.taxonomy import PreferenceSet
 
-Stage = Literal["preferences", "system_message", "response"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+Stage = Literal["preferences", "system_message", "response", "rubric"]
+STAGES: tuple[Stage, ...] = get_args(Stage)  # all there are; `kinds` says which of them a run has
 
 
 class Instruction(BaseModel):
@@ -135,6 +135,27 @@ class PreferenceEntry(BaseModel):
     description: str = Field(description="what the reader wants of an answer to this instruction")
 
 
+class ScoreDescriptions(BaseModel):
+    """What a response is like that gets each score; the original dataset names the fields by the scores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+    score1: str = Field(alias="1", description="the lowest: the preference is missed")
+    score2: str = Field(alias="2", description="between 1 and 3")
+    score3: str = Field(alias="3", description="the preference is met in part")
+    score4: str = Field(alias="4", description="between 3 and 5")
+    score5: str = Field(alias="5", description="the highest: the preference is met")
+
+
+class Rubric(BaseModel):
+    """How to judge whether a response honors one preference, as the original bench has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    criteria: str = Field(description="the question that a judge puts to an answer")
+    score_descriptions: ScoreDescriptions = Field(description="what an answer is like that gets each score")
+
+
 class TokenCount(BaseModel):
     """Tokens of one request as the endpoint reports them; 0 where it does not."""
 
@@ -180,6 +201,13 @@ class Row(BaseModel):
     preferences: StageRecord
     system_message: StageRecord
     response: StageRecord
+
+
+class BenchRow(Row):
+    """One finished row of a bench run; its output is the reference answer."""
+
+    rubrics: list[Rubric]  # one for each preference, in the order of the preference set
+    rubric: list[StageRecord]  # how each of them was made
 
 
 @dataclass(slots=True)

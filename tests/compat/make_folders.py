@@ -2,8 +2,8 @@
 
     python tests/compat/make_folders.py OUT
 
-OUT holds `arrow/` and `parquet/`, each with a `multifaceted_collection`, in `rebuilt/` the same with other
-rows, in `run/` the run, and in `expected.json` every row by format-independent config and split.
+OUT holds `arrow/` and `parquet/`, each with a `multifaceted_collection` and a `multifaceted_bench`, in
+`rebuilt/` a collection with other rows, the runs, and in `expected.json` every row by config and split.
 """
 
 import asyncio
@@ -11,9 +11,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multifaceted.store.built_folder import BuiltManifest
 
 WHERE = "MULTIFACETED_COMPAT_FOLDERS"  # an environment without multifaceted finds them by this variable
 NAME = "multifaceted_collection"
+BENCH = "multifaceted_bench"
 FORMATS = ("arrow", "parquet")
 
 
@@ -26,40 +31,46 @@ def find_folders(spare: Path) -> Path:
 
 
 def make_folders(out: Path) -> None:
-    """Generate two small runs and build each in both formats, in several files."""
+    """Generate two small runs and a bench, and build each in both formats, in several files."""
     from multifaceted.export import build
     from multifaceted.publish.folder import build_folder
-    from multifaceted.store.shards import read_published
     from multifaceted.testing import ChatServer
 
     out.mkdir(parents=True, exist_ok=True)
     kept = build.BATCH_ROWS, build.ROW_GROUP_ROWS, build.FILE_ROWS
     build.BATCH_ROWS = build.ROW_GROUP_ROWS = build.FILE_ROWS = 20
+    expected = {}
     try:
         with ChatServer() as server:
-            for run, place, seed in (("run", out, 7), ("other", out / "rebuilt", 8)):
-                _generate(out, run, server.base_url, seed=seed)
-                for file_format in ("arrow", "parquet"):
-                    built = build_folder(out / run, place / file_format / NAME, file_format=file_format)
-                    if place == out:
-                        expected = {
-                            config.name: {
-                                split: [
-                                    row
-                                    for file in files
-                                    for batch in read_published(place / file_format / NAME / file.path)
-                                    for row in batch.to_pylist()
-                                ]
-                                for split, files in config.splits.items()
-                            }
-                            for config in built.configs
-                        }
-        (out / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
+            _generate(out, "run", server.base_url, seed=7)
+            _generate(out, "other", server.base_url, seed=8)
+            _generate(out, "bench", server.base_url, kind="bench")
+        for name, run, place in (
+            *((NAME, "run", out), (BENCH, "bench", out), (NAME, "other", out / "rebuilt")),
+        ):
+            for file_format in ("arrow", "parquet"):
+                built = build_folder(out / run, place / file_format / name, file_format=file_format)
+                if place == out and file_format == "arrow":
+                    expected[name] = _read_rows(out / file_format / name, built)
     finally:
         build.BATCH_ROWS, build.ROW_GROUP_ROWS, build.FILE_ROWS = kept
+    (out / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
 
 
-def _generate(out: Path, run: str, base_url: str, *, seed: int) -> None:
+def _read_rows(folder: Path, built: "BuiltManifest") -> dict[str, Any]:
+    """By config and split, without `datasets`."""
+    from multifaceted.store.shards import read_batches
+
+    return {
+        config.name: {
+            split: [r for file in files for b in read_batches(folder / file.path) for r in b.to_pylist()]
+            for split, files in config.splits.items()
+        }
+        for config in built.configs
+    }
+
+
+def _generate(out: Path, run: str, base_url: str, *, seed: int = 7, kind: str = "collection") -> None:
     from multifaceted import pipeline
     from multifaceted.generate.control import RunControl
     from multifaceted.plan import compile_plan
@@ -68,7 +79,7 @@ def _generate(out: Path, run: str, base_url: str, *, seed: int) -> None:
     (out / "instructions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     recipe = out / f"{run}.yaml"
     recipe.write_text(
-        f"seed: {seed}\ninstructions: {{path: instructions.jsonl}}\nshard_rows: 12\n"
+        f"kind: {kind}\nseed: {seed}\ninstructions: {{path: instructions.jsonl}}\nshard_rows: 12\n"
         f"model: {{base_url: {base_url!r}, name: m}}\n",
         encoding="utf-8",
     )

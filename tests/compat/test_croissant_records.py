@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_folders import NAME, find_folders
+from make_folders import BENCH, NAME, find_folders
 
 mlcroissant = pytest.importorskip("mlcroissant")
 pytestmark = pytest.mark.filterwarnings("default")  # its libraries' deprecations are no business of ours
@@ -36,13 +36,20 @@ def plain(value: Any, path: str) -> Any:
 
 
 def flatten(row: dict[str, Any]) -> dict[str, Any]:
-    """mlcroissant lifts a struct in a struct out to the row; do the same to a row of ours."""
-    flat = dict(row)
+    """mlcroissant lifts a struct in a struct out to the row, from a list as one list a field; so do we."""
+    flat = {}
     for name, value in row.items():
-        if isinstance(value, dict):
-            lifted = {f"{name}/{inner}": v for inner, v in value.items() if isinstance(v, dict)}
-            flat[name] = {inner: v for inner, v in value.items() if not isinstance(v, dict)}
-            flat |= lifted
+        members = value if isinstance(value, list) else [value]
+        if not members or not isinstance(members[0], dict):
+            flat[name] = value
+            continue
+        deep = [inner for inner, found in members[0].items() if isinstance(found, dict)]
+        shallow = [{inner: v for inner, v in member.items() if inner not in deep} for member in members]
+        flat[name] = shallow if isinstance(value, list) else shallow[0]
+        for inner in deep:
+            columns = {key: [member[inner][key] for member in members] for key in members[0][inner]}
+            one = {key: column[0] for key, column in columns.items()}
+            flat[f"{name}/{inner}"] = columns if isinstance(value, list) else one
     return flat
 
 
@@ -59,13 +66,16 @@ def test_mlcroissant_finds_no_error_in_it(croissant: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("config", ["sft", "sft_small", "dpo", "orpo", "rm", "provenance"])
-def test_rows_are_read_by_it(
-    croissant: Path, folders: Path, config: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    expected = json.loads((folders / "expected.json").read_text(encoding="utf-8"))[config]
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [(NAME, config) for config in ("sft", "sft_small", "dpo", "orpo", "rm", "provenance")]
+    + [(BENCH, config) for config in ("bench", "provenance")],
+)
+def test_rows_are_read_by_it(folders: Path, name: str, config: str, caplog: pytest.LogCaptureFixture) -> None:
+    expected = json.loads((folders / "expected.json").read_text(encoding="utf-8"))[name][config]
     with caplog.at_level(logging.WARNING):
-        records = list(mlcroissant.Dataset(jsonld=str(croissant)).records(config))
+        dataset = mlcroissant.Dataset(jsonld=str(folders / "parquet" / name / "croissant.json"))
+        records = list(dataset.records(config))
     assert "Could not match" not in caplog.text
     found = [plain(record, config) for record in records]
     rows = [{**flatten(row), "split": split} for split, rows in expected.items() for row in rows]

@@ -14,11 +14,12 @@ from typing import Any
 
 import datasets
 import pytest
-from make_folders import FORMATS, NAME, find_folders
+from make_folders import BENCH, FORMATS, NAME, find_folders
 
 SCRIPT = Path(__file__).parents[2] / "builders" / f"{NAME}.py"
 SCRIPTS_RUN = int(datasets.__version__.split(".")[0]) < 4
 CONFIGS = ("sft", "sft_small", "dpo", "orpo", "rm", "provenance")
+OF_A_BENCH = ("bench", "provenance")
 Expected = dict[str, dict[str, list[dict[str, Any]]]]
 
 
@@ -29,7 +30,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def expected(folders: Path) -> Expected:
-    rows: Expected = json.loads((folders / "expected.json").read_text(encoding="utf-8"))
+    rows: Expected = json.loads((folders / "expected.json").read_text(encoding="utf-8"))[NAME]
     return rows
 
 
@@ -77,6 +78,17 @@ def test_the_configs_are_found(place: Path) -> None:
 def test_every_config_has_its_splits_and_rows(place: Path, expected: Expected, config: str) -> None:
     loaded = datasets.load_dataset(NAME, config)
     assert {split: rows.to_list() for split, rows in loaded.items()} == expected[config]
+
+
+@pytest.mark.parametrize("config", OF_A_BENCH)
+def test_a_bench_loads_by_its_bare_name_and_by_the_builder(place: Path, folders: Path, config: str) -> None:
+    expected = json.loads((folders / "expected.json").read_text(encoding="utf-8"))[BENCH]
+    assert tuple(expected) == OF_A_BENCH
+    assert datasets.load_dataset(BENCH, config)["train"].to_list() == expected[config]["train"]
+    assert build(config, place / BENCH)["train"].to_list() == expected[config]["train"]
+    assert build(None, place / BENCH)["train"].to_list() == expected["bench"]["train"]
+    with pytest.raises(ValueError, match="has no config 'sft', but bench, provenance"):
+        build("sft", place / BENCH)
 
 
 def test_slices_and_sums_of_splits(place: Path, expected: Expected) -> None:
@@ -176,14 +188,17 @@ def test_the_builder_says_what_is_wrong(place: Path, tmp_path: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
     manifest["configs"] = [config for config in manifest["configs"] if config["name"] != "rm"]
     (copy / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    with pytest.raises(ValueError, match="there is no config 'rm' here, but sft, "):
+    with pytest.raises(ValueError, match="has no config 'rm', but sft, "):
         build("rm", copy)
 
 
 @pytest.mark.skipif(not SCRIPTS_RUN, reason="datasets 4 and later run no loading scripts")
 def test_the_loading_script_stands_alone(folders: Path) -> None:
     assert importlib.util.find_spec("multifaceted") is None
-    assert datasets.get_dataset_config_names(str(SCRIPT), trust_remote_code=True) == list(CONFIGS)
+    assert datasets.get_dataset_config_names(str(SCRIPT), trust_remote_code=True) == [
+        *CONFIGS[:-1],
+        *OF_A_BENCH,
+    ]
     with pytest.raises(ValueError, match="data_dir="):
         datasets.load_dataset(str(SCRIPT), "sft", trust_remote_code=True)
     with pytest.raises(ValueError, match="a run needs the package multifaceted"):
@@ -203,7 +218,7 @@ def test_the_builder_gives_the_rows_of_a_run(folders: Path, expected: Expected, 
 @pytest.mark.skipif(SCRIPTS_RUN, reason="the package needs a newer datasets")
 def test_the_script_names_the_configs_of_the_package() -> None:
     from multifaceted.builders import multifaceted_collection
-    from multifaceted.export import BY_NAME
+    from multifaceted.export import CONFIGS as BY_KIND
 
-    assert {name: config.summary for name, config in BY_NAME.items()} == multifaceted_collection.CONFIGS
-    assert tuple(multifaceted_collection.CONFIGS) == CONFIGS
+    published = [config for configs in BY_KIND.values() for config in configs.values()]
+    assert {config.name: config.summary for config in published} == multifaceted_collection.CONFIGS

@@ -95,5 +95,7 @@ def _to_row(chosen: dict[str, Any], rejected: dict[str, Any]) -> PairRow:
     )
 
 
-DPO = PublishedConfig("dpo", "a system message, a response to it, and one to another", PairRow, _derive)
-ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _derive)
+DPO = PublishedConfig(
+    "dpo", "a system message, a response to it, and one to another", PairRow, _derive, chosen=True
+)
+ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _derive, chosen=True)

@@ -36,4 +36,6 @@ def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatc
     )
 
 
-RM = PublishedConfig("rm", "the pairs as text, for a reward model", RewardRow, _derive, ("train", "test"))
+RM = PublishedConfig(
+    "rm", "the pairs as text, for a reward model", RewardRow, _derive, ("train", "test"), chosen=True
+)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from multifaceted.errors import StorageError
-from multifaceted.export import BY_NAME, CONFIGS, Choice, choose
+from multifaceted.export import CONFIGS, Choice, PublishedConfig, choose
 from multifaceted.export.build import read_run_rows
 from multifaceted.ids import content_id
 from multifaceted.store.manifest import RunData, read_manifest
@@ -33,11 +33,12 @@ class RunSource:
     def __init__(self, folder: Path) -> None:
         self._folder = RunFolder(folder)
         self._data = _read_run(self._folder)
+        self._published = CONFIGS[self._data.kind]
 
     @property
     def configs(self) -> list[str]:
         """Names of what it can be published as; the first is the default."""
-        return [config.name for config in CONFIGS]
+        return list(self._published)
 
     @property
     def digest(self) -> str:
@@ -46,18 +47,20 @@ class RunSource:
 
     def schema(self, config: str) -> pa.Schema:
         """The schema of a config's rows."""
-        return BY_NAME[config].schema
+        return self._published[config].schema
 
     def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
         """For each split the files to read, and how; files can be read in any process, in any order."""
         files = [str(self._folder.rows_file(summary.name)) for summary in self._data.summaries if summary.ok]
-        choice = choose(read_run_rows(map(Path, files)), self._data.seed)
-        names = [name for name in BY_NAME[config].splits if name != "test" or choice.test]
-        return {name: (files, partial(_derive, config, name, choice)) for name in names}
+        published = self._published[config]
+        chosen = published.chosen
+        choice = choose(read_run_rows(map(Path, files)), self._data.seed) if chosen else Choice()
+        names = [name for name in published.splits if name != "test" or choice.test]
+        return {name: (files, partial(_derive, published, name, choice)) for name in names}
 
 
-def _derive(config: str, split: str, choice: Choice, file: str) -> Iterator[pa.RecordBatch]:
-    return BY_NAME[config].derive(read_batches(Path(file)), split, choice)
+def _derive(published: PublishedConfig, split: str, choice: Choice, file: str) -> Iterator[pa.RecordBatch]:
+    return published.derive(read_batches(Path(file)), split, choice)
 
 
 def _read_run(folder: RunFolder) -> RunData:

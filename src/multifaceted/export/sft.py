@@ -39,4 +39,6 @@ def _derive_small(rows: Batches, split: str, choice: Choice) -> Iterator[pa.Reco
 
 
 SFT = PublishedConfig("sft", "instruction, system message and gold response", SftRow, _derive_all)
-SFT_SMALL = PublishedConfig("sft_small", "the same, one variant of each instruction", SftRow, _derive_small)
+SFT_SMALL = PublishedConfig(
+    "sft_small", "the same, one variant of each instruction", SftRow, _derive_small, chosen=True
+)

@@ -55,7 +55,7 @@ class RowSummary:
                 self._add_tokens(stage, frame[stage])
 
     def _add_tokens(self, stage: str, records: pl.Series) -> None:
-        if isinstance(records.dtype, pl.List):  # of a stage that asks more than once for a row
+        if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
             records = records.explode()
         spent = records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
         sums = self.tokens.setdefault(stage, dict.fromkeys(spent, 0))

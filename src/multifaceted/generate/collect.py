@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from multifaceted.chat.wire import WireForm
 from multifaceted.generate.ask import vary_seed
-from multifaceted.generate.replay import MissingReply
-from multifaceted.generate.row import RowMaker
+from multifaceted.generate.row import MissingReply, RowMaker
 from multifaceted.generate.usage import Usage
 from multifaceted.generate.work import Work
 from multifaceted.ids import content_id
@@ -54,7 +53,8 @@ class Collector:
                             try:
                                 await self.maker.make(task, journal)
                             except MissingReply as missing:
-                                wave.add(missing.request, shard.name, journal)
+                                for request in missing.requests:
+                                    wave.add(request, shard.name, journal)
                         await asyncio.sleep(0)  # nothing here waits, and an interrupt must be heard
             return wave.finish()
 

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id, hash_stream, seed_from
 from multifaceted.instructions import InstructionReader, read_instructions
+from multifaceted.kinds import KINDS, PER_PREFERENCE, Kind
 from multifaceted.plan.recipe import LiveModel, LocalModel, Recipe, load_recipe
-from multifaceted.prompts.stages import ReplyError, StagePrompts
-from multifaceted.prompts.template import TEMPLATES, Template, TemplateName, load_template
-from multifaceted.records import STAGES, Instruction, PreferenceEntry, RowTask, Stage
+from multifaceted.prompts.reply import ReplyError
+from multifaceted.prompts.stages import StagePrompts, templates_of
+from multifaceted.prompts.template import Template, TemplateName, load_template
+from multifaceted.records import Instruction, PreferenceEntry, RowTask, Stage
 from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
 
 _Loaded = TypeVar("_Loaded")
@@ -51,6 +53,11 @@ class Plan:
     licenses: Mapping[str, str] = field(default_factory=dict)  # of the instructions, by source
 
     @property
+    def kind(self) -> Kind:
+        """Which stages it asks and what its rows hold."""
+        return KINDS[self.recipe.kind]
+
+    @property
     def instructions(self) -> int:
         """How many instructions the run takes."""
         return self.shards[-1].stop
@@ -63,6 +70,10 @@ class Plan:
     def rows_in(self, shard: Shard) -> int:
         """How many rows a shard plans."""
         return (shard.stop - shard.start) * self.recipe.variants
+
+    def requests_per_row(self, stage: Stage) -> int:
+        """How often a row asks in a stage, repair turns left out."""
+        return len(self.prompts.taxonomy.dimensions) if stage in PER_PREFERENCE else 1
 
     def read_shards(self, wanted: list[Shard]) -> Iterator[tuple[Shard, list[Instruction]]]:
         """Each wanted shard, in order, with its instructions; no more than one shard is held.
@@ -107,7 +118,7 @@ class Plan:
         counted = {"temperature", "top_p", "seeded", "extra_body", "structured_output"}
         models = {
             stage: [model_names[stage], self.recipe.model_for(stage).model_dump(mode="json", include=counted)]
-            for stage in STAGES
+            for stage in self.kind.stages
         }
         return {
             "seed": self.recipe.seed,
@@ -149,13 +160,14 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
 
     taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
     templates: dict[TemplateName, Template] = {}
-    for name in TEMPLATES:
+    names = templates_of(KINDS[recipe.kind].stages)
+    for name in names:
         template = attempt(partial(load_template, name, recipe.templates.get(name), small=recipe.model.small))
         if template is not None:
             templates[name] = template
     size = instructions_per_shard or recipe.instructions_per_shard
     shards, licenses = attempt(partial(_cut_shards, recipe, size)) or ((), {})
-    if taxonomy is not None and len(templates) == len(TEMPLATES) and shards:
+    if taxonomy is not None and len(templates) == len(names) and shards:
         plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size, licenses)
         for render in _trial_renderings(plan):
             attempt(render)
@@ -199,9 +211,11 @@ def _trial_renderings(plan: Plan) -> list[Callable[[], object]]:
     dimensions = [dimension.slug for dimension in prompts.taxonomy.dimensions]
     entry = {"subdimension": "-", "preference": "-", "description": "-"}
     entries = [PreferenceEntry(dimension=slug, **entry) for slug in dimensions]
-    return [
-        partial(prompts.preferences, task),
-        partial(prompts.system_message, entries),
-        partial(prompts.response, "-", task.instruction.prompt),
-        partial(prompts.repair, (), "-", ReplyError(["-"])),
-    ]
+    trials: dict[Stage, Callable[[], object]] = {
+        "preferences": partial(prompts.preferences, task),
+        "system_message": partial(prompts.system_message, entries),
+        "response": partial(prompts.response, "-", task.instruction.prompt),
+        "rubric": partial(prompts.rubric, task.instruction.prompt, entries[0]),
+    }
+    repair = partial(prompts.repair, (), "-", ReplyError(["-"]))
+    return [*(trials[stage] for stage in plan.kind.stages), repair]

@@ -6,6 +6,7 @@
 Relative paths in it are read from the recipe's own folder.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -22,10 +23,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from multifaceted.errors import InputError
+from multifaceted.errors import InputError, Problem
+from multifaceted.kinds import KINDS, Kind, KindName
+from multifaceted.prompts.stages import STAGE_TEMPLATES
 from multifaceted.prompts.template import TemplateName
 from multifaceted.records import STAGES, Stage
-from multifaceted.yamlfile import HIDDEN, read_yaml
+from multifaceted.yamlfile import HIDDEN, YamlDocument, read_yaml
 
 
 def _check_url(url: str) -> str:
@@ -215,17 +218,25 @@ class BudgetSpec(_Strict):
     max_usd: Number = Field(gt=0)
 
 
+def _kind_in(given: Mapping[str, Any]) -> Kind:
+    """The kind among the fields that were found sound so far."""
+    return KINDS[given.get("kind", "collection")]
+
+
 class Recipe(_Strict):
     """The one configuration model of a run."""
 
+    kind: KindName = "collection"  # first: other defaults follow from it
     name: str = Field(
-        default="multifaceted_collection", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96
+        default_factory=lambda given: _kind_in(given).title,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=96,
     )
     seed: int = 7
     instructions: InstructionsSpec
     taxonomy: str = "default"
     templates: dict[TemplateName, Path] = Field(default_factory=dict)
-    variants: int = Field(default=3, ge=1, le=100)
+    variants: int = Field(default_factory=lambda given: _kind_in(given).variants, ge=1, le=100)
     model: ModelSpec
     stages: dict[Stage, StageModel] = Field(default_factory=dict)
     mode: Literal["live", "batch"] = "live"
@@ -247,7 +258,7 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _check_mode(self) -> Self:
-        models = [self.model_for(stage) for stage in STAGES]
+        models = [self.model_for(stage) for stage in KINDS[self.kind].stages]
         alone = [isinstance(model, LiveModel) and len(model.places) == 1 for model in models]
         if self.mode == "batch" and not all(alone):
             raise ValueError("mode: batch takes models behind one endpoint each")
@@ -280,9 +291,22 @@ def load_recipe(path: Path) -> Recipe:
         for name in override.model_fields_set
         if name not in type(recipe.model).model_fields
     ]
+    problems += _find_strange_stages(document, recipe)
     if problems:
         raise InputError(problems)
     return _rebase(recipe, path.parent)
+
+
+def _find_strange_stages(document: YamlDocument, recipe: Recipe) -> Iterator[Problem]:
+    """What is said of stages that a run of this kind has not: it would never be heeded."""
+    message = f"a run of kind {recipe.kind!r} has no such stage"
+    for stage in STAGES:
+        if stage in KINDS[recipe.kind].stages:
+            continue
+        if stage in recipe.stages:
+            yield document.problem(("stages", stage), message)
+        if STAGE_TEMPLATES[stage] in recipe.templates:
+            yield document.problem(("templates", STAGE_TEMPLATES[stage]), message)
 
 
 def _rebase(recipe: Recipe, base: Path) -> Recipe:

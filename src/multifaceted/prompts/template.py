@@ -21,7 +21,7 @@ from multifaceted.jinjafile import STUMBLES, line_in, strict_environment
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
 
-TemplateName = Literal["preference_set", "system_message", "response", "repair"]
+TemplateName = Literal["preference_set", "system_message", "response", "rubric", "repair"]
 TEMPLATES: tuple[TemplateName, ...] = get_args(TemplateName)
 
 # What each template may speak of; anything else is refused when the recipe is compiled.
@@ -29,6 +29,7 @@ VARIABLES: dict[TemplateName, tuple[str, ...]] = {
     "preference_set": ("dimensions", "instruction", "seeds"),
     "system_message": ("descriptions",),
     "response": ("instruction", "system_message"),
+    "rubric": ("instruction", "dimension", "subdimension", "preference", "description"),
     "repair": ("problems",),
 }
 # Blocks in the order of the chat turns they become, and the roles that speak them. An example told as two

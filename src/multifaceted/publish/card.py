@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS
 from multifaceted.export.fields import FieldLine, describe_fields
 from multifaceted.export.summary import RowSummary
 from multifaceted.publish.card_header import pretty_name, render_header
@@ -95,7 +95,7 @@ def _view_configs(manifest: BuiltManifest) -> list[ConfigView]:
     told: dict[type, str] = {}
     views = []
     for config in manifest.configs:
-        published = BY_NAME[config.name]
+        published = CONFIGS[manifest.run.kind][config.name]
         views.append(
             ConfigView(
                 name=config.name,

@@ -11,7 +11,7 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 
 # As the Hub names them, each with the first number of rows that is too many for it.
@@ -21,7 +21,13 @@ SIZES = (
 )
 LARGEST = "1B<n<10B"
 TAGS = ("synthetic", "alignment", "preferences", "system-messages")
-TAG_OF = {"sft": "sft", "dpo": "dpo", "orpo": "orpo", "rm": "reward-modeling"}  # config → tag
+TAG_OF = {
+    "sft": "sft",
+    "dpo": "dpo",
+    "orpo": "orpo",
+    "rm": "reward-modeling",
+    "bench": "benchmark",
+}  # config → tag
 
 
 def render_header(manifest: BuiltManifest) -> str:
@@ -37,7 +43,7 @@ def render_header(manifest: BuiltManifest) -> str:
         size_categories=[size_category(manifest.configs[0].rows)],
         tags=[*TAGS, *(TAG_OF[config.name] for config in manifest.configs if config.name in TAG_OF)],
     )
-    infos = {config.name: _describe(config) for config in manifest.configs}
+    infos = {config.name: _describe(manifest, config) for config in manifest.configs}
     DatasetInfosDict(infos).to_dataset_card_data(data)
     metadata = {c.name: locate_config(c, default=c is manifest.configs[0]) for c in manifest.configs}
     MetadataConfigs(metadata).to_dataset_card_data(data)
@@ -63,13 +69,13 @@ def locate_config(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
     return {"data_files": files, "description": description, **({"default": True} if default else {})}
 
 
-def _describe(config: BuiltConfig) -> DatasetInfo:
+def _describe(manifest: BuiltManifest, config: BuiltConfig) -> DatasetInfo:
     splits = {
         name: SplitInfo(name, num_bytes=sum(f.memory for f in files), num_examples=sum(f.rows for f in files))
         for name, files in config.splits.items()
     }
     return DatasetInfo(
-        features=Features.from_arrow_schema(BY_NAME[config.name].schema),
+        features=Features.from_arrow_schema(CONFIGS[manifest.run.kind][config.name].schema),
         splits=SplitDict(splits),
         download_size=config.bytes,
         dataset_size=sum(split.num_bytes for split in splits.values()),

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS, PublishedConfig
 from multifaceted.export.fields import Column, describe_columns
 from multifaceted.publish.card_header import TAGS
 from multifaceted.publish.citation import CITATION
@@ -76,7 +76,11 @@ def describe_folder(manifest: BuiltManifest) -> dict[str, Any]:
         "citeAs": CITATION,
         "isLiveDataset": False,
         "distribution": [part for config in manifest.configs for part in _distribute(config)],
-        "recordSet": [part for config in manifest.configs for part in _describe_config(config)],
+        "recordSet": [
+            part
+            for config in manifest.configs
+            for part in _describe_config(config, CONFIGS[run.kind][config.name])
+        ],
     }
 
 
@@ -126,8 +130,7 @@ def _distribute(config: BuiltConfig) -> Iterator[dict[str, Any]]:
     }
 
 
-def _describe_config(config: BuiltConfig) -> Iterator[dict[str, Any]]:
-    published = BY_NAME[config.name]
+def _describe_config(config: BuiltConfig, published: PublishedConfig) -> Iterator[dict[str, Any]]:
     splits = f"{config.name}_splits"
     yield {
         "@type": "cr:RecordSet",

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS, choose
+from multifaceted.export import CONFIGS, Choice, choose
 from multifaceted.export.build import read_run_rows, write_configs
 from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
@@ -20,7 +20,7 @@ from multifaceted.store.built_folder import (
     read_built_manifest,
     write_built_manifest,
 )
-from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 
@@ -41,18 +41,20 @@ def build_folder(
     """
     template = load_card_template(card)
     folder = RunFolder(run)
-    data = _read_whole_run(folder)
+    data = read_whole_run(folder)
     _refuse_foreign(out)
     with _replaced(out) as place:
         files = [folder.rows_file(summary.name) for summary in data.summaries]
-        choice = choose(read_run_rows(files), data.seed)
-        configs = write_configs(files, choice, CONFIGS, place, file_format)
+        published = CONFIGS[data.kind].values()
+        chosen = any(config.chosen for config in published)
+        choice = choose(read_run_rows(files), data.seed) if chosen else Choice()
+        configs = write_configs(files, choice, published, place, file_format)
         present = {config.name for config in configs}
         manifest = BuiltManifest(
             name=data.name,
             file_format=file_format,
             configs=configs,
-            absent=[config.name for config in CONFIGS if config.name not in present],
+            absent=[config.name for config in published if config.name not in present],
             left_out=choice.left_out,
             run=data,
         )
@@ -66,21 +68,6 @@ def build_folder(
         manifest = manifest.model_copy(update={"metadata": metadata})
         write_built_manifest(place, manifest)
     return manifest
-
-
-def _read_whole_run(folder: RunFolder) -> RunData:
-    data = read_manifest(folder)
-    if data is None:
-        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
-        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
-    faults = folder.verify(data.summaries)
-    if faults:
-        hint = "run `multifaceted generate` again: the rows come back from the journal"
-        raise StorageError("\n".join(faults), hint=hint)
-    if not data.ok:
-        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
-        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
-    return data
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -4,9 +4,8 @@ Example:
     escape_line("a|b <script>")      # a\|b \<script\>
 """
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 MAX_QUOTE = 2000  # characters of one text; enough for nearly all system messages
@@ -24,7 +23,7 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\
 def escape_line(text: str) -> str:
     """Any text on one line, for a table cell or amid a sentence."""
     shown = " ".join(_show(text).split())
-    return _MARKS.sub(r"\\\g<0>", _cut(shown, MAX_CELL))
+    return _escape(_cut(shown, MAX_CELL))
 
 
 def quote_text(text: str) -> str:
@@ -39,14 +38,17 @@ def quote_text(text: str) -> str:
 def show_value(value: Any) -> str:
     """The value of one field, to stand behind its name: a short one in line, else below.
 
-    Long text is quoted, a list of flat structs becomes a table, anything else JSON.
+    Long text is quoted, a list of flat structs becomes a table, anything deeper bullets.
     """
     if isinstance(value, str):
         short = len(value) <= SHORT and "\n" not in value.strip()
         return f" {escape_line(value) or '(empty)'}" if short else f"\n\n{quote_text(value)}"
     if isinstance(value, list) and value and all(map(_is_flat, value)):
         return f"\n\n{_tabulate(value)}"
-    return f"\n\n{_fence(json.dumps(value, indent=2, ensure_ascii=False), 'json')}"
+    outline = "\n".join(_outline(value))
+    if outline:
+        return f"\n\n{outline}"
+    return " (empty)" if isinstance(value, Mapping | list) else f" {escape_line(str(value))}"
 
 
 def _is_flat(value: Any) -> bool:
@@ -59,11 +61,22 @@ def _tabulate(rows: list[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _fence(text: str, language: str) -> str:
-    text = _cut(_show(text), MAX_QUOTE)
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text}\n{fence}"
+def _outline(value: Any, indent: str = "") -> Iterator[str]:
+    """Bullets within bullets, for structs in lists and structs in structs."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if isinstance(inner, Mapping | list):
+                yield f"{indent}- **{name}**"
+                yield from _outline(inner, f"{indent}  ")
+            else:
+                yield f"{indent}- **{name}**: {escape_line(str(inner))}"
+    elif isinstance(value, list):
+        for number, inner in enumerate(value, start=1):
+            if isinstance(inner, Mapping | list):
+                yield f"{indent}- {number} of {len(value)}"
+                yield from _outline(inner, f"{indent}  ")
+            else:
+                yield f"{indent}- {escape_line(str(inner))}"
 
 
 def _cut(text: str, length: int) -> str:
@@ -78,6 +91,9 @@ def _show(text: str) -> str:
 def _escape_start(line: str) -> str:
     line = line.expandtabs(4).rstrip()
     indent = len(line) - len(line.lstrip(" "))
-    escaped = _MARKS.sub(r"\\\g<0>", line[indent:])
-    escaped = _LINE_START.sub(lambda m: rf"\{m[1]}" if m[1] else rf"{m[2]}\{m[3]}", escaped)
-    return "&nbsp;" * indent + escaped  # spaces would begin a block of code, or be dropped
+    return "&nbsp;" * indent + _escape(line[indent:])  # spaces would begin a block of code, or be dropped
+
+
+def _escape(line: str) -> str:
+    escaped = _MARKS.sub(r"\\\g<0>", line)
+    return _LINE_START.sub(lambda m: rf"\{m[1]}" if m[1] else rf"{m[2]}\{m[3]}", escaped)

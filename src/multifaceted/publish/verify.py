@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 
 from multifaceted.errors import StorageError
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS, PublishedConfig
 from multifaceted.publish.card import CARD
 from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
 from multifaceted.publish.verify_card import find_card_faults
@@ -40,11 +40,11 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for extra in sorted(found - listed - {*manifest.metadata, CARD, MANIFEST}):
         yield f"{folder / extra} is not in the manifest"
-    rows = RowChecker()
+    rows = RowChecker(default=next(iter(CONFIGS[manifest.run.kind])))
     damaged = False
     for config in manifest.configs:
         for file in config.files:
-            for fault in _check_file(folder, config, file, rows):
+            for fault in _check_file(folder, config, file, CONFIGS[manifest.run.kind].get(config.name), rows):
                 damaged = True
                 yield f"{folder / file.path} {fault}"
     yield from rows.faults(complete=not damaged)
@@ -60,14 +60,15 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
         yield from _check_loading(folder, manifest)
 
 
-def _check_file(folder: Path, config: BuiltConfig, file: BuiltFile, rows: RowChecker) -> Iterator[str]:
+def _check_file(
+    folder: Path, config: BuiltConfig, file: BuiltFile, published: PublishedConfig | None, rows: RowChecker
+) -> Iterator[str]:
     path = folder / file.path
     fault = verify_file(path, file.sha256)
     if fault:
         yield fault
     if not path.is_file():
         return
-    published = BY_NAME.get(config.name)
     count = 0
     try:
         for batch in read_published(path):
@@ -95,6 +96,6 @@ def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
             counts = {name: sum(file.rows for file in files) for name, files in config.splits.items()}
             if {name: rows.num_rows for name, rows in loaded.items()} != counts:
                 yield f"load_dataset gives other rows of {config.name!r} than the manifest says"
-            features = datasets.Features.from_arrow_schema(BY_NAME[config.name].schema)
+            features = datasets.Features.from_arrow_schema(CONFIGS[manifest.run.kind][config.name].schema)
             if any(rows.features != features for rows in loaded.values()):
                 yield f"load_dataset gives other features for config {config.name!r} than it was written with"

@@ -7,10 +7,11 @@ compared with the manifest, which is compared with the files.
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
 import yaml
 from datasets import Features
 
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS
 from multifaceted.publish.card_header import locate_config, size_category
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 
@@ -29,7 +30,8 @@ def find_card_faults(card: str, manifest: BuiltManifest) -> Iterator[str]:
     for config in manifest.configs:
         default = config is manifest.configs[0]
         yield from _compare_config(config, entries.get(config.name, {}), default=default)
-        yield from _compare_info(config, infos.get(config.name, {}))
+        schema = CONFIGS[manifest.run.kind][config.name].schema
+        yield from _compare_info(config, infos.get(config.name, {}), schema)
     sizes = [size_category(manifest.configs[0].rows)]
     if header.get("size_categories") != sizes:
         yield f"the size category is not {sizes[0]}"
@@ -63,7 +65,7 @@ def _compare_config(config: BuiltConfig, entry: dict[str, Any], *, default: bool
         yield f"config {config.name!r} is {'not ' if default else ''}said to be the default"
 
 
-def _compare_info(config: BuiltConfig, info: dict[str, Any]) -> Iterator[str]:
+def _compare_info(config: BuiltConfig, info: dict[str, Any], schema: pa.Schema) -> Iterator[str]:
     try:
         counts = {split["name"]: split["num_examples"] for split in info.get("splits", [])}
         features = Features._from_yaml_list(info.get("features", []))
@@ -72,5 +74,5 @@ def _compare_info(config: BuiltConfig, info: dict[str, Any]) -> Iterator[str]:
         return
     if counts != {name: sum(file.rows for file in files) for name, files in config.splits.items()}:
         yield f"the rows of config {config.name!r} are not those of the data"
-    if features != Features.from_arrow_schema(BY_NAME[config.name].schema):
+    if features != Features.from_arrow_schema(schema):
         yield f"the features of config {config.name!r} are not those of the data"

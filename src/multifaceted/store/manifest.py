@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
+from multifaceted.kinds import KindName
 from multifaceted.records import Stage
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
@@ -33,6 +34,7 @@ class RunData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: KindName = "collection"
     name: str
     recipe: str  # fingerprint of all that rows depend on, the instructions included
     seed: int
@@ -110,6 +112,26 @@ def read_manifest(folder: RunFolder) -> RunData | None:
     """The manifest of a whole run; None where it is not whole, or was begun anew with another recipe."""
     manifest, begun = _read(folder.path / MANIFEST), _read(folder.path / "run.json")
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
+
+
+def read_whole_run(folder: RunFolder) -> RunData:
+    """The manifest of a run that rows can be taken from.
+
+    Raises:
+        StorageError: where the run is not whole, is damaged, or has no row.
+    """
+    data = read_manifest(folder)
+    if data is None:
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
+    faults = folder.verify(data.summaries)
+    if faults:
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
+        raise StorageError("\n".join(faults), hint=hint)
+    if not data.ok:
+        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
+        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
+    return data
 
 
 def _read(path: Path) -> RunData | None:
