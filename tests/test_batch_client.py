@@ -116,9 +116,15 @@ def test_garbage_in_place_of_an_answer_is_asked_for_again_and_no_batch_is_create
     assert len(server.batches) == 1
 
 
-@pytest.mark.parametrize("pages_end", [True, False])
-def test_a_batch_is_found_by_its_tag_on_a_later_page(
-    server: ChatServer, input_file: Path, monkeypatch: pytest.MonkeyPatch, *, pages_end: bool
+@pytest.mark.parametrize(("pages_end", "tag", "place"), [(True, "a", 0), (False, "e", 4), (False, "a", 5)])
+def test_a_batch_is_found_by_its_tag_however_many_pages_there_are(
+    server: ChatServer,
+    input_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    pages_end: bool,
+    tag: str,
+    place: int,
 ) -> None:
     monkeypatch.setattr(batches, "PAGE", 2)
     first_page: list[bytes] = []
@@ -128,16 +134,17 @@ def test_a_batch_is_found_by_its_tag_on_a_later_page(
         if (method, path) != ("GET", "/v1/batches") or pages_end:
             return status, body
         first_page.append(body)
-        return status, json.dumps({**json.loads(first_page[-1]), "has_more": True}).encode()
+        return status, json.dumps({**json.loads(first_page[0]), "has_more": True}).encode()
 
     async def use(client: BatchClient) -> tuple[list[str], str]:
         created = [await submit(client, input_file, tag, is_new=True) for tag in "abcde"]
-        return created, await submit(client, input_file, "a" if pages_end else "e")
+        return created, await submit(client, input_file, tag)
 
     with meddled(server, repeat) as url:
         created, found = talk(url, use)
-    assert found == created[0 if pages_end else 4]
-    assert len(server.batches) == 5
+    # Without pages only the newest are seen.
+    assert [*created, found].index(found) == place
+    assert len(server.batches) == max(5, place + 1)
 
 
 def test_an_endpoint_that_only_says_too_many_requests_is_asked_a_few_times(input_file: Path) -> None:
