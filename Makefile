@@ -1,10 +1,11 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
+COMPAT := .venv-compat
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-trainers check format docs bench clean
+.PHONY: demo test test-compat test-trainers check format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -27,6 +28,17 @@ demo: $(VENV)/.installed-local  ## make a small collection with the embedded mod
 
 test: $(VENV)/.installed-dev  ## run the tests
 	$(BIN)/pytest
+
+$(COMPAT)/.installed: constraints-compat.txt
+	$(PYTHON) -m venv --clear $(COMPAT)
+	$(COMPAT)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-compat.txt
+	@touch $@
+
+test-compat: $(VENV)/.installed-dev $(COMPAT)/.installed  ## load built folders with datasets 3.6, and by mlcroissant
+	rm -rf $(COMPAT)/folders
+	$(BIN)/python tests/compat/make_folders.py $(COMPAT)/folders
+	HF_HUB_OFFLINE=1 MULTIFACETED_COMPAT_FOLDERS=$(COMPAT)/folders \
+		$(COMPAT)/bin/python -m pytest -c tests/compat/pytest.ini tests/compat
 
 check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, tests, the documentation's code blocks
 	$(BIN)/ruff format --check .
@@ -60,4 +72,4 @@ bench: $(VENV)/.installed-dev  ## measure, and print one table
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) .venv-trainers demo site
+	rm -rf $(VENV) $(COMPAT) .venv-trainers demo site

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,23 +46,25 @@ def write_instructions(path: Path, count: int) -> Path:
 MakeRecipe = Callable[..., Path]
 
 
+def write_recipe(
+    folder: Path, base_url: str, *, count: int = 10, name: str = "recipe.yaml", **changes: Any
+) -> Path:
+    write_instructions(folder / "instructions.jsonl", count)
+    recipe: dict[str, Any] = {
+        "name": "multifaceted_collection",
+        "seed": 7,
+        "instructions": {"path": "instructions.jsonl"},
+        "variants": 3,
+        "model": {"base_url": base_url, "name": "some-model", "timeout": 5, "retry_wait": 0.01},
+        "concurrency": 8,
+        "shard_rows": 12,
+    }
+    path = folder / name
+    path.write_text(yaml.safe_dump({**recipe, **changes}), encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def make_recipe(tmp_path: Path) -> MakeRecipe:
     """Write a recipe of ten instructions in three variants; keywords replace or add keys."""
-
-    def make(base_url: str, *, count: int = 10, name: str = "recipe.yaml", **changes: Any) -> Path:
-        write_instructions(tmp_path / "instructions.jsonl", count)
-        recipe: dict[str, Any] = {
-            "name": "multifaceted_collection",
-            "seed": 7,
-            "instructions": {"path": "instructions.jsonl"},
-            "variants": 3,
-            "model": {"base_url": base_url, "name": "some-model", "timeout": 5, "retry_wait": 0.01},
-            "concurrency": 8,
-            "shard_rows": 12,
-        }
-        path = tmp_path / name
-        path.write_text(yaml.safe_dump({**recipe, **changes}), encoding="utf-8")
-        return path
-
-    return make
+    return partial(write_recipe, tmp_path)

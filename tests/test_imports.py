@@ -11,11 +11,12 @@ import pytest
 import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
-FLOOR = {"errors", "ids", "yamlfile"}
+FLOOR = {"errors", "ids", "jinjafile", "yamlfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "ids": set(),
+    "jinjafile": set(),
     "yamlfile": {"errors"},
     "taxonomy": FLOOR,
     "records": {"taxonomy", *FLOOR},

@@ -179,3 +179,15 @@ def test_a_shard_holds_whole_instructions(
 ) -> None:
     recipe = read(tmp_path, HEAD + LIVE + f"shard_rows: {shard_rows}\nvariants: {variants}\n")
     assert recipe.instructions_per_shard == expected
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        "model: local\n",
+        LIVE + "stages: {response: {endpoints: [{base_url: 'http://a/v1'}, {base_url: 'http://b/v1'}]}}\n",
+    ],
+)
+def test_batches_need_one_endpoint_for_each_model(tmp_path: Path, models: str) -> None:
+    [(_, _, message)] = faults_in(tmp_path, HEAD + models + "mode: batch\n")
+    assert "behind one endpoint each" in message

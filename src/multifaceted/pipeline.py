@@ -21,7 +21,7 @@ from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
 from multifaceted.plan.cost import Estimate, Observed, estimate
 from multifaceted.plan.prices import Mode, Price, find_price
 from multifaceted.records import Failure, Row, Stage
-from multifaceted.store.manifest import RunData, describe_environment, write_manifest, write_run
+from multifaceted.store.manifest import RunData, UsedPrice, describe_environment, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
 
@@ -69,7 +69,7 @@ async def generate(
     found = {s: find_work(folder, s, expected[s], models=models, kinds=retry) for s in mine}
     wanted = [work for work in found.values() if work is not None]
     _count_settled(control, plan, folder, found)
-    data = describe_run(plan, names, {shard.name: expected[shard] for shard in plan.shards})
+    data = describe_run(plan, names, prices, {shard.name: expected[shard] for shard in plan.shards})
     environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True), plan.path)
     if wanted:
         control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
@@ -148,9 +148,14 @@ def check_budget(plan: Plan, prices: Mapping[Stage, Price | None], max_usd: floa
     raise InputError([Problem(str(plan.path), 0, message)], hint=hint)
 
 
-def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[str, str]) -> RunData:
+def describe_run(
+    plan: Plan,
+    model_names: dict[Stage, str],
+    prices: Mapping[Stage, Price | None],
+    fingerprints: dict[str, str],
+) -> RunData:
     """What a run is about to make, as its manifest will say it."""
-    taxonomy = plan.prompts.taxonomy
+    taxonomy, recipe = plan.prompts.taxonomy, plan.recipe
     shown = {"temperature", "top_p", "max_tokens"}
     return RunData(
         kind=plan.recipe.kind,
@@ -167,6 +172,14 @@ def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[s
         },
         taxonomy={"name": taxonomy.name, "version": taxonomy.version, "fingerprint": taxonomy.fingerprint},
         templates={name: template.hash for name, template in plan.prompts.templates.items()},
+        mode=recipe.mode,
+        prices={
+            stage: price and UsedPrice(input=price.input, output=price.output, source=price.source)
+            for stage, price in prices.items()
+        },
+        license=recipe.license,
+        language=list(recipe.language),
+        source_licenses=dict(plan.licenses),
         shards=fingerprints,
     )
 

@@ -66,7 +66,8 @@ class WireForm:
         sent = body.get("response_format", {}).get("type")
         if sent in _WEAKER and re.search(r"response_format|json_schema|json_object|guided|grammar", message):
             weaker = _WEAKER[sent]
-            self._adopt("structured_output", weaker, f"JSON asked for by {weaker!r}, not {sent!r}")
+            if self.structured_output != "prompt":  # refusals may come late, and must not lead back
+                self._adopt("structured_output", weaker, f"JSON asked for by {weaker!r}, not {sent!r}")
             return True
         return False
 

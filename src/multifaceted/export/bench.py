@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from multifaceted.export.choice import Choice
+from multifaceted.export.columns import RowId, SystemMessage
 from multifaceted.export.config import Batches, PublishedConfig, pick_columns
 from multifaceted.records import PreferenceEntry, Rubric
 
@@ -18,13 +19,15 @@ class PublishedBenchRow(BaseModel):
     The reference answer deserves the score 5. The rubrics are in the order of the preference set.
     """
 
-    id: str
-    source: str
-    preference_set: list[PreferenceEntry]
-    system: str
-    prompt: str
-    reference_answer: str
-    rubrics: list[Rubric]
+    id: RowId
+    source: str = Field(description="the benchmark that the prompt is from; empty where nothing was said")
+    preference_set: list[PreferenceEntry] = Field(
+        description="what one reader wants: one entry for each dimension, in the taxonomy's order"
+    )
+    system: SystemMessage
+    prompt: str = Field(description="the prompt, as its source has it")
+    reference_answer: str = Field(description="an answer to `system` and `prompt` that deserves a 5")
+    rubrics: list[Rubric] = Field(description="one for each preference, in the order of `preference_set`")
 
 
 def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from multifaceted.chat.factory import open_batch_clients
+from multifaceted.errors import LimitReachedError
 from multifaceted.generate.ask import Asker
 from multifaceted.generate.collect import Collector
 from multifaceted.generate.loop import generate_shards
@@ -49,17 +50,18 @@ async def generate_by_batch(
     replay = ReplayAsker(failures, asker)
     maker = replace(maker, asker=replay)
     usage = Usage(prices, mode="batch")
-    spec = recipe.batch
-    collector = Collector(maker, folder, batches, usage, spec.max_requests, spec.max_bytes)
+    collector = Collector(maker, folder, batches, usage, recipe.batch)
     attempts = max(model.max_attempts for model in models.values())
     with batches.lock():
-        async with open_batch_clients(models, sleep=control.sleep) as clients:
-            waves = Waves(
-                folder, batches, clients, collector, failures, control, spec, attempts, asker.max_usd
-            )
+        async with open_batch_clients(models, sleep=control.pause) as clients:
+            waves = Waves(folder, batches, clients, collector, failures, control, attempts, asker.max_usd)
             endpoints, control.endpoints = control.endpoints, ()
             await waves.run(wanted, leave=live_fallback)
             control.endpoints = endpoints
         replay.asks_live = live_fallback > 0
-        await generate_shards(maker, folder, wanted)
+        try:
+            await generate_shards(maker, folder, wanted)
+        except LimitReachedError:
+            batches.settle()  # too much failed: it will be asked again once the cause is mended
+            raise
         batches.settle()

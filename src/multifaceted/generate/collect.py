@@ -1,27 +1,39 @@
 """What the rows of a run need next, written into the input files of batches.
 
 Example:
-    records = await Collector(maker, folder, batches, usage=usage).collect(wanted)
+    needs = await Collector(maker, folder, batches, usage, spec).collect(wanted)
+    needs.missing, needs.records
 """
 
 import asyncio
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from multifaceted.chat.wire import WireForm
 from multifaceted.generate.ask import vary_seed
+from multifaceted.generate.queue_room import QueueRoom
 from multifaceted.generate.row import MissingReply, RowMaker
 from multifaceted.generate.usage import Usage
 from multifaceted.generate.work import Work
 from multifaceted.ids import content_id
 from multifaceted.journal import Journal
 from multifaceted.plan import LiveModel
+from multifaceted.plan.recipe import BatchSpec
 from multifaceted.records import Request
 from multifaceted.store.batches import BatchFolder, BatchRecord, BatchWriter, IndexEntry
 from multifaceted.store.run_folder import RunFolder
 
 URL = "/v1/chat/completions"
+MAX_BATCHES = 500  # in one wave; OpenAI lets 2,000 be created in an hour
+
+
+class Needs(NamedTuple):
+    """What a wave asks for."""
+
+    missing: int  # requests, those that no batch had room for included
+    records: list[BatchRecord]
 
 
 @dataclass
@@ -32,12 +44,16 @@ class Collector:
     folder: RunFolder
     batches: BatchFolder
     usage: Usage
-    max_requests: int
-    max_bytes: int
+    spec: BatchSpec
     forms: dict[str, WireForm] = field(default_factory=dict)  # by model, what was learned from refusals
+    queues: dict[tuple[str, str], QueueRoom] = field(default_factory=dict)
 
-    async def collect(self, wanted: list[Work]) -> list[BatchRecord]:
-        """Write the input of every batch of the next wave; a file for each model, or several."""
+    async def collect(self, wanted: list[Work]) -> Needs:
+        """Write the input of every batch of the next wave; a file for each model, or several.
+
+        Raises:
+            Exception: the reason, where the run was asked to stop; then nothing is left of the files.
+        """
         work_on = {work.shard.index: work for work in wanted}
         with ExitStack() as stack:
             wave = _Wave(self, stack)
@@ -56,11 +72,16 @@ class Collector:
                                 for request in missing.requests:
                                     wave.add(request, shard.name, journal)
                         await asyncio.sleep(0)  # nothing here waits, and an interrupt must be heard
+                        self.maker.asker.control.check_stop()
             return wave.finish()
 
     def form_of(self, model: str) -> WireForm:
         """How the endpoint wants requests to `model` written, as far as it is known."""
         return self.forms.setdefault(model, WireForm())
+
+    def queue_of(self, model: str, base_url: str) -> QueueRoom:
+        """How much the endpoint's queue for `model` takes, as far as it is known."""
+        return self.queues.setdefault((model, base_url), QueueRoom(self.spec.max_requests))
 
 
 class _Wave:
@@ -70,7 +91,8 @@ class _Wave:
         self._collector = collector
         self._stack = stack
         self._open: dict[tuple[str, str], BatchWriter] = {}
-        self._full: list[tuple[tuple[str, str], BatchWriter]] = []
+        self._records: list[BatchRecord] = []
+        self._left_over = 0
         self._next = max((record.number for record in collector.batches.read_records()), default=0) + 1
         self._seen: set[str] = set()  # equal requests of a shard share a reply
 
@@ -88,39 +110,46 @@ class _Wave:
         custom_id = content_id([shard, request.key], length=32)
         line = _line(custom_id, body)
         writer = self._writer_for(group, len(line))
+        if writer is None:
+            self._left_over += 1
+            return
         entry = IndexEntry(
             custom_id, shard, request.stage, request.row_id, request.key, request.max_tokens, 0
         )
         writer.add(line, entry, expected_usd=collector.usage.expect_usd(request))
 
-    def finish(self) -> list[BatchRecord]:
-        """Make the files durable, and a record of each."""
-        records = []
-        for (model, url), writer in [*self._full, *self._open.items()]:
-            writer.finish()
-            record = BatchRecord(
-                number=writer.number,
-                model=model,
-                base_url=url,
-                requests=writer.requests,
-                expected_usd=writer.expected_usd,
-            )
-            records.append(self._collector.batches.write_record(record))
-        return sorted(records, key=lambda record: record.number)
+    def finish(self) -> Needs:
+        """Finish what is open; everything is on disk then."""
+        for group in list(self._open):
+            self._finish(group)
+        written = sum(record.requests for record in self._records)
+        return Needs(written + self._left_over, sorted(self._records, key=lambda record: record.number))
 
-    def _writer_for(self, group: tuple[str, str], size: int) -> BatchWriter:
-        writer = self._open.get(group)
-        collector = self._collector
-        if writer is not None and (
-            writer.requests >= collector.max_requests or writer.bytes + size > collector.max_bytes
-        ):
-            self._full.append((group, self._open.pop(group)))
+    def _writer_for(self, group: tuple[str, str], size: int) -> BatchWriter | None:
+        """The file that takes the next line; None where there are files enough."""
+        writer, collector = self._open.get(group), self._collector
+        most = collector.queue_of(*group).batch_size
+        if writer is not None and (writer.requests >= most or writer.bytes + size > collector.spec.max_bytes):
+            self._finish(group)
             writer = None
-        if writer is None:
+        if writer is None and len(self._records) + len(self._open) < MAX_BATCHES:
             writer = self._stack.enter_context(BatchWriter(collector.batches, self._next))
             self._open[group] = writer
             self._next += 1
         return writer
+
+    def _finish(self, group: tuple[str, str]) -> None:
+        """Make a file durable, and a record of it."""
+        writer = self._open.pop(group)
+        writer.finish()
+        record = BatchRecord(
+            number=writer.number,
+            model=group[0],
+            base_url=group[1],
+            requests=writer.requests,
+            expected_usd=writer.expected_usd,
+        )
+        self._records.append(self._collector.batches.write_record(record))
 
 
 def _line(custom_id: str, body: dict[str, object]) -> bytes:

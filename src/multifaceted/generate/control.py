@@ -7,6 +7,7 @@ Example:
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from multifaceted.errors import InterruptedRunError
@@ -22,6 +23,20 @@ class Watched(Protocol):
     def describe(self) -> str:
         """The limit in force and why."""
         ...
+
+
+@dataclass
+class BatchView:
+    """What is seen of one batch while it is at work."""
+
+    label: str
+    in_flight: int
+    status: str = "submitted"
+    done: int = 0
+
+    def describe(self) -> str:
+        """Its state, in words."""
+        return f"batch {self.status}, {self.done:,} of {self.in_flight:,} done"
 
 
 class RunControl:
@@ -58,3 +73,21 @@ class RunControl:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+    async def pause(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            Exception: the reason, where the run stops first.
+        """
+        await self.sleep(seconds)
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Go on only where the run may.
+
+        Raises:
+            Exception: the reason, where the run was asked to stop.
+        """
+        if self.stopping:
+            raise self.reason

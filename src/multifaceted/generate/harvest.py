@@ -7,13 +7,15 @@ there is paid for, and goes into its shard's journal before anything else.
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from multifaceted.chat.batches import BatchState
-from multifaceted.chat.policy import translate_refusal
+from multifaceted.chat.batch_state import BatchState
+from multifaceted.chat.policy import MAX_MESSAGE, translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm
 from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError, RejectedRequestError
@@ -26,6 +28,7 @@ from multifaceted.store.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
+STATUSES = range(100, 600)  # that HTTP has
 HELD = 200  # replies in memory for each shard, before they are committed together
 
 # Why a request of a batch that ended so has no result.
@@ -35,19 +38,33 @@ NO_RESULT = {
         "server_error", "the batch was cancelled before this request was answered", True
     ),
     "completed": BatchFailure("garbage", "the batch's result files hold nothing for this request", True),
+    "failed": BatchFailure("server_error", "the batch failed before this request was answered", True),
 }
 
 
 @dataclass
 class Harvest:
-    """One batch's results on their way into the journals."""
+    """One batch's results on their way into the journals.
+
+    Args:
+        folder: the run.
+        batches: where its batches are remembered.
+        record: the batch.
+        written_as: how its requests were written.
+        form: how the next ones will be; learns from refusals.
+        usage: prices replies.
+        tally: counts them.
+        hide: blots the API key out of the endpoint's words.
+    """
 
     folder: RunFolder
     batches: BatchFolder
     record: BatchRecord
+    written_as: WireForm
     form: WireForm
     usage: Usage
     tally: Tally
+    hide: Callable[[str], str]
     _held: dict[str, list[JournalEntry]] = field(default_factory=lambda: defaultdict(list))
     _failed: dict[str, BatchFailure] = field(default_factory=dict)
     _fatal: EndpointError | None = None
@@ -69,9 +86,12 @@ class Harvest:
                 self._take(entry, line)
         for shard in list(self._held):
             self._commit(shard)
+        reason = NO_RESULT[state.status]
+        if state.fault:
+            reason = reason._replace(message=f"{reason.message}: {state.fault}"[:MAX_MESSAGE])
         for entry in index.values():
             if entry.custom_id not in seen:
-                self._failed[entry.key] = NO_RESULT[state.status]
+                self._failed[entry.key] = reason
         update = {"state": "harvested", "failed": self._failed}
         record = self.batches.write_record(self.record.model_copy(update=update))
         self.batches.remove_files(record.number)
@@ -81,12 +101,13 @@ class Harvest:
 
     def _take(self, entry: IndexEntry, line: dict[str, Any]) -> None:
         response = line.get("response")
-        if not isinstance(response, dict) or not isinstance(response.get("status_code"), int):
+        status = response.get("status_code") if isinstance(response, dict) else None
+        if not isinstance(response, dict) or not isinstance(status, int) or status not in STATUSES:
             self._fail(entry, line.get("error"))
             return
         body = json.dumps(response.get("body"), separators=(",", ":"))
-        if response["status_code"] >= 300:  # noqa: PLR2004 - HTTP
-            self._refuse(entry, translate_refusal(response["status_code"], {}, body))
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            self._refuse(entry, translate_refusal(status, {}, self.hide(body)))
             return
         reply = read_reply(entry.key, body)
         asked = Asked(entry.key, _stage_of(entry), entry.row_id, self.record.model, entry.max_tokens)
@@ -100,9 +121,8 @@ class Harvest:
         """The endpoint did not get to this request."""
         code, words = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
         kind: FailureKind = "timeout" if code == "batch_expired" else "server_error"
-        self._failed[entry.key] = BatchFailure(
-            kind, f"{code or 'no result'}: {words or 'no reason given'}", True
-        )
+        message = f"{code or 'no result'}: {words or 'no reason given'}"
+        self._failed[entry.key] = BatchFailure(kind, self.hide(message)[:MAX_MESSAGE], True)
 
     def _refuse(self, entry: IndexEntry, error: EndpointError) -> None:
         if isinstance(error, FatalEndpointError):
@@ -110,9 +130,19 @@ class Harvest:
             return
         if isinstance(error, RejectedRequestError):
             body = self.batches.read_body(self.record.number, entry.offset)
-            if self.form.learn(error.message, body):
+            if self._learn(error.message, body):
                 return  # it will be written differently
         self._failed[entry.key] = BatchFailure(error.kind, error.message, error.retryable)
+
+    def _learn(self, message: str, body: dict[str, Any]) -> bool:
+        """Whether a refusal tells of anything that the refused request did not take into account already.
+
+        Where the recipe itself insists on what the endpoint refuses, no other writing will help.
+        """
+        learned = deepcopy(self.written_as)
+        if not learned.learn(message, body) or learned == self.written_as:
+            return False
+        return self.form.learn(message, body)
 
     def _commit(self, shard: str) -> None:
         with self.folder.lock(shard):
@@ -132,7 +162,7 @@ def _read_results(files: list[Path]) -> Iterator[dict[str, Any]]:
             for number, text in enumerate(lines, start=1):
                 try:
                     line = json.loads(text)
-                except ValueError:
+                except (ValueError, RecursionError):
                     line = None
                 if isinstance(line, dict):
                     yield line

@@ -3,37 +3,32 @@
 A row is made from the journal as far as that goes; the request it stops at goes into a batch. When no row
 stops any more, everything is there, and shards are written as they are in a live run. So both modes give
 the same rows, and a run may change from one to the other at any time.
+
+Every wave brings something, or the waves come to an end: a reply, a failure that counts against the
+attempts of its request, a lesson in how the endpoint wants its requests (there are few), or a refusal by a
+full queue, whose patience is bounded.
 """
 
 import logging
+import uuid
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass, field
 
-from multifaceted.chat.batches import BatchClient, BatchState
+from multifaceted.chat.batch_state import BatchState
+from multifaceted.chat.batches import BatchClient
+from multifaceted.chat.wire import WireForm
 from multifaceted.errors import FatalEndpointError, LimitReachedError
 from multifaceted.generate.collect import Collector
-from multifaceted.generate.control import RunControl
+from multifaceted.generate.control import BatchView, RunControl
 from multifaceted.generate.harvest import Harvest
+from multifaceted.generate.queue_room import QueueRoom
 from multifaceted.generate.work import Work
-from multifaceted.plan.recipe import BatchSpec
+from multifaceted.store.atomic import translate_os_errors
 from multifaceted.store.batches import BatchFailure, BatchFolder, BatchRecord
 from multifaceted.store.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class BatchView:
-    """What is seen of one batch while it is at work."""
-
-    label: str
-    in_flight: int
-    status: str = "submitted"
-    done: int = 0
-
-    def describe(self) -> str:
-        """Its state, in words."""
-        return f"batch {self.status}, {self.done:,} of {self.in_flight:,} done"
 
 
 @dataclass
@@ -47,7 +42,6 @@ class Waves:
         collector: finds out what is needed next.
         failures: filled with the requests that batches brought no reply for, and never will.
         control: stops the run, and counts.
-        spec: sizes and times.
         max_attempts: of one request.
         max_usd: what the run may cost; None for no bound.
     """
@@ -58,10 +52,11 @@ class Waves:
     collector: Collector
     failures: dict[str, BatchFailure]
     control: RunControl
-    spec: BatchSpec
     max_attempts: int
     max_usd: float | None
     _views: dict[int, BatchView] = field(default_factory=dict)
+    _written_as: dict[str, WireForm] = field(default_factory=dict)  # by model, the requests of this wave
+    _resuming: bool = True  # whether the batches at work are those of an earlier start
 
     async def run(self, wanted: list[Work], *, leave: int) -> None:
         """Go on until no more than `leave` requests are missing.
@@ -71,22 +66,22 @@ class Waves:
             LimitReachedError: where the budget does not allow the next batch.
             FatalEndpointError: where the endpoint refuses a batch.
         """
-        for record in self.batches.read_records():
-            if record.state == "written":
-                self.batches.discard(record)  # nothing of it was submitted, and the recipe may be another
-        await self._finish_open()
+        self.batches.tidy()  # what was written and not submitted may be of another recipe
+        self._check_endpoints()
+        await self._work_off([])
+        self._resuming = False
         while True:
-            self._check_stop()
+            self.control.check_stop()
             self._read_failures()
-            records = await self.collector.collect(wanted)
-            missing = sum(record.requests for record in records)
+            self._written_as = deepcopy(self.collector.forms)
+            missing, records = await self.collector.collect(wanted)
             if missing <= leave:
-                for record in records:
-                    self.batches.discard(record)
+                self._discard(records)
                 return
-            for record in records:
-                await self._submit(record)
-            await self._finish_open()
+            await self._work_off(records)
+            polls = max(queue.polls_to_wait for queue in self.collector.queues.values())
+            if polls:
+                await self.control.pause(polls * self.collector.spec.poll_seconds)
 
     def _read_failures(self) -> None:
         """What has failed for good: refused, or tried often enough."""
@@ -97,70 +92,129 @@ class Waves:
                 if not failure.retryable or tries[key] >= self.max_attempts:
                     self.failures[key] = failure
 
-    async def _submit(self, record: BatchRecord) -> None:
-        self._check_stop()
-        self._check_budget(record)
-        client = self.clients[record.base_url]
-        if record.state == "written":
-            file_id = await client.upload(self.batches.file(record.number, "input"))
-            update = {"state": "submitting", "file_id": file_id}
-            record = self.batches.write_record(record.model_copy(update=update))
-        tag, window = self.batches.tag(record.number), self.spec.completion_window
-        batch_id = await client.create(record.file_id, tag=tag, window=window)
-        self.batches.write_record(record.model_copy(update={"state": "submitted", "batch_id": batch_id}))
-
-    async def _finish_open(self) -> None:
-        """Look after every batch that is at work until all have ended and are harvested."""
+    async def _work_off(self, waiting: list[BatchRecord]) -> None:
+        """Submit batches as far as there is room, and look after all until none is left."""
         while True:
-            records = self._at_work()
-            self._show(records)
-            for record in records:
+            waiting = await self._submit_into_room(waiting)
+            at_work = self._at_work()
+            self._show(at_work)
+            for record in at_work:
                 if record.state == "submitting":  # a start that was cut short; it may have come through
                     await self._submit(record)
                 else:
                     await self._look_after(record)
-                self._check_stop()
-            if not records:
+                self.control.check_stop()
+            # What a queue takes nothing of now waits for longer than a poll, and comes in smaller batches.
+            refused = [record for record in waiting if self._queue_of(record).refusals]
+            self._discard(refused)
+            waiting = [record for record in waiting if record not in refused]
+            if not at_work and not waiting:
                 return
-            await self.control.sleep(self.spec.poll_seconds)
+            await self.control.pause(self.collector.spec.poll_seconds)
+
+    async def _submit_into_room(self, waiting: list[BatchRecord]) -> list[BatchRecord]:
+        """Submit what there is room for; gives what there is none for."""
+        queued, left = self._count_queued(), []
+        for record in waiting:
+            if self._queue_of(record).takes(record.requests, beside=queued[record.queue]):
+                await self._submit(record)
+                queued[record.queue] += record.requests
+            else:
+                left.append(record)
+        return left
+
+    async def _submit(self, record: BatchRecord) -> None:
+        self.control.check_stop()
+        self._check_budget(record)
+        client, is_new = self.clients[record.base_url], record.state == "written"
+        if is_new:
+            file = self.batches.file(record.number, "input")
+            with translate_os_errors(file):
+                file_id = await client.upload(file)
+            # A tag of its own, and none that follows from its number, which may have been given before.
+            update = {"state": "submitting", "file_id": file_id, "tag": uuid.uuid4().hex}
+            record = self.batches.write_record(record.model_copy(update=update))
+        window = self.collector.spec.completion_window
+        batch_id = await client.create(record.file_id, tag=record.tag, window=window, is_new=is_new)
+        self.batches.write_record(record.model_copy(update={"state": "submitted", "batch_id": batch_id}))
 
     async def _look_after(self, record: BatchRecord) -> None:
         state = await self.clients[record.base_url].poll(record.batch_id)
+        if state is None:
+            raise self._miss(record, f"knows of no batch {record.batch_id}")
         view = self._views[record.number]
         view.status, view.done = state.status, state.done
         if not state.ended:
             return
-        if state.fault:
-            await self._give_up(record, state)
+        if state.fault and not state.files:
+            self._take_refusal(record, state)
             return
-        files = []
+        await self._harvest(record, state)
+        self._queue_of(record).note_taken(record.requests)
+
+    async def _harvest(self, record: BatchRecord, state: BatchState) -> None:
+        client, files = self.clients[record.base_url], []
         for number, file_id in enumerate(state.files):
-            files.append(self.batches.file(record.number, f"results-{number}"))
-            await self.clients[record.base_url].download(file_id, files[-1])
+            file = self.batches.file(record.number, f"results-{number}")
+            with translate_os_errors(file):
+                if not await client.download(file_id, file):
+                    raise self._miss(record, f"has lost the results of batch {state.id}")
+            files.append(file)
         harvest = Harvest(
             self.folder,
             self.batches,
             record,
+            self._written_as.get(record.model, WireForm()),
             self.collector.form_of(record.model),
             self.collector.usage,
             self.control.tally,
+            client.hide,
         )
         harvest.run(state, files)
 
-    async def _give_up(self, record: BatchRecord, state: BatchState) -> None:
-        """A batch that was refused as a whole: its requests are still missing, and come in the next wave."""
-        alone = len(self._at_work()) == 1
-        self.batches.discard(record)
-        if not state.queue_is_full or (alone and record.requests == 1):
-            hint = "mend what the endpoint complains of, or use mode: live"
+    def _take_refusal(self, record: BatchRecord, state: BatchState) -> None:
+        """A batch was refused as a whole: its requests are still missing, and come in the next wave."""
+        self.batches.refuse(record)
+        queue, hint = self._queue_of(record), state.hint
+        if state.queue_is_full:
+            queue.note_full(record.requests, beside=self._count_queued()[record.queue])
+            logger.warning("the endpoint's queue is full; it takes %d requests now", queue.requests)
+            hint = "the queue may be full of other work: run again later, and it goes on from here"
+        elif self._resuming:  # it was told of, or would have been, and the cause may be mended by now
+            logger.warning("the endpoint refused batch %s: %s", state.id, state.fault)
+            return
+        if not state.queue_is_full or queue.exhausted:
             raise FatalEndpointError(f"the endpoint refused batch {state.id}: {state.fault}", hint=hint)
-        if alone:  # nothing else of ours is queued: it is too large in itself
-            self.collector.max_requests = max(1, record.requests // 2)
-            logger.warning("the endpoint's queue is full; the next batches hold %d", record.requests // 2)
-        await self.control.sleep(self.spec.poll_seconds)
+
+    def _check_endpoints(self) -> None:
+        """Batches can be looked after only where the recipe still names their endpoints."""
+        for record in self._at_work():
+            if record.base_url not in self.clients:
+                raise self._miss(record, "has a batch of this run, and is named by the recipe no more")
+
+    def _miss(self, record: BatchRecord, message: str) -> FatalEndpointError:
+        hint = (
+            "check base_url and the key; if the batch is truly gone, remove "
+            f"{self.batches.record_file(record.number)} and its requests are asked, and paid for, again"
+        )
+        return FatalEndpointError(f"{record.base_url} {message}", hint=hint)
 
     def _at_work(self) -> list[BatchRecord]:
-        return [r for r in self.batches.read_records() if r.state in ("submitting", "submitted")]
+        return [record for record in self.batches.read_records() if record.at_work]
+
+    def _queue_of(self, record: BatchRecord) -> QueueRoom:
+        return self.collector.queue_of(*record.queue)
+
+    def _count_queued(self) -> Counter[tuple[str, str]]:
+        """Requests at work in each queue."""
+        queued = Counter[tuple[str, str]]()
+        for record in self._at_work():
+            queued[record.queue] += record.requests
+        return queued
+
+    def _discard(self, records: list[BatchRecord]) -> None:
+        for record in records:
+            self.batches.discard(record)
 
     def _show(self, records: list[BatchRecord]) -> None:
         self._views = {
@@ -169,10 +223,6 @@ class Waves:
             for record in records
         }
         self.control.endpoints = list(self._views.values())
-
-    def _check_stop(self) -> None:
-        if self.control.stopping:
-            raise self.control.reason
 
     def _check_budget(self, record: BatchRecord) -> None:
         if self.max_usd is None or record.state != "written":

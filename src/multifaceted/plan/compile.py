@@ -6,7 +6,7 @@ Example:
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -50,6 +50,7 @@ class Plan:
     prompts: StagePrompts
     shards: tuple[Shard, ...]
     instructions_per_shard: int  # of every shard but the last
+    licenses: Mapping[str, str] = field(default_factory=dict)  # of the instructions, by source
 
     @property
     def kind(self) -> Kind:
@@ -110,8 +111,9 @@ class Plan:
         """What a row's bytes depend on besides its instruction and the replies.
 
         Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
-        API keys, limits, prices, timeouts, attempts, concurrency, mode, and the order in which shards are
-        made. `max_tokens` decides only whether a reply is whole, and failures remember what cut them.
+        API keys, limits, prices, timeouts, attempts, concurrency, mode, licenses, languages, and the order
+        in which shards are made. `max_tokens` decides only whether a reply is whole, and failures remember
+        what cut them.
         """
         counted = {"temperature", "top_p", "seeded", "extra_body", "structured_output"}
         models = {
@@ -164,9 +166,9 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
         if template is not None:
             templates[name] = template
     size = instructions_per_shard or recipe.instructions_per_shard
-    shards = attempt(partial(_cut_shards, recipe, size))
+    shards, licenses = attempt(partial(_cut_shards, recipe, size)) or ((), {})
     if taxonomy is not None and len(templates) == len(names) and shards:
-        plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size)
+        plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size, licenses)
         for render in _trial_renderings(plan):
             attempt(render)
         if not problems:
@@ -179,8 +181,12 @@ def model_label(model: LiveModel | LocalModel) -> str:
     return model.name if isinstance(model, LiveModel) else f"local ({model.weights})"
 
 
-def _cut_shards(recipe: Recipe, size: int) -> tuple[Shard, ...]:
-    """Read the pool through once: every fault is found, and each shard gets its digest."""
+def _cut_shards(recipe: Recipe, size: int) -> tuple[tuple[Shard, ...], dict[str, str]]:
+    """Read the pool through once: every fault is found, and each shard gets its digest.
+
+    Returns:
+        The shards, and the licenses by source; what the recipe says of one stands above what the pool says.
+    """
     reader = InstructionReader(recipe.instructions.path, recipe.instructions.limit)
     stream = iter(reader)
     shards: list[Shard] = []
@@ -190,7 +196,8 @@ def _cut_shards(recipe: Recipe, size: int) -> tuple[Shard, ...]:
         start += len(piece)
     if reader.problems:
         raise InputError(reader.problems)
-    return tuple(shards)
+    licenses = {source: "; ".join(sorted(found)) for source, found in sorted(reader.licenses.items())}
+    return tuple(shards), licenses | recipe.instructions.licenses
 
 
 def _digest(instructions: list[Instruction]) -> str:

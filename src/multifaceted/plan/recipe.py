@@ -49,6 +49,10 @@ StopAfter = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)] | None,
     Field(union_mode="left_to_right"),
 ]
+# Identifiers as the Hub has them, such as cc-by-4.0; and the license of a source, in any few words.
+LicenseId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=64)]
+LicenseName = Annotated[str, Field(pattern=r"^\S[^\r\n]*$", max_length=200)]
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # ISO 639
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
 
 
@@ -61,6 +65,7 @@ class InstructionsSpec(_Strict):
 
     path: Path
     limit: int | None = Field(default=None, ge=1)
+    licenses: dict[str, LicenseName] = Field(default_factory=dict)  # by `source`; told in the card
 
 
 class _Sampling(_Strict):
@@ -241,6 +246,8 @@ class Recipe(_Strict):
     # A whole number of rows, or the share of the finished rows (looked at from 100 of them on).
     stop_after_failures: StopAfter = None
     shard_rows: int = Field(default=2000, ge=1)
+    license: LicenseId | None = None  # of the collection; this and the languages are told in its card
+    language: tuple[LanguageCode, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

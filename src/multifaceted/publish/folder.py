@@ -11,6 +11,8 @@ from multifaceted.export.build import read_run_rows, write_configs
 from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
+from multifaceted.publish.card_template import load_card_template
+from multifaceted.publish.croissant import CROISSANT, render_croissant
 from multifaceted.store.atomic import translate_os_errors, write_text
 from multifaceted.store.built_folder import (
     BuiltManifest,
@@ -22,17 +24,22 @@ from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 
-def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> BuiltManifest:
+def build_folder(
+    run: Path, out: Path, *, file_format: FileFormat = "arrow", card: Path | None = None
+) -> BuiltManifest:
     """Turn a whole run into a folder that `load_dataset` opens.
 
     Args:
         run: the run folder.
         out: where to build; an earlier build there is replaced, anything else is left alone.
         file_format: of the published shards.
+        card: a template of the card that extends the shipped one.
 
     Raises:
+        InputError: where that template is missing or wrong. Nothing is written then.
         StorageError: where the run is not whole or damaged, or `out` holds something else.
     """
+    template = load_card_template(card)
     folder = RunFolder(run)
     data = read_whole_run(folder)
     _refuse_foreign(out)
@@ -51,9 +58,14 @@ def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> 
             left_out=choice.left_out,
             run=data,
         )
-        card = render_card(manifest, summarize_rows(read_run_rows(files)))
-        write_text(place / CARD, card)
-        manifest = manifest.model_copy(update={"metadata": {CARD: hash_text(card)}})
+        text = render_card(template, manifest, summarize_rows(read_run_rows(files)), place)
+        texts = {CARD: text}
+        if file_format == "parquet":
+            texts[CROISSANT] = render_croissant(manifest)
+        for name, content in texts.items():
+            write_text(place / name, content)
+        metadata = {name: hash_text(content) for name, content in texts.items()}
+        manifest = manifest.model_copy(update={"metadata": metadata})
         write_built_manifest(place, manifest)
     return manifest
 

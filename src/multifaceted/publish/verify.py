@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
-from huggingface_hub import metadata_load
 
 from multifaceted.errors import StorageError
 from multifaceted.export import CONFIGS, PublishedConfig
 from multifaceted.publish.card import CARD
+from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
+from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.publish.verify_rows import RowChecker
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest, read_built_manifest
 from multifaceted.store.manifest import read_manifest
@@ -52,7 +53,10 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
         if fault:
             yield f"{folder / name} {fault}; if you changed it, build with a card template instead"
     if not damaged:
-        yield from _check_card(folder / CARD, manifest)
+        for name, find_faults in ((CARD, find_card_faults), (CROISSANT, find_croissant_faults)):
+            if (folder / name).is_file():
+                text = (folder / name).read_text(encoding="utf-8")
+                yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
         yield from _check_loading(folder, manifest)
 
 
@@ -77,22 +81,6 @@ def _check_file(
         yield f"cannot be read: {error}"
     if count != file.rows:
         yield f"holds {count} rows, the manifest says {file.rows}"
-
-
-def _check_card(card: Path, manifest: BuiltManifest) -> Iterator[str]:
-    """The digests and counts in the card must be those of the data: `datasets` keys its cache by them."""
-    header = metadata_load(card) if card.is_file() else None
-    if header is None:
-        yield f"{card} is missing, or has no YAML header"
-        return
-    digests = {str(entry.get("config_name")): entry.get("description") for entry in header.get("configs", [])}
-    infos = {str(info.get("config_name")): info.get("splits", []) for info in header.get("dataset_info", [])}
-    for config in manifest.configs:
-        if digests.get(config.name) != f"content {config.digest}":
-            yield f"{card}: the content digest of config {config.name!r} is not that of the data"
-        counts = {split["name"]: split["num_examples"] for split in infos.get(config.name, [])}
-        if counts != {name: sum(file.rows for file in files) for name, files in config.splits.items()}:
-            yield f"{card}: the rows of config {config.name!r} are not those of the data"
 
 
 def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:

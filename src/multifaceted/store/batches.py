@@ -2,7 +2,6 @@
 
 RUN/batches/
 ├── lock                     held by the process that looks after them
-├── run                      a name for this run's batches at the endpoint
 ├── 0001.json                state and failures of one batch, renewed at each step
 ├── 0001.input.jsonl         the requests as they are uploaded; gone once the results are in the journals
 ├── 0001.index.jsonl         for each of them the row and the key it belongs to; gone as well
@@ -10,7 +9,6 @@ RUN/batches/
 """
 
 import json
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +16,10 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from multifaceted.errors import FailureKind, LockedError
-from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json, write_text
+from multifaceted.errors import FailureKind, LockedError, StorageError
+from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json
 from multifaceted.store.run_folder import RunFolder
 
 
@@ -39,15 +37,27 @@ class BatchRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
-    # written → submitting → submitted → harvested; settled: a run that became whole took it into account
-    state: Literal["written", "submitting", "submitted", "harvested", "settled"] = "written"
+    # written → submitting → submitted → harvested → settled: the run's failures hold what failed in it.
+    # A refused one brought nothing, and is remembered for people to look at.
+    state: Literal["written", "submitting", "submitted", "refused", "harvested", "settled"] = "written"
     model: str
     base_url: str
     requests: int
     expected_usd: float  # 0 where the price is unknown
     file_id: str = ""
+    tag: str = ""  # by which it is found again at the endpoint, where the answer to its creation was lost
     batch_id: str = ""
     failed: dict[str, BatchFailure] = {}  # by request key
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the endpoint has it, or may have it."""
+        return self.state in ("submitting", "submitted")
+
+    @property
+    def queue(self) -> tuple[str, str]:
+        """Model and endpoint: batches that have these in common share limits."""
+        return self.model, self.base_url
 
 
 class IndexEntry(NamedTuple):
@@ -63,10 +73,11 @@ class IndexEntry(NamedTuple):
 
 
 class BatchFolder:
-    """Paths and small files of a run's batches."""
+    """Paths and small files of a run's batches. Whoever changes them holds the lock."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.path = folder.path / "batches"
+        self._records: dict[int, BatchRecord] | None = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -88,32 +99,45 @@ class BatchFolder:
         finally:
             lock.release()
 
-    def tag(self, number: int) -> str:
-        """The tag of a batch: no other run, and no other batch of this one, has it."""
-        file = self.path / "run"
-        if not file.exists():
-            write_text(file, uuid.uuid4().hex)
-        return f"{file.read_text(encoding='utf-8').strip()}-{number:04d}"
-
     def file(self, number: int, part: str) -> Path:
         """One of a batch's files: `input`, `index` or `results-0`."""
         return self.path / f"{number:04d}.{part}.jsonl"
 
     def read_records(self) -> list[BatchRecord]:
-        """All batches so far, in order."""
-        files = sorted(self.path.glob("[0-9]*.json"))
-        return [BatchRecord.model_validate(read_json(file)) for file in files]
+        """All batches so far, in order.
+
+        Raises:
+            StorageError: where one is damaged.
+        """
+        if self._records is None:
+            found = map(_read_record, self.path.glob("[0-9]*.json"))
+            self._records = {record.number: record for record in found}
+        return [self._records[number] for number in sorted(self._records)]
+
+    def record_file(self, number: int) -> Path:
+        """Where it stands what is known of a batch."""
+        return self.path / f"{number:04d}.json"
 
     def write_record(self, record: BatchRecord) -> BatchRecord:
         """Keep what is known of a batch."""
-        write_json(self.path / f"{record.number:04d}.json", record.model_dump())
+        write_json(self.record_file(record.number), record.model_dump())
+        if self._records is not None:
+            self._records[record.number] = record
         return record
 
     def read_index(self, number: int) -> dict[str, IndexEntry]:
-        """The requests of a batch by the custom id of their lines."""
-        with self.file(number, "index").open(encoding="utf-8") as lines:
-            entries = (IndexEntry(*json.loads(line)) for line in lines)
-            return {entry.custom_id: entry for entry in entries}
+        """The requests of a batch by the custom id of their lines.
+
+        Raises:
+            StorageError: where they cannot be read.
+        """
+        file = self.file(number, "index")
+        try:
+            with file.open(encoding="utf-8") as lines:
+                entries = (IndexEntry(*json.loads(line)) for line in lines)
+                return {entry.custom_id: entry for entry in entries}
+        except (OSError, ValueError, TypeError) as error:
+            raise StorageError(f"{file} is damaged: {error}") from error
 
     def read_body(self, number: int, offset: int) -> dict[str, Any]:
         """The body of a request as it was uploaded."""
@@ -122,21 +146,46 @@ class BatchFolder:
             body: dict[str, Any] = json.loads(file.readline())["body"]
             return body
 
+    def tidy(self) -> None:
+        """Forget what was never submitted, and remove what a process that was killed left behind."""
+        records = self.read_records()
+        for record in records:
+            if record.state == "written":
+                self.discard(record)
+        keep = {f"{record.number:04d}" for record in records if record.at_work}
+        for file in self.path.glob("*.jsonl*"):
+            if file.name.partition(".")[0] not in keep:
+                file.unlink()
+
     def settle(self) -> None:
-        """A run is whole: what failed in its batches stands in its failures, and may be asked again."""
+        """What failed in batches stands in the run's failures by now, and may be asked again."""
         for record in self.read_records():
             if record.state == "harvested":
                 self.write_record(record.model_copy(update={"state": "settled"}))
 
+    def refuse(self, record: BatchRecord) -> None:
+        """Remember that a batch was refused as a whole: its requests are still missing."""
+        self.write_record(record.model_copy(update={"state": "refused"}))
+        self.remove_files(record.number)
+
     def discard(self, record: BatchRecord) -> None:
         """Forget a batch that was never submitted."""
         self.remove_files(record.number)
-        (self.path / f"{record.number:04d}.json").unlink()
+        self.record_file(record.number).unlink()
+        if self._records is not None:
+            self._records.pop(record.number)
 
     def remove_files(self, number: int) -> None:
         """Remove what is of no use once the results are in the journals."""
         for file in self.path.glob(f"{number:04d}.*.jsonl"):
             file.unlink()
+
+
+def _read_record(file: Path) -> BatchRecord:
+    try:
+        return BatchRecord.model_validate(read_json(file))
+    except ValidationError as error:
+        raise StorageError(f"{file} is damaged, or was written by another version: {error}") from error
 
 
 class BatchWriter:

@@ -6,7 +6,7 @@
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,6 +17,16 @@ from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 
 _LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
+
+
+class UsedPrice(BaseModel):
+    """What a stage's model cost when the run was last started: USD per million tokens, not cached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float
+    output: float
+    source: str
 
 
 class RunData(BaseModel):
@@ -36,6 +46,11 @@ class RunData(BaseModel):
     sampling: dict[Stage, dict[str, Any]]
     taxonomy: dict[str, str]  # name, version, fingerprint
     templates: dict[str, str]  # name → SHA-256 of its text
+    mode: Literal["live", "batch"] = "live"
+    prices: dict[Stage, UsedPrice | None] = {}  # None: unknown
+    license: str | None = None  # of the collection, as the recipe states it
+    language: list[str] = []
+    source_licenses: dict[str, str] = {}  # of the instructions, by source
     shards: dict[str, str]  # name → fingerprint, in order
     summaries: list[ShardSummary] = []  # of all shards, once the run is whole
 
