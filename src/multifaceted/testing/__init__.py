@@ -1,11 +1,10 @@
-"""Public fakes on a loopback port, which misbehave on demand: a chat server, live and batch, as here,
+"""Public fakes on a loopback port, which misbehave on demand: a chat server, live and batch, and a hub.
 
     with ChatServer(fault=lambda body: Fault(status=500) if body["seed"] % 10 == 0 else None) as server:
         LiveClient(AsyncOpenAI(base_url=server.base_url, api_key="none"), timeout=5)
 
-and a Hugging Face hub for datasets, `HubServer`, for pushing and loading without a network.
-
-The chat server's answers are fixed by the request (messages, seed, response format), so equal runs get equal replies.
+The chat server's answers are fixed by the request (messages, seed, response format), so equal runs get equal
+replies. `HubServer` is a Hugging Face hub for datasets: the real client pushes to it and loads from it.
 """
 
 from multifaceted.testing.faults import BatchFault, Fault, HubFault

@@ -80,7 +80,13 @@ class HubReads:
         repo, commit = self._find(request)
         upto = repo.commits[: repo.commits.index(commit) + 1]
         shown = [
-            {"id": each.oid, "title": each.title, "message": "", "date": DATE, "authors": [{"user": "loopback"}]}
+            {
+                "id": each.oid,
+                "title": each.title,
+                "message": "",
+                "date": DATE,
+                "authors": [{"user": "loopback"}],
+            }
             for each in reversed(upto)
         ]
         return web.json_response(shown)

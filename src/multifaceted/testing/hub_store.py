@@ -70,7 +70,9 @@ class HubCommit:
             for parent in PurePosixPath(path).parents
             if parent != base and parent.is_relative_to(base)
         }
-        shown = [{"type": "directory", "path": path, "size": 0, "oid": _sha1(path.encode())} for path in folders]
+        shown: list[dict[str, Any]] = [
+            {"type": "directory", "path": path, "size": 0, "oid": _sha1(path.encode())} for path in folders
+        ]
         shown += [file.describe(path) for path, file in files.items()]
         kept = [entry for entry in shown if recursive or PurePosixPath(entry["path"]).parent == base]
         return sorted(kept, key=lambda entry: str(entry["path"]))

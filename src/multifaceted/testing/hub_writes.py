@@ -29,7 +29,10 @@ class UploadHost(Protocol):
     commits: int
     uploads: list[str]
     uploaded_bytes: int
-    base_url: str
+
+    @property
+    def base_url(self) -> str:
+        """Where links lead to."""
 
 
 @dataclass
