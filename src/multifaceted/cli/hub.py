@@ -1,5 +1,6 @@
 """`push` and `pull`: to the Hub and back."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,7 @@ def push(
     from multifaceted.publish.push import push as carry_out  # noqa: PLC0415
 
     settle_output(bars=show.err.is_terminal)
+    _hear_ctrl_c()
     show.say(f"checking {folder} …")
     plan = plan_push(folder, repo, private=private, tag=tag, replace_foreign=replace_foreign)
     _show_plan(plan)
@@ -83,6 +85,7 @@ def pull(
     from multifaceted.publish.pull import pull as bring  # noqa: PLC0415
 
     settle_output(bars=show.err.is_terminal)
+    _hear_ctrl_c()
     done = bring(repo, out, revision=revision)
     rows = {config.name: config.rows for config in done.manifest.configs}
     if as_json:
@@ -91,6 +94,11 @@ def pull(
     told = "came and is sound" if done.fetched else "was here already, and is the same"
     show.text(f"{out}: {repo} at {done.revision[:12]} {told}")
     show.table("", ["config", "rows"], [list(row) for row in rows.items()])
+
+
+def _hear_ctrl_c() -> None:
+    """Importing polars makes the system go on waiting for an answer after Ctrl-C; undo that."""
+    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - takes no keyword
 
 
 def _show_plan(plan: "PushPlan") -> None:

@@ -19,7 +19,14 @@ from pathlib import Path
 
 import datasets
 import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
+from huggingface_hub import (
+    CommitOperation,
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    get_token,
+)
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -29,7 +36,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import disable_progress_bars, validate_repo_id
+from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from multifaceted.errors import HubError, InputError, Problem
 
@@ -138,11 +146,9 @@ class DatasetRepo:
 
     def commit(self, add: Mapping[str, Path], delete: Sequence[str], *, message: str, parent: str) -> str:
         """One commit on `main`, refused if `main` is no longer `parent`; gives its id."""
-        operations = [
-            *(CommitOperationAdd(path, file) for path, file in add.items()),
-            *(CommitOperationDelete(path) for path in delete),
-        ]
         with _translated(self.repo_id, "committing to it"):
+            operations: list[CommitOperation] = [CommitOperationAdd(path, file) for path, file in add.items()]
+            operations += [CommitOperationDelete(path) for path in delete]
             done = self._api.create_commit(
                 self.repo_id, operations, commit_message=message, repo_type=_KIND, parent_commit=parent
             )
@@ -196,7 +202,7 @@ def _explain(repo_id: str, doing: str, error: Exception) -> HubError:
         return HubError("there is no token for the Hub", hint="run: hf auth login, or set HF_TOKEN")
     if isinstance(error, OfflineModeIsEnabled):
         return HubError("offline mode is on", hint="unset HF_HUB_OFFLINE")
-    what = redact(f"{repo_id}, {doing}: {error or type(error).__name__}")
+    what = redact(f"{repo_id}, {doing}: {str(error) or type(error).__name__}")
     if isinstance(error, httpx2.HTTPError):
         hint = f"is {constants.ENDPOINT} the Hub you mean, and is the network up? then run it again"
         return HubError(what, hint=hint, retryable=True)

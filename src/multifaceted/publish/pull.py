@@ -46,11 +46,14 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Pulled:
         return Pulled(manifest, state.revision, fetched=False)
     fresh = out.absolute().with_name(f".{out.absolute().name}.pulling")
     with translate_os_errors(out):
+        note = f"what came is kept in {fresh}, and the same pull goes on with it"
         try:
             _fill(fresh, manifest, repo, state)
         except KeyboardInterrupt as error:
-            note = f"what came is kept in {fresh}, and the same pull goes on with it"
             raise InterruptedRunError(f"interrupted while pulling {repo}: {note}") from error
+        except HubError as error:
+            message = f"{error.message}\n{note}"
+            raise HubError(message, hint=error.hint, retryable=error.retryable) from error
         faults = check_folder(fresh)
         if faults:
             shutil.rmtree(fresh)

@@ -30,8 +30,8 @@ def read_back(folder: Path, manifest: BuiltManifest, repo: DatasetRepo, revision
         note = f"the commit {revision[:12]} is there, but could not be read back"
         hint = "the same push again makes no new commit, and reads back what is there"
         raise HubError(f"{error.message}\n{note}", hint=hint, retryable=True) from error
-    if not faults:
-        for config in manifest.configs:
+    for config in manifest.configs:
+        if not faults:  # where one cannot be loaded, the client has waited long enough
             faults += _check_config(folder, config, repo, revision)
     if faults:
         head = f"the commit {revision[:12]} is on the Hub, but reading it back shows:"
