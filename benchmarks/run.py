@@ -13,6 +13,7 @@ import crash
 import journal
 import limits
 import memory
+import push
 import throughput
 from common import Result
 
@@ -23,6 +24,7 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "crash": crash.bench,
     "journal": journal.bench,
     "build": build.bench,
+    "push": push.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {

@@ -3,7 +3,7 @@
 A block with a `title="…"` is written to a file of that name. Python blocks are scripts, bash blocks run with
 `-eu`, YAML, JSON and Jinja blocks must have a title. `console` blocks show what a person types once on a
 machine of their own (installing, cloning); `text` blocks show output. A server on port 8000 stands for the
-reader's endpoint: the test puts a loopback server in its place.
+reader's endpoint: the test puts a loopback server in its place. The Hub is a loopback one too.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from multifaceted.testing import ChatServer
+from multifaceted.testing import ChatServer, HubServer
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -34,10 +34,13 @@ def blocks_of(document: Path) -> Iterator[tuple[int, str, str, str]]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_code_blocks_of_a_document_run(document: Path, server: ChatServer, tmp_path: Path) -> None:
+def test_the_code_blocks_of_a_document_run(
+    document: Path, server: ChatServer, hub: HubServer, tmp_path: Path
+) -> None:
     bin_folder = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
+        **hub.environment,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "HF_HOME": str(tmp_path / "hf"),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -138,7 +138,7 @@ for config in ("sft", "dpo", "rm", "provenance"):
     assert set(theirs) == set(mine)
     for split in mine:
         assert theirs[split].to_list() == mine[split].to_list()
-        assert next(iter(load_dataset(repo, config, split=split, streaming=True))) == mine[split][0]
+        assert list(load_dataset(repo, config, split=split, streaming=True)) == mine[split].to_list()
 print(sum(rows.num_rows for rows in load_dataset(repo).values()))
 """
 

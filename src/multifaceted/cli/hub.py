@@ -98,7 +98,7 @@ def pull(
 
 def _hear_ctrl_c() -> None:
     """Importing polars makes the system go on waiting for an answer after Ctrl-C; undo that."""
-    signal.siginterrupt(signal.SIGINT, True)  # noqa: FBT003 - takes no keyword
+    signal.siginterrupt(signal.SIGINT, True)
 
 
 def _show_plan(plan: "PushPlan") -> None:

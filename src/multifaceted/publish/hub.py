@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import datasets
 import httpx2
@@ -24,6 +25,7 @@ from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
+    HfFileSystem,
     constants,
     get_token,
 )
@@ -131,6 +133,11 @@ class DatasetRepo:
                 ).read_bytes()
                 for path in paths
             }
+
+    def open(self, url: str) -> BinaryIO:
+        """A file to read in parts, by the `hf://` address that `datasets` gives it."""
+        opened: BinaryIO = HfFileSystem(endpoint=constants.ENDPOINT).open(url, "rb")
+        return opened
 
     def download(self, paths: Sequence[str], revision: str, folder: Path) -> None:
         """Bring files into a folder; those that came before are not fetched again."""
