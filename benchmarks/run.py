@@ -13,6 +13,7 @@ import crash
 import journal
 import limits
 import memory
+import push
 import statistics_of_rows
 import throughput
 from common import Result
@@ -25,6 +26,7 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "journal": journal.bench,
     "build": build.bench,
     "statistics": statistics_of_rows.bench,
+    "push": push.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {

@@ -5,6 +5,7 @@ A block with a `title="…"` is written to a file of that name. Python blocks ar
 machine of their own (installing, cloning); `text` blocks show output. A server on port 8000 stands for the
 reader's endpoint: the test puts a loopback server in its place. A Python block with the title `server.py` is
 a server of the document's own, on port 8001: it is started, on a free port, and ends with the test.
+The Hub is a loopback one too.
 """
 
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from multifaceted.testing import ChatServer
+from multifaceted.testing import ChatServer, HubServer
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -65,10 +66,13 @@ def stop_server(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_code_blocks_of_a_document_run(document: Path, server: ChatServer, tmp_path: Path) -> None:
+def test_the_code_blocks_of_a_document_run(
+    document: Path, server: ChatServer, hub: HubServer, tmp_path: Path
+) -> None:
     bin_folder = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
+        **hub.environment,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "HF_HOME": str(tmp_path / "hf"),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from multifaceted.cli import export, folder, init, look, model, plan, report, run, show, taxonomy
+from multifaceted.cli import export, folder, hub, init, look, model, plan, report, run, show, taxonomy
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ app.command("check")(folder.check)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.command("diff")(report.diff)
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 app.add_typer(model.app, name="model")
 app.add_typer(taxonomy.app, name="taxonomy")
 
