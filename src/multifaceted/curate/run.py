@@ -1,0 +1,129 @@
+"""Curating a run: filters, judges, and the record of both. `curate_run(Path("run"), load_curation())`."""
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import polars as pl
+
+from multifaceted.curate.recipe import Curation
+from multifaceted.curate.rows import look_at_rows
+from multifaceted.errors import StorageError
+from multifaceted.store.curation import (
+    DROP,
+    FINDING,
+    KEEP,
+    RECORD_SCHEMA,
+    CurationData,
+    curation_folder,
+    write_curation,
+    write_record,
+)
+from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.run_folder import RunFolder
+
+_LIBRARIES = ("multifaceted", "polars", "rensa", "py3langid")
+
+
+def curate_run(run: Path, curation: Curation, out: Path | None = None) -> CurationData:
+    """Look at every row of a whole run, and write down which are kept; no row is changed.
+
+    Args:
+        run: the run folder.
+        curation: the filters.
+        out: where the record goes; None: into the run, where `build` finds it.
+
+    Raises:
+        StorageError: where the run is not whole.
+    """
+    folder = RunFolder(run)
+    data = read_whole_run(folder)
+    paths = [folder.rows_file(summary.name) for summary in data.summaries]
+    ids, findings = look_at_rows(paths, curation.active)
+    record = make_record(ids, findings)
+    path = out or curation_folder(folder)
+    sha256 = write_record(path, record)
+    dropped = record["verdict"].eq(DROP).sum()
+    found = CurationData(
+        recipe=curation.fingerprint,
+        kept=record.height - dropped,
+        dropped=dropped,
+        reasons=_count(findings, DROP, curation),
+        notes=_count(findings, "note", curation),
+        filters=curation.described,
+        shards={summary.name: summary.sha256 for summary in data.summaries},
+        record=sha256,
+    )
+    if record.height != data.ok:
+        raise StorageError(f"{record.height} rows looked at, but the run has {data.ok}")
+    write_curation(path, found, describe_environment(curation))
+    return found
+
+
+def read_whole_run(folder: RunFolder) -> RunData:
+    """The manifest of a run whose files are what was written.
+
+    Raises:
+        StorageError: where the run is not whole, or a shard is damaged.
+    """
+    data = read_manifest(folder)
+    if data is None:
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
+    faults = folder.verify(data.summaries)
+    if faults:
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
+        raise StorageError("\n".join(faults), hint=hint)
+    return data
+
+
+def make_record(
+    ids: pl.DataFrame, findings: pl.DataFrame, scores: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """One line for each row of the run, in its order.
+
+    Args:
+        ids: `position`, `id` and `instruction_id` of each row.
+        findings: what filters found.
+        scores: `position` and a list of `scores` of those rows that were judged.
+    """
+    by_row = findings.group_by("position", maintain_order=True).agg(
+        reasons=pl.col("reason").filter(pl.col("action") == DROP),
+        findings=pl.struct(*FINDING.to_schema()),
+    )
+    record = ids.join(by_row, on="position", how="left", maintain_order="left")
+    if scores is not None:
+        record = record.join(scores, on="position", how="left", maintain_order="left")
+    lists = [
+        pl.col(name).fill_null([]) if name in record.columns else pl.lit([], kind).alias(name)
+        for name, kind in RECORD_SCHEMA.items()
+        if isinstance(kind, pl.List)
+    ]
+    record = record.with_columns(lists)
+    verdict = pl.when(pl.col("reasons").list.len() > 0).then(pl.lit(DROP)).otherwise(pl.lit(KEEP))
+    record = record.with_columns(verdict=verdict)
+    return record.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items())
+
+
+def describe_environment(curation: Curation) -> dict[str, object]:
+    """With what a run was curated."""
+    return {
+        "recipe": curation.recipe.model_dump(mode="json", exclude_unset=True),
+        "recipe_file": curation.file,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""  # of an extra that is not installed
+
+
+def _count(findings: pl.DataFrame, action: str, curation: Curation) -> dict[str, int]:
+    """Rows by reason, in the order of the filters."""
+    taken = findings.filter(pl.col("action") == action)["reason"].value_counts()
+    counts: dict[str, int] = dict(taken.iter_rows())
+    return {name: counts[name] for name in curation.described if name in counts}
