@@ -10,6 +10,7 @@ from typing import Any
 
 import build
 import crash
+import curate
 import journal
 import limits
 import memory
@@ -23,11 +24,13 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "crash": crash.bench,
     "journal": journal.bench,
     "build": build.bench,
+    "curate": curate.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {
     "memory": {"sizes": (5001, 99_999)},
     "build": {"rows": build.ORIGINAL_ROWS},
+    "curate": {"rows": build.ORIGINAL_ROWS},
 }
 
 

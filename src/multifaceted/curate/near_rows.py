@@ -5,7 +5,7 @@ small changes does not drop what is far from all that is left.
 """
 
 import re
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -19,7 +19,6 @@ _WORD = re.compile(r"\w+")
 _SEED = 7
 _BANDS = 32  # of 4 rows each: at a similarity of 0.7 all but one pair of 5,000 is a candidate
 _SLOTS = 128
-_SHINGLE = 3  # words
 
 
 class NearSystemFilter(RunFilter):
@@ -67,10 +66,9 @@ class _NearTexts:
         """The rows whose system message is near one before; the others are remembered."""
         gone: list[tuple[int, float, str]] = []
         texts = rows["system"].to_list()
-        shingled = [cut_shingles(text) for text in texts]
-        sketches = self._rensa.RMinHash.from_token_sets([list(shingles) for shingles in shingled], _SLOTS, _SEED)
-        for index, (sketch, shingles) in enumerate(zip(sketches, shingled, strict=True)):
-            near = self._find_partner(sketch, shingles)
+        sketches = self._rensa.RMinHash.from_token_sets(list(map(cut_shingles, texts)), _SLOTS, _SEED)
+        for index, sketch in enumerate(sketches):
+            near = self._find_partner(sketch, texts[index])
             if near is None:
                 self._index.insert(len(self._texts), sketch)
                 self._texts.append(texts[index])
@@ -83,18 +81,21 @@ class _NearTexts:
             partner=pl.Series([partner for *_, partner in gone], dtype=pl.String),
         )
 
-    def _find_partner(self, sketch: object, shingles: set[str]) -> tuple[float, str] | None:
-        for key in sorted(self._index.query(sketch)):
-            similarity = compare_words(shingles, cut_shingles(self._texts[key]))
+    def _find_partner(self, sketch: Any, text: str) -> tuple[float, str] | None:
+        near = sorted(self._index.query(sketch))
+        shingles = set(cut_shingles(text)) if near else set()
+        for key in near:
+            similarity = compare_words(shingles, set(cut_shingles(self._texts[key])))
             if similarity >= self._threshold:
                 return similarity, self._ids[key]
         return None
 
 
-def cut_shingles(text: str) -> set[str]:
+def cut_shingles(text: str) -> list[str]:
     """Runs of three words; of a shorter text, all of it."""
     words = _WORD.findall(text.lower())
-    return {" ".join(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))}
+    shingles = map(" ".join, zip(words, words[1:], words[2:], strict=False))  # the fastest way there is
+    return list(shingles) or [" ".join(words)]
 
 
 def split_words(text: str) -> set[str]:
@@ -118,7 +119,7 @@ def sketch_words(texts: pl.Series, slots: int) -> NDArray[np.uint32]:
     return np.array(matrix.to_rows(), dtype=np.uint32)
 
 
-def _import_rensa() -> object:
+def _import_rensa() -> Any:
     try:
         import rensa  # noqa: PLC0415 - of an extra
     except ImportError as error:

@@ -88,6 +88,14 @@ BOILERPLATE = (
 )
 
 
+# One of these stands in whatever the patterns match; plain words are found many times faster.
+_NEAR_BOILERPLATE = (
+    *("as an ai", "as an a.i", "as an artificial", "as a language", "as a large language", "i am a", "i'm a", "i’m a"),
+    *("i am just", "i'm just", "i’m just", "i am only", "i'm only", "i’m only", "i am merely", "i'm merely"),
+    *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
+)
+
+
 class BoilerplateFilter(RowFilter):
     """Sentences such as "As an AI language model, I …", unless the instruction asks about such models."""
 
@@ -97,9 +105,9 @@ class BoilerplateFilter(RowFilter):
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
         output = pl.col("output")
+        near = rows.filter(output.str.contains_any(list(_NEAR_BOILERPLATE), ascii_case_insensitive=True))
         speaks = pl.any_horizontal(*(output.str.contains(pattern) for pattern in BOILERPLATE))
-        found = rows.filter(speaks)  # the prompts of a few rows are quicker looked at than of all
-        return found.filter(~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
+        return near.filter(speaks & ~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
             detail=pl.coalesce(*(output.str.extract(pattern, 0) for pattern in BOILERPLATE)).str.strip_chars()
         )
 

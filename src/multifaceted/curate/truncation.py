@@ -36,12 +36,12 @@ class TruncatedFilter(RowFilter):
         """The rows it objects to."""
         texts = rows.with_columns(_text=pl.col("output").str.strip_chars_end(" \t\r\n*_"))
         tail = pl.col("_text").str.slice(-20)
-        open_fence = pl.col("output").str.count_matches(_FENCE) % 2 == 1
+        fences = pl.col("output").str.count_matches(_FENCE)
         suspects = texts.filter(
-            open_fence
+            (fences % 2 == 1)
             | tail.str.contains(_DANGLING)
             | (tail.str.contains(_LETTER) & ~tail.str.contains(_NO_STOPS))
-        ).with_columns(_last=pl.col("_text").str.extract(r"([^\n]*)$", 1), _open=open_fence)
+        ).with_columns(_last=pl.col("_text").str.extract(r"([^\n]*)$", 1), _open=fences % 2 == 1)
         suspects = suspects.with_columns(_dangling=self._is_dangling(), _unfinished=self._is_unfinished())
         return suspects.filter(pl.any_horizontal("_open", "_dangling", "_unfinished")).with_columns(
             detail=pl.when("_open")
