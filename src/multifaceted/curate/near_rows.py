@@ -17,8 +17,8 @@ from multifaceted.errors import SetupError
 
 _WORD = re.compile(r"\w+")
 _SEED = 7
-_BANDS = 32  # of 4 rows each: at a similarity of 0.7 all but one pair of 5,000 is a candidate
-_SLOTS = 128
+_BANDS = 24  # of 4 rows each: at a similarity of 0.7 all but one pair of 700 is a candidate
+_SLOTS = 96
 
 
 class NearSystemFilter(RunFilter):

@@ -17,13 +17,15 @@ _APOLOGY = (
 _CANNOT = (
     r"(?:i(?:['’]m| am) (?:not able|unable|not allowed|not permitted|not comfortable|not in a position) ?(?:to |with )?"
     r"|i (?:cannot|can ?not|can['’]t|could not|couldn['’]t|will not|won['’]t)(?: be able to)? (?:be )?"
-    r"|i (?:must|have to|need to) (?:decline|refuse)(?: to)? ?|i (?:do not|don['’]t) feel comfortable )"
+    r"|i (?:must|have to|need to) (?:decline|refuse)(?: to)? ?|i (?:do not|don['’]t) feel comfortable "
+    r"|i (?:do not|don['’]t) (?:have|possess) (?:the )?)"
 )
 # What is declined. "I cannot recommend it enough" and "I can't help but smile" decline nothing.
 _TASK = (
     r"(?:assist|help (?:you\b|with|create|write|answer)|help[.!]|provid|fulfil|comply|complet|creat|generat"
     r"|produc|writ(?:e|ing)|answer|engag|continu|support|offer|giv|shar|discuss|participat|respond|process"
-    r"|proceed|do (?:that|this|so)\b|your request|this request|th(?:at|is)[.,])"
+    r"|proceed|develop|design|build|draft|access|abilit|capabilit|do (?:that|this|so)\b|your request"
+    r"|this request|th(?:at|is)[.,])"
 )
 _AFTER_APOLOGY = rf"(?i)^[\s\"'“*]*{_APOLOGY}[^\n.!?]{{0,80}}[.!]?[^\n.!?]{{0,40}}?\b{_CANNOT}{_TASK}"
 _AT_ONCE = rf"(?i)^[\s\"'“*]*{_CANNOT}{_TASK}"
@@ -39,7 +41,7 @@ _OTHER_LANGUAGES = (
 )
 _ABOUT_AI = (
     r"(?i)\b(?:A\.?I\.?|artificial intelligence|language models?|LLMs?|chat ?bots?|chat ?gpt|gpt|robots?"
-    r"|are you|yourself)\b"
+    r"|are you (?:an?|human|real|sentient|alive|able|capable)|who are you|about yourself|introduce yourself)\b"
 )
 _OPENING = 300  # characters in which a refusal shows itself
 
@@ -77,20 +79,20 @@ _KIND_OF_AI = r"(?: (?:large )?language model| model| assistant| chat ?bot| syst
 BOILERPLATE = (
     rf"{_START}as an? (?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}"
     rf"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed))",
-    rf"{_START}as a (?:large )?language model(?:,|\s+(?:i\b|my\b|developed|trained|created))",
+    rf"{_START}as a (?:large )?(?:language model(?: ai)?|digital assistant|virtual assistant)(?:,|\s+(?:i\b|my\b|developed|trained|created))",
     r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
     r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)",
     r"(?i)\bas of my (?:(?:last|latest|most recent) )?(?:knowledge|training)(?: data)? (?:update|cut)",
     r"(?i)\bas of my (?:last|latest|most recent) update(?:,| in (?:\w+ )?20\d\d)",
     r"(?i)\bmy (?:knowledge|training)(?: data)? (?:cut-?off|only (?:goes|extends|includes)|ends in)",
     r"(?i)\bi (?:do not|don['’]t) have (?:personal (?:experiences?|opinions?|feelings|emotions|beliefs|preferences)"
-    r"|(?:access to )?real-?time (?:information|data)|the ability to (?:browse|access the internet))",
+    r"|(?:access to )?real-?time\b|the ability to (?:browse|access the internet))",
 )
 
 
 # One of these stands in whatever the patterns match; plain words are found many times faster.
 _NEAR_BOILERPLATE = (
-    *("as an ai", "as an a.i", "as an artificial", "as a language", "as a large language", "i am a", "i'm a", "i’m a"),
+    *("as an ai", "as an a.i", "as an artificial", "as a language", "as a large language", "as a digital", "as a virtual", "i am a", "i'm a", "i’m a"),
     *("i am just", "i'm just", "i’m just", "i am only", "i'm only", "i’m only", "i am merely", "i'm merely"),
     *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
 )

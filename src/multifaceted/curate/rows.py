@@ -18,7 +18,7 @@ from multifaceted.errors import InputError, MultifacetedError, Problem
 from multifaceted.store.curation import DROP, FINDING
 from multifaceted.store.shards import read_batches
 
-FRAME_ROWS = 3000  # about 17 MB of the original's rows; a frame takes a few times that while it is looked at
+FRAME_ROWS = 2000  # about 12 MB of the original's rows; a frame takes a few times that while it is looked at
 FINDINGS = {"position": pl.UInt32, **FINDING.to_schema()}
 IDS = ("position", "id", "instruction_id")
 

@@ -10,8 +10,7 @@ from multifaceted.curate.base import RowFilter
 _FENCE = r"(?m)^[ \t>]*`{3,}"
 # Words and marks that nothing ends in. Others, such as "of" and "in", end a line of verse now and then.
 _DANGLING = (
-    r"(?:[,(\[{“‘–—]|\w:|[a-z]-|\b(?:and|or|but|the|an|because|such as|which|whose|their|your|its|including"
-    r"|with|to|of|for|from))$"
+    r"(?:[,(\[{“‘–—]|\w:|[a-z]-|\b(?:and|or|but|the|an|because|such as|which|whose|their|your|its|including))$"
 )
 _LETTER = r"\p{L}$"
 _NO_STOPS = r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]$"  # written without a mark at the end of a sentence
@@ -20,7 +19,9 @@ _LINE = r"(?m)\S[^\n]*$"
 _SENTENCE_INSIDE = r"\p{Ll}{3,}[.!?][\"”’)]?\s+[\p{Lu}\"“]"
 _LIST_LINE = r"^\s*(?:[-*+•#>|]|\d+[.)]|\w[.)])\s"
 _SIGN_OFF = r"(?i)(?:regards|wishes|sincerely|yours|love|thanks|thank you|cheers|best|warmly|respectfully)\W*$"
-_ADDRESS = r"(?:://|www\.|@)\S*$"
+_LETTER_BEGINS = r"(?i)^\W*(?:dear|hi|hello|hey|subject|good (?:morning|afternoon|evening))\b"
+# An address, a tag, the name of a quantity, a smiley.
+_NO_SENTENCE = r"(?:://|www\.|@|#)\S*$|(?:^|\s)\p{Lu}$|[:;=]-?\($"
 _MOSTLY = 0.6  # of the other lines end in a mark, so the last one should too
 _FEWEST_LINES = 2  # for such a share to mean anything
 
@@ -41,7 +42,10 @@ class TruncatedFilter(RowFilter):
             (fences % 2 == 1)
             | tail.str.contains(_DANGLING)
             | (tail.str.contains(_LETTER) & ~tail.str.contains(_NO_STOPS))
-        ).with_columns(_last=pl.col("_text").str.extract(r"([^\n]*)$", 1), _open=fences % 2 == 1)
+        )
+        # A fence may be closed behind the last line of its code.
+        is_open = (fences % 2 == 1) & ~pl.col("output").str.contains(r"[^`\s][^`\n]*```\s*$")
+        suspects = suspects.with_columns(_last=pl.col("_text").str.extract(r"([^\n]*)$", 1), _open=is_open)
         suspects = suspects.with_columns(_dangling=self._is_dangling(), _unfinished=self._is_unfinished())
         return suspects.filter(pl.any_horizontal("_open", "_dangling", "_unfinished")).with_columns(
             detail=pl.when("_open")
@@ -51,8 +55,11 @@ class TruncatedFilter(RowFilter):
 
     def _is_dangling(self) -> pl.Expr:
         words = pl.col("_text").str.count_matches(r"\S+")
-        is_signed = pl.col("_last").str.contains(_SIGN_OFF)
-        return pl.col("_last").str.contains(_DANGLING) & ~is_signed & (words >= self.min_words)
+        last_words = pl.col("_last").str.count_matches(r"\S+")
+        is_letter = pl.col("_text").str.contains(_LETTER_BEGINS) & (last_words < self.min_words)
+        is_signed = pl.col("_last").str.contains(_SIGN_OFF) | (is_letter & pl.col("_last").str.ends_with(","))
+        passes = is_signed | pl.col("_last").str.contains(_NO_SENTENCE)
+        return pl.col("_last").str.contains(_DANGLING) & ~passes & (words >= self.min_words)
 
     def _is_unfinished(self) -> pl.Expr:
         last, text = pl.col("_last"), pl.col("_text")
@@ -65,4 +72,4 @@ class TruncatedFilter(RowFilter):
             mostly_ended | holds_sentence
         )
         is_long = last.str.count_matches(r"\S+") >= self.min_words
-        return last.str.contains(_LETTER) & is_long & should_end & ~last.str.contains(_ADDRESS)
+        return last.str.contains(_LETTER) & is_long & should_end & ~last.str.contains(_NO_SENTENCE)
