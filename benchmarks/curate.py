@@ -72,7 +72,8 @@ class RowMaker:
                 for name in DIMENSIONS
             ],
             # One system message in a hundred is nearly another's.
-            system="You are a guide. " + self._write(random.Random(index // 2 if index % 200 < 2 else -index), 950),
+            system="You are a guide. "
+            + self._write(random.Random(index // 2 if index % 200 < 2 else -index), 950),
             prompt=self._write(shared, shared.lognormvariate(5.9, 1.1)),
             output=output,
             seed=index,

@@ -15,6 +15,7 @@ from multifaceted.curate.base import VariantFilter
 from multifaceted.curate.near_rows import compare_words, sketch_words, split_words
 
 _SLOTS = 64  # of a sketch; the estimate's standard error is 0.06 at most
+_SHORT = 300  # characters; of so few words a mark makes too many different
 _MARGIN = 0.2  # how far below the threshold an estimate may lie and still be looked at
 
 
@@ -59,6 +60,8 @@ def find_alike(rows: pl.DataFrame, text: pl.Expr, threshold: float) -> pl.DataFr
     first, second = np.array(pairs).T
     sketches = sketch_words(rows["_text"], _SLOTS)
     alike = (sketches[first] == sketches[second]).mean(axis=1) >= threshold - _MARGIN
+    lengths = rows["_text"].str.len_chars().to_numpy()
+    alike |= np.maximum(lengths[first], lengths[second]) < _SHORT
     texts, ids = rows["_text"], rows["id"]
     gone: dict[int, tuple[float, str]] = {}
     for one, other in zip(first[alike].tolist(), second[alike].tolist(), strict=True):

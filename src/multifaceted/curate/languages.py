@@ -25,9 +25,7 @@ SCRIPTS: dict[str, str] = {
     "Hangul": r"\p{Hangul}",
 }
 # Words that English can hardly do without; a text that has its share of them needs no closer look.
-ENGLISH = (
-    r"(?i)\b(?:the|of|and|to|is|in|that|it|for|you|with|are|this|be|as|on|your|what|from|how|or|an|was|have)\b"
-)
+ENGLISH = r"(?i)\b(?:the|of|and|to|is|in|that|it|for|you|with|are|this|be|as|on|your|what|from|how|or|an|was|have)\b"
 ENGLISH_SHARE = 0.12  # of the words; German, with "in" and "was", stays well below
 _DENSE = ("Han", "Kana", "Hangul")
 _BY_WEIGHT = ("Kana", "Hangul", *(name for name in SCRIPTS if name not in ("Kana", "Hangul")))
@@ -53,7 +51,9 @@ def name_scripts(texts: pl.Series) -> pl.Series:
         for name, pattern in SCRIPTS.items()
     }
     counted = frame.filter(~plain["is_ascii"]).select(**counts)
-    counted = counted.with_columns(Kana=pl.when(pl.col("Kana") > 0).then(pl.col("Kana") + pl.col("Han")).otherwise(0))
+    counted = counted.with_columns(
+        Kana=pl.when(pl.col("Kana") > 0).then(pl.col("Kana") + pl.col("Han")).otherwise(0)
+    )
     most = pl.max_horizontal(*SCRIPTS)
     names = [pl.when((pl.col(name) == most) & (most > 0)).then(pl.lit(name)) for name in _BY_WEIGHT]
     decided = counted.select(script=pl.coalesce(*names))["script"]

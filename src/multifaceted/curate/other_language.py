@@ -43,7 +43,9 @@ class LanguageFilter(RowFilter):
 
     name: ClassVar[str] = "other_language"
     summary: ClassVar[str] = "the response is in another language than its prompt"
-    identifier: Literal["py3langid", "scripts"] = "py3langid"  # `scripts`: letters alone, which needs no extra
+    identifier: Literal["py3langid", "scripts"] = (
+        "py3langid"  # `scripts`: letters alone, which needs no extra
+    )
     confidence: float = Field(default=0.99, gt=0, le=1)  # of both languages
     min_words: int = Field(default=12, ge=1)  # of a text whose language is to be told
     min_letters: int = Field(default=20, ge=1)  # of another script
@@ -54,7 +56,9 @@ class LanguageFilter(RowFilter):
         scripts = {"_asked": name_scripts(texts["prompt"]), "_given": name_scripts(texts["output"])}
         texts = texts.with_columns(**scripts)
         differ = pl.col("_asked") != pl.col("_given")
-        by_script = texts.filter(differ).select("position", pl.format("{} → {}", "_asked", "_given").alias("detail"), "_given")
+        by_script = texts.filter(differ).select(
+            "position", pl.format("{} → {}", "_asked", "_given").alias("detail"), "_given"
+        )
         found = self._check_letters(rows.join(by_script, on="position", how="inner"))
         if self.identifier == "py3langid":
             unsure = texts.filter(~differ & ~(is_english(pl.col("prompt")) & is_english(pl.col("output"))))
@@ -73,7 +77,9 @@ class LanguageFilter(RowFilter):
         return found.filter(keep).drop("_given")
 
     def _ask_model(self, texts: pl.DataFrame) -> pl.DataFrame:
-        enough = [pl.col(name).str.count_matches(r"\p{L}{2,}") >= self.min_words for name in ("prompt", "output")]
+        enough = [
+            pl.col(name).str.count_matches(r"\p{L}{2,}") >= self.min_words for name in ("prompt", "output")
+        ]
         texts = texts.filter(pl.all_horizontal(*enough))
         sure = texts.select(prompt=is_english(pl.col("prompt")), output=is_english(pl.col("output")))
         identify = _identifier() if texts.height else None
@@ -105,4 +111,10 @@ def _cut_sample(column: str) -> pl.Expr:
     """The beginning of a text, without code: programs are in no language."""
     text = pl.col(column).str.slice(0, 4 * _SAMPLE)
     has_code = text.str.contains("[`]|://")
-    return pl.when(has_code).then(text.str.replace_all(_CODE, " ")).otherwise(text).str.slice(0, _SAMPLE).alias(column)
+    return (
+        pl.when(has_code)
+        .then(text.str.replace_all(_CODE, " "))
+        .otherwise(text)
+        .str.slice(0, _SAMPLE)
+        .alias(column)
+    )

@@ -92,7 +92,18 @@ BOILERPLATE = (
 
 # One of these stands in whatever the patterns match; plain words are found many times faster.
 _NEAR_BOILERPLATE = (
-    *("as an ai", "as an a.i", "as an artificial", "as a language", "as a large language", "as a digital", "as a virtual", "i am a", "i'm a", "i’m a"),
+    *(
+        "as an ai",
+        "as an a.i",
+        "as an artificial",
+        "as a language",
+        "as a large language",
+        "as a digital",
+        "as a virtual",
+        "i am a",
+        "i'm a",
+        "i’m a",
+    ),
     *("i am just", "i'm just", "i’m just", "i am only", "i'm only", "i’m only", "i am merely", "i'm merely"),
     *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
 )

@@ -48,7 +48,9 @@ class PersonFilter(RowFilter):
             _you=system.str.count_matches(self.second_person), _me=system.str.count_matches(_FIRST_PERSON)
         )
         return counted.filter((pl.col("_you") == 0) | (pl.col("_me") > pl.col("_you"))).with_columns(
-            detail=pl.when(pl.col("_you") == 0).then(pl.lit("no second person")).otherwise(pl.lit("first person"))
+            detail=pl.when(pl.col("_you") == 0)
+            .then(pl.lit("no second person"))
+            .otherwise(pl.lit("first person"))
         )
 
 
@@ -119,9 +121,7 @@ class ListedFilter(RowFilter):
         counted = counted.with_columns(pl.col("_named", "_labels").fill_null(0))
         return counted.filter(
             (pl.col("_named") > self.max_dimensions) | (pl.col("_labels") > self.max_labels)
-        ).with_columns(
-            detail=pl.format("{} dimensions named, {} names used as labels", "_named", "_labels")
-        )
+        ).with_columns(detail=pl.format("{} dimensions named, {} names used as labels", "_named", "_labels"))
 
 
 def _plain(column: str) -> pl.Expr:

@@ -9,16 +9,17 @@ from multifaceted.curate.base import RowFilter
 
 _FENCE = r"(?m)^[ \t>]*`{3,}"
 # Words and marks that nothing ends in. Others, such as "of" and "in", end a line of verse now and then.
-_DANGLING = (
-    r"(?:[,(\[{“‘–—]|\w:|[a-z]-|\b(?:and|or|but|the|an|because|such as|which|whose|their|your|its|including))$"
-)
+_DANGLING = r"(?:[,(\[{“‘–—]|\w:|[a-z]-|\b(?:and|or|but|the|an|because|such as|which|whose|their|your|its|including))$"
+_OPEN_BRACKET = r"[^:;=]\([^()\n]{3,}$"
 _LETTER = r"\p{L}$"
 _NO_STOPS = r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]$"  # written without a mark at the end of a sentence
 _ENDED_LINE = r"(?m)[.!?:;…。！？)\"”’»*`][ \t]*$"
 _LINE = r"(?m)\S[^\n]*$"
 _SENTENCE_INSIDE = r"\p{Ll}{3,}[.!?][\"”’)]?\s+[\p{Lu}\"“]"
 _LIST_LINE = r"^\s*(?:[-*+•#>|]|\d+[.)]|\w[.)])\s"
-_SIGN_OFF = r"(?i)(?:regards|wishes|sincerely|yours|love|thanks|thank you|cheers|best|warmly|respectfully)\W*$"
+_SIGN_OFF = (
+    r"(?i)(?:regards|wishes|sincerely|yours|love|thanks|thank you|cheers|best|warmly|respectfully)\W*$"
+)
 _LETTER_BEGINS = r"(?i)^\W*(?:dear|hi|hello|hey|subject|good (?:morning|afternoon|evening))\b"
 # An address, a tag, the name of a quantity, a smiley.
 _NO_SENTENCE = r"(?:://|www\.|@|#)\S*$|(?:^|\s)\p{Lu}$|[:;=]-?\($"
@@ -59,7 +60,8 @@ class TruncatedFilter(RowFilter):
         is_letter = pl.col("_text").str.contains(_LETTER_BEGINS) & (last_words < self.min_words)
         is_signed = pl.col("_last").str.contains(_SIGN_OFF) | (is_letter & pl.col("_last").str.ends_with(","))
         passes = is_signed | pl.col("_last").str.contains(_NO_SENTENCE)
-        return pl.col("_last").str.contains(_DANGLING) & ~passes & (words >= self.min_words)
+        dangles = pl.col("_last").str.contains(_DANGLING) | pl.col("_last").str.contains(_OPEN_BRACKET)
+        return dangles & ~passes & (words >= self.min_words)
 
     def _is_unfinished(self) -> pl.Expr:
         last, text = pl.col("_last"), pl.col("_text")
@@ -68,8 +70,8 @@ class TruncatedFilter(RowFilter):
         mostly_ended = (others >= _FEWEST_LINES) & (ended >= _MOSTLY)
         holds_sentence = last.str.contains(_SENTENCE_INSIDE)
         is_list = last.str.contains(_LIST_LINE)
-        should_end = pl.when(is_list).then(mostly_ended & holds_sentence).otherwise(
-            mostly_ended | holds_sentence
+        should_end = (
+            pl.when(is_list).then(mostly_ended & holds_sentence).otherwise(mostly_ended | holds_sentence)
         )
         is_long = last.str.count_matches(r"\S+") >= self.min_words
         return last.str.contains(_LETTER) & is_long & should_end & ~last.str.contains(_NO_SENTENCE)

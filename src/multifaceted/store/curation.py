@@ -119,7 +119,9 @@ def read_curation(path: Path) -> CurationData | None:
         return CurationData.model_validate(content["data"])
     except (ValidationError, KeyError, TypeError) as error:
         hint = "curate again"
-        raise StorageError(f"{path / MARKER} was written by another version or is damaged", hint=hint) from error
+        raise StorageError(
+            f"{path / MARKER} was written by another version or is damaged", hint=hint
+        ) from error
 
 
 def read_recipe_of(path: Path) -> str:
