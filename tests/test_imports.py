@@ -26,8 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "journal": {"records", *FLOOR},
     "store": {"records", "journal", *FLOOR},
     "generate": {"chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
+    "curate": {"generate", "chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
     "export": {"store", "records", *FLOOR},
-    "publish": {"export", "store", *FLOOR},
+    "publish": {"curate", "export", "store", *FLOOR},
     "testing": FLOOR,
 }
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from multifaceted.cli import folder, init, look, model, plan, run, show, taxonomy
+from multifaceted.cli import curate, folder, init, look, model, plan, run, show, taxonomy
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("generate")(run.generate)
 app.command("retry")(run.retry)
 app.command("status")(look.status)
 app.command("failures")(look.failures)
+app.command("curate")(curate.curate)
 app.command("build")(folder.build)
 app.command("check")(folder.check)
 app.add_typer(model.app, name="model")

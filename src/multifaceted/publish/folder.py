@@ -8,6 +8,7 @@ from pathlib import Path
 from multifaceted.errors import StorageError
 from multifaceted.export import CONFIGS, choose
 from multifaceted.export.build import read_run_rows, write_configs
+from multifaceted.export.choice import keep_rows
 from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
@@ -18,27 +19,36 @@ from multifaceted.store.built_folder import (
     read_built_manifest,
     write_built_manifest,
 )
+from multifaceted.store.curation import read_kept
 from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
 
 
-def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> BuiltManifest:
+def build_folder(
+    run: Path, out: Path, *, file_format: FileFormat = "arrow", curated: bool = True
+) -> BuiltManifest:
     """Turn a whole run into a folder that `load_dataset` opens.
 
     Args:
         run: the run folder.
         out: where to build; an earlier build there is replaced, anything else is left alone.
         file_format: of the published shards.
+        curated: leave out the rows that the run's curation drops, where it has one.
 
     Raises:
-        StorageError: where the run is not whole or damaged, or `out` holds something else.
+        StorageError: where the run is not whole or damaged, its curation is of other rows, or `out` holds
+            something else.
     """
     folder = RunFolder(run)
     data = _read_whole_run(folder)
+    curation = read_kept(folder, data) if curated else None
+    if curation is not None and not curation.summary.kept:
+        hint = f"see why with: multifaceted curate {run} --show REASON; or build all rows with --no-curation"
+        raise StorageError(f"the curation of {run} drops all of its {data.ok} rows", hint=hint)
     _refuse_foreign(out)
     with _replaced(out) as place:
         files = [folder.rows_file(summary.name) for summary in data.summaries]
-        choice = choose(read_run_rows(files), data.seed)
+        choice = choose(read_run_rows(files), data.seed, kept=curation.kept if curation else None)
         configs = write_configs(files, choice, CONFIGS, place, file_format)
         present = {config.name for config in configs}
         manifest = BuiltManifest(
@@ -47,9 +57,10 @@ def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> 
             configs=configs,
             absent=[config.name for config in CONFIGS if config.name not in present],
             left_out=choice.left_out,
+            curation=curation.summary if curation else None,
             run=data,
         )
-        card = render_card(manifest, summarize_rows(read_run_rows(files)))
+        card = render_card(manifest, summarize_rows(keep_rows(read_run_rows(files), choice.kept)))
         write_text(place / CARD, card)
         manifest = manifest.model_copy(update={"metadata": {CARD: hash_text(card)}})
         write_built_manifest(place, manifest)

@@ -9,9 +9,10 @@ It belongs to the very rows it was made from; of others it says nothing, and is 
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
@@ -153,8 +154,23 @@ def find_curation_faults(folder: RunFolder, run: RunData | None) -> list[str]:
     ]
 
 
-def read_kept(folder: RunFolder, run: RunData) -> tuple[CurationData, pl.DataFrame] | None:
-    """The curation of a run, with `id` and `kept` of each of its rows; None where it was never curated.
+class Kept(NamedTuple):
+    """What `build` takes from a curation."""
+
+    summary: CurationSummary
+    kept: pa.BooleanArray  # of each row of the run, in order
+
+
+def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, object] | None:
+    """What `status` says of the curation of a run; None where it was never curated."""
+    data = read_curation(curation_folder(folder))
+    if data is None:
+        return None
+    return {"kept": data.kept, "dropped": data.dropped, "reasons": data.reasons, "stale": data.find_fault(run)}
+
+
+def read_kept(folder: RunFolder, run: RunData) -> Kept | None:
+    """Which rows of a run its curation keeps; None where it was never curated.
 
     Raises:
         StorageError: where it is stale or damaged.
@@ -167,7 +183,7 @@ def read_kept(folder: RunFolder, run: RunData) -> tuple[CurationData, pl.DataFra
     data = read_curation(path)
     if data is None:
         return None
-    return data, read_record(path).select("id", kept=pl.col("verdict") == KEEP)
+    return Kept(data.summary, read_record(path)["verdict"].eq(KEEP).rechunk().to_arrow())
 
 
 def read_record(path: Path) -> pl.DataFrame:
