@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "curate": {"generate", "chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
     "export": {"store", "records", *FLOOR},
     "publish": {"curate", "export", "store", *FLOOR},
+    "why": {"chat", "curate", "export", "generate", "journal", "plan", "records", "store", *FLOOR},
     "testing": FLOOR,
 }
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}

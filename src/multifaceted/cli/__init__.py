@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from multifaceted.cli import curate, folder, init, look, model, plan, run, show, taxonomy
+from multifaceted.cli import curate, folder, init, look, model, plan, run, show, taxonomy, why
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("retry")(run.retry)
 app.command("status")(look.status)
 app.command("failures")(look.failures)
 app.command("curate")(curate.curate)
+app.command("why")(why.why)
 app.command("build")(folder.build)
 app.command("check")(folder.check)
 app.add_typer(model.app, name="model")
