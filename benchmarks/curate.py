@@ -4,6 +4,7 @@ The texts are made up: sentences drawn from the words of the default taxonomy, i
 One row in a hundred is faulty in one of the ways that filters look for.
 """
 
+import itertools
 import random
 import re
 import time
@@ -23,6 +24,7 @@ MOST_SECONDS, MOST_MEMORY = 60.0, 1500.0
 SENTENCES = 60_000
 FAULTY = 100  # one row in so many
 PLAIN_ROWS = 4_000
+PARAGRAPH = 5  # sentences
 FAULTS = (
     "I'm sorry, but I can't assist with that request.",
     "As an AI language model, I have no opinion of my own. Still, here is a thought.",
@@ -39,7 +41,7 @@ class RowMaker:
         generator = random.Random(7)
         words = [w for p in load_taxonomy().preferences for w in p.description.lower().split()]
         chain: dict[str, list[str]] = {}
-        for one, other in zip(words, words[1:], strict=False):
+        for one, other in itertools.pairwise(words):
             chain.setdefault(one, []).append(other)
         self.sentences = [_make_sentence(generator, chain, words) for _ in range(SENTENCES)]
 
@@ -72,8 +74,7 @@ class RowMaker:
                 for name in DIMENSIONS
             ],
             # One system message in a hundred is nearly another's.
-            system="You are a guide. "
-            + self._write(random.Random(index // 2 if index % 200 < 2 else -index), 950),
+            system="You are a guide. " + self._write(random.Random(f"system {_pair(index)}"), 950),
             prompt=self._write(shared, shared.lognormvariate(5.9, 1.1)),
             output=output,
             seed=index,
@@ -88,7 +89,14 @@ class RowMaker:
     def _write(self, generator: random.Random, length: float) -> str:
         count = max(1, round(length / 85))  # characters of a sentence
         sentences = generator.choices(self.sentences, k=count)
-        return "".join(s + ("\n\n" if n % 5 == 4 else " ") for n, s in enumerate(sentences)).strip()
+        return "".join(
+            s + ("\n\n" if (n + 1) % PARAGRAPH == 0 else " ") for n, s in enumerate(sentences)
+        ).strip()
+
+
+def _pair(index: int) -> int:
+    """The same number for the first two rows of each two hundred."""
+    return index // 2 * 2 if index % (2 * FAULTY) <= 1 else index
 
 
 def _make_sentence(generator: random.Random, chain: dict[str, list[str]], words: list[str]) -> str:

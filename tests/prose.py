@@ -11,11 +11,7 @@ from typing import Any
 
 from multifaceted.testing import Fault, make_reply
 
-WORDS = (
-    "harbor lantern gravel meadow ferry winter copper ladder orchard kettle violin granite pepper sparrow marble "
-    "thunder velvet compass barley anchor pencil cellar bridge saffron hollow timber ribbon pebble cotton basket "
-    "candle furnace island needle oyster parcel quarry rafter saddle tunnel umbrella valley wagon yard zephyr"
-).split()
+WORDS = ["harbor", "lantern", "gravel", "meadow", "ferry", "winter", "copper", "ladder", "orchard", "kettle", "violin", "granite", "pepper", "sparrow", "marble", "thunder", "velvet", "compass", "barley", "anchor", "pencil", "cellar", "bridge", "saffron", "hollow", "timber", "ribbon", "pebble", "cotton", "basket", "candle", "furnace", "island", "needle", "oyster", "parcel", "quarry", "rafter", "saddle", "tunnel", "umbrella", "valley", "wagon", "yard", "zephyr"]
 
 
 def answer_in_prose(
@@ -35,7 +31,9 @@ def answer_in_prose(
         if "response_format" in body:
             return Fault(content=_describe(body, generator))
         if user.startswith("Descriptions:"):
-            return Fault(content=f"You are a {generator.choice(WORDS)} keeper. " + _write(generator, 6, "You trust"))
+            return Fault(
+                content=f"You are a {generator.choice(WORDS)} keeper. " + _write(generator, 6, "You trust")
+            )
         for piece, text in always.items():
             if piece in user:
                 return Fault(content=text)

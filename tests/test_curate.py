@@ -36,7 +36,9 @@ SAME = "Both of them, always, and for the same reason: the harbor was built for 
 
 @pytest.fixture
 def server() -> Iterator[ChatServer]:
-    with ChatServer(fault=answer_in_prose(spoil={"Question 3": REFUSAL}, same={"Question 5": SAME})) as running:
+    with ChatServer(
+        fault=answer_in_prose(spoil={"Question 3": REFUSAL}, same={"Question 5": SAME})
+    ) as running:
         yield running
 
 
@@ -378,9 +380,7 @@ def test_status_tells_of_the_curation(run: Path) -> None:
     assert "alike_responses" in invoke("status", run)
 
 
-def test_rows_that_fail_are_no_rows_of_the_record(
-    make_recipe: MakeRecipe, tmp_path: Path
-) -> None:
+def test_rows_that_fail_are_no_rows_of_the_record(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     from multifaceted.testing import Fault
 
     prose = answer_in_prose()

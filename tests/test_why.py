@@ -84,7 +84,9 @@ def test_a_good_row_is_told_from_its_instruction_to_where_it_is_published(run: P
     for entry in story.made["preference_set"]:
         assert entry["description"] in story.turns[1]["messages"][-1]["content"]
     assert story.provenance is not None
-    assert [story.provenance[t["stage"]]["request_key"] for t in story.turns] == [t["key"] for t in story.turns]
+    assert [story.provenance[t["stage"]]["request_key"] for t in story.turns] == [
+        t["key"] for t in story.turns
+    ]
     tokens = [story.provenance[turn["stage"]]["tokens"] for turn in story.turns]
     assert story.spent["prompt_tokens"] == sum(part["prompt"] for part in tokens)
     assert story.spent["usd"] == pytest.approx(
@@ -204,7 +206,9 @@ def test_without_the_recipe_the_replies_are_still_told(run: Path, recipe: Path) 
     assert failed.failure is not None
 
 
-def test_a_changed_template_is_told(run: Path, recipe: Path, make_recipe: MakeRecipe, server: ChatServer) -> None:
+def test_a_changed_template_is_told(
+    run: Path, recipe: Path, make_recipe: MakeRecipe, server: ChatServer
+) -> None:
     (recipe.parent / "r.j2").write_text("{% block user %}Now: {{ instruction }}{% endblock %}")
     make_recipe(server.base_url, count=6, templates={"response": "r.j2"})
     story = tell_story(run, "i0-v1")

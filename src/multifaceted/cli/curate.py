@@ -1,11 +1,12 @@
 """`curate`: which rows of a run to leave out of what is built, and why."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from multifaceted.cli import show
+from multifaceted.cli import progress, show
 from multifaceted.cli.look import Run
 from multifaceted.cli.plan import Json
 from multifaceted.errors import InputError, Problem
@@ -47,7 +48,7 @@ def curate(
     place = out or curation_folder(RunFolder(run))
     found = read_curation(place) if reason and recipe is None else None
     if found is None:
-        found = curate_run(run, load_curation(recipe), out)
+        found = curate_run(run, load_curation(recipe), out, watch=partial(progress.watch, as_json=False))
     if reason:
         _show_rows(run, place, found, reason, limit=limit, as_json=as_json)
     elif as_json:
@@ -63,9 +64,23 @@ def _report(run: Path, place: Path, found: CurationData, *, is_trial: bool) -> N
     if rows:
         show.table("a row may have several reasons", ["reason", "rows", ""], rows)
         show.text(f"look at some: multifaceted curate {run} --show {rows[0][0]}")
+    if found.judges:
+        _report_judges(found.judges)
     show.text(f"the record: {place}")
     if not is_trial:
         show.text(f"next: multifaceted build {run} --out DIR")
+
+
+def _report_judges(said: dict[str, Any]) -> None:
+    dimensions = list(dict.fromkeys(name for means in said["means"].values() for name in means))
+    rows = [
+        [judge, *(f"{means.get(d, 0):.2f}" for d in dimensions)] for judge, means in said["means"].items()
+    ]
+    show.table(f"mean scores of {said['judged']:,} judged rows", ["judge", *dimensions], rows)
+    for pair in said["agreement"]:
+        kappa = "not defined" if pair["kappa"] is None else f"{pair['kappa']:.2f}"
+        equal = "" if pair["equal"] is None else f", equal scores {pair['equal']:.0%}"
+        show.text(f"agreement of {' and '.join(pair['judges'])}: weighted kappa {kappa}{equal}")
 
 
 def _show_rows(
@@ -84,7 +99,9 @@ def _show_rows(
         return
     for example in examples:
         _show_example(example)
-    show.text(f"\n{min(limit, total):,} of {total:,} rows with {reason}; the whole story: multifaceted why {run} ROW")
+    show.text(
+        f"\n{min(limit, total):,} of {total:,} rows with {reason}; the whole story: multifaceted why {run} ROW"
+    )
 
 
 def _show_example(example: "Example") -> None:

@@ -44,7 +44,9 @@ def _show_origin(story: dict[str, Any]) -> None:
     show.rule(f"{story['id']}: {story['outcome']}, in shard {story['shard']}")
     if instruction:
         source = " / ".join(part for part in (instruction["source"], instruction["original_source"]) if part)
-        show.text(f"[instruction {instruction['id']}, variant {instruction['variant']}{', ' if source else ''}{source}]")
+        show.text(
+            f"[instruction {instruction['id']}, variant {instruction['variant']}{', ' if source else ''}{source}]"
+        )
         show.text(instruction["prompt"])
     if story["seeds"]:
         show.text("[sampled preferences]")
@@ -118,7 +120,9 @@ def _show_pair(published: dict[str, Any]) -> None:
     pair = published["pair"]
     if pair:
         other = "rejected" if pair["as"] == "chosen" else "chosen"
-        show.text(f"pair: {pair['as']} in dpo, orpo and rm ({pair['rm_split']}); {other} is {pair['partner']}")
+        show.text(
+            f"pair: {pair['as']} in dpo, orpo and rm ({pair['rm_split']}); {other} is {pair['partner']}"
+        )
     else:
         reason = published["no_pair"]
         show.text(f"pair: none{f', {reason}' if reason else ', other variants were chosen'}")

@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from multifaceted.curate.alike import AlikePreferencesFilter, AlikeResponsesFilter
 from multifaceted.curate.base import Filter, RowFilter, RunFilter, VariantFilter
+from multifaceted.curate.judge_prompt import JudgePrompt
+from multifaceted.curate.judge_spec import JudgeSpec
 from multifaceted.curate.leaks import LeakFilter
 from multifaceted.curate.near_rows import DuplicateIdFilter, NearSystemFilter
 from multifaceted.curate.other_language import LanguageFilter
@@ -75,6 +77,7 @@ class CurationRecipe(_Strict):
 
     filters: FilterTable = FilterTable()
     own: tuple[OwnFilter, ...] = ()
+    judge: JudgeSpec | None = None
 
 
 class Curation(_Strict):
@@ -84,12 +87,15 @@ class Curation(_Strict):
 
     recipe: CurationRecipe
     active: tuple[Filter, ...]
+    judge: JudgeSpec | None = None
+    prompt: JudgePrompt | None = None  # of the judge
     file: str = ""  # empty: the default recipe
 
     @property
     def fingerprint(self) -> str:
         """What verdicts depend on, besides the rows."""
-        return content_id(["curation", self.described])
+        judge = [self.judge.described, self.prompt.hash] if self.judge and self.prompt else []
+        return content_id(["curation", self.described, judge])
 
     @property
     def described(self) -> dict[str, dict[str, Any]]:
@@ -119,9 +125,15 @@ def load_curation(path: Path | None = None) -> Curation:
         if [other.name for other in active].count(filter_.name) > 1:
             message = f"another filter has the name {filter_.name!r} too"
             problems.append(document.problem(("own", index, "use"), message))
+    judge = recipe.judge.rebase(path.parent) if recipe.judge else None
+    prompt = None
+    try:
+        prompt = JudgePrompt.load(judge.template) if judge else None
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(problems)
-    return Curation(recipe=recipe, active=active, file=str(path.resolve()))
+    return Curation(recipe=recipe, active=active, judge=judge, prompt=prompt, file=str(path.resolve()))
 
 
 def _list_shipped(recipe: CurationRecipe) -> tuple[Filter, ...]:

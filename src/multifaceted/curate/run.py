@@ -1,47 +1,73 @@
 """Curating a run: filters, judges, and the record of both. `curate_run(Path("run"), load_curation())`."""
 
+import asyncio
 import platform
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from multifaceted.curate.judge_spec import (
+    LOW_SCORE,
+    UNJUDGED,
+    find_low,
+    list_scores,
+    note_unjudged,
+    sum_up_scores,
+)
 from multifaceted.curate.recipe import Curation
-from multifaceted.curate.rows import look_at_rows
+from multifaceted.curate.rows import look_at_rows, read_frames
 from multifaceted.errors import StorageError
 from multifaceted.store.curation import (
     DROP,
     FINDING,
+    JUDGES,
     KEEP,
     RECORD_SCHEMA,
     CurationData,
     curation_folder,
+    lock_curation,
     write_curation,
     write_record,
 )
 from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from multifaceted.curate.judging import Watch
+
 _LIBRARIES = ("multifaceted", "polars", "rensa", "py3langid")
 
 
-def curate_run(run: Path, curation: Curation, out: Path | None = None) -> CurationData:
+def curate_run(
+    run: Path, curation: Curation, out: Path | None = None, *, watch: "Watch | None" = None
+) -> CurationData:
     """Look at every row of a whole run, and write down which are kept; no row is changed.
 
     Args:
         run: the run folder.
-        curation: the filters.
+        curation: the filters, and the judges.
         out: where the record goes; None: into the run, where `build` finds it.
+        watch: shows the progress of judges to people.
 
     Raises:
         StorageError: where the run is not whole.
+        MultifacetedError: what stopped the judges; what they said so far is kept, and paid for once.
     """
     folder = RunFolder(run)
     data = read_whole_run(folder)
     paths = [folder.rows_file(summary.name) for summary in data.summaries]
     ids, findings = look_at_rows(paths, curation.active)
-    record = make_record(ids, findings)
+    if ids.height != data.ok:
+        raise StorageError(f"{ids.height} rows looked at, but the run has {data.ok}")
     path = out or curation_folder(folder)
+    scores, said = None, dict[str, Any]()
+    if curation.judge is not None:
+        judged = _have_judged(paths, ids, findings, curation, seed=data.seed, folder=path, watch=watch)
+        findings, scores, said = judged
+    record = make_record(ids, findings, scores)
     sha256 = write_record(path, record)
     dropped = record["verdict"].eq(DROP).sum()
     found = CurationData(
@@ -51,13 +77,47 @@ def curate_run(run: Path, curation: Curation, out: Path | None = None) -> Curati
         reasons=_count(findings, DROP, curation),
         notes=_count(findings, "note", curation),
         filters=curation.described,
+        judges=said,
         shards={summary.name: summary.sha256 for summary in data.summaries},
         record=sha256,
     )
-    if record.height != data.ok:
-        raise StorageError(f"{record.height} rows looked at, but the run has {data.ok}")
     write_curation(path, found, describe_environment(curation))
     return found
+
+
+def _have_judged(
+    paths: list[Path],
+    ids: pl.DataFrame,
+    findings: pl.DataFrame,
+    curation: Curation,
+    *,
+    seed: int,
+    folder: Path,
+    watch: "Watch | None",
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Findings with those of the judges, scores by row, and what was said in numbers."""
+    from multifaceted.curate.judging import Bench  # noqa: PLC0415 - brings the SDK, which filters do not need
+
+    spec, prompt = curation.judge, curation.prompt
+    assert spec is not None  # noqa: S101 - the caller has looked
+    assert prompt is not None  # noqa: S101 - loaded with the judges
+    dropped = findings.filter(pl.col("action") == DROP)["position"].unique()
+    rows = (
+        row
+        for frame in read_frames(paths)
+        for row in frame.filter(~pl.col("position").is_in(dropped.implode())).iter_rows(named=True)
+    )
+    bench = Bench(spec, folder / JUDGES, seed=seed, prompt=prompt, watch=watch or nullcontext)
+    with lock_curation(folder):
+        found = asyncio.run(bench.judge(rows, ids.height - dropped.len()))
+    added = [find_low(found.scores, spec), note_unjudged(found.unjudged)]
+    said = {**spec.described, "template": prompt.hash}
+    said |= sum_up_scores(found.scores, found.unjudged, spec)
+    return (
+        pl.concat([findings, *added]).sort("position", maintain_order=True),
+        list_scores(found.scores),
+        said,
+    )
 
 
 def read_whole_run(folder: RunFolder) -> RunData:
@@ -126,4 +186,4 @@ def _count(findings: pl.DataFrame, action: str, curation: Curation) -> dict[str,
     """Rows by reason, in the order of the filters."""
     taken = findings.filter(pl.col("action") == action)["reason"].value_counts()
     counts: dict[str, int] = dict(taken.iter_rows())
-    return {name: counts[name] for name in curation.described if name in counts}
+    return {name: counts[name] for name in (*curation.described, LOW_SCORE, UNJUDGED) if name in counts}

@@ -62,6 +62,4 @@ def read_examples(run: Path, place: Path, reason: str, limit: int) -> list[Examp
             texts[row["position"]] = {name: mask_secrets(row[name]) for name in TEXTS}
         if len(texts) == len(wanted):
             break
-    return [
-        Example(row["id"], row["verdict"], row["findings"], texts[row["position"]]) for row in drawn
-    ]
+    return [Example(row["id"], row["verdict"], row["findings"], texts[row["position"]]) for row in drawn]

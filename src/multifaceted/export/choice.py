@@ -43,9 +43,7 @@ class Choice:
     kept: pa.BooleanArray | None = None  # of each row of the run, whether curation keeps it; None keeps all
 
 
-def choose(
-    batches: Iterable[pa.RecordBatch], seed: int, *, kept: pa.BooleanArray | None = None
-) -> Choice:
+def choose(batches: Iterable[pa.RecordBatch], seed: int, *, kept: pa.BooleanArray | None = None) -> Choice:
     """Choose for a whole run.
 
     Args:
@@ -68,9 +66,7 @@ def choose(
     return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out, kept)
 
 
-def keep_rows(
-    batches: Iterable[pa.RecordBatch], kept: pa.BooleanArray | None
-) -> Iterator[pa.RecordBatch]:
+def keep_rows(batches: Iterable[pa.RecordBatch], kept: pa.BooleanArray | None) -> Iterator[pa.RecordBatch]:
     """The rows of a run without those that curation drops."""
     position = 0
     for batch in batches:

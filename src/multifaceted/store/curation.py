@@ -8,18 +8,21 @@ RUN/curation/
 It belongs to the very rows it was made from; of others it says nothing, and is called stale.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from multifaceted.errors import StorageError
+from multifaceted.errors import LockedError, StorageError
+from multifaceted.ids import hash_file
 from multifaceted.store.atomic import read_json, settle_file, temporary_of, translate_os_errors, write_json
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
-from multifaceted.ids import hash_file
 from multifaceted.store.shards import verify_file
 
 FOLDER = "curation"
@@ -86,6 +89,26 @@ class CurationData(CurationSummary):
 def curation_folder(folder: RunFolder) -> Path:
     """Where the curation of a run lies."""
     return folder.path / FOLDER
+
+
+@contextmanager
+def lock_curation(path: Path) -> Iterator[None]:
+    """Hold a curation folder while judges write to its journal.
+
+    Raises:
+        LockedError: where another process holds it.
+    """
+    lock = FileLock(path / "lock", timeout=0)
+    with translate_os_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LockedError(f"another process curates in {path}", hint="wait until it is done") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_record(path: Path, record: pl.DataFrame) -> str:
@@ -166,7 +189,12 @@ def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, objec
     data = read_curation(curation_folder(folder))
     if data is None:
         return None
-    return {"kept": data.kept, "dropped": data.dropped, "reasons": data.reasons, "stale": data.find_fault(run)}
+    return {
+        "kept": data.kept,
+        "dropped": data.dropped,
+        "reasons": data.reasons,
+        "stale": data.find_fault(run),
+    }
 
 
 def read_kept(folder: RunFolder, run: RunData) -> Kept | None:

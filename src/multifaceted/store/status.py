@@ -25,7 +25,9 @@ class RunStatus:
     usd: float = 0.0  # of all replies whose price was known when they came
     unpriced: int = 0  # replies whose price was not
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
-    curation: dict[str, object] | None = None  # kept, dropped, reasons, and why it is stale; None: never curated
+    curation: dict[str, object] | None = (
+        None  # kept, dropped, reasons, and why it is stale; None: never curated
+    )
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""

@@ -44,8 +44,14 @@ def find_row(folder: RunFolder, data: RunData, row_id: str) -> Place:
                 return Place(name, row=batch.slice(index, 1).to_pylist()[0])
             known += ids.to_pylist()
     near = difflib.get_close_matches(row_id, known, n=NEAREST, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else "ids are those of instructions and a variant: rainbow-v1"
-    raise InputError([Problem(str(folder.path), 0, f"no finished or failed row has the id {row_id!r}")], hint=hint)
+    hint = (
+        f"did you mean {', '.join(near)}?"
+        if near
+        else "ids are those of instructions and a variant: rainbow-v1"
+    )
+    raise InputError(
+        [Problem(str(folder.path), 0, f"no finished or failed row has the id {row_id!r}")], hint=hint
+    )
 
 
 def _open_batches(folder: RunFolder, name: str) -> Iterator[pa.RecordBatch]:
