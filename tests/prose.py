@@ -1,7 +1,7 @@
 """A loopback model that writes rows good enough to pass every filter, and spoils those it is told to.
 
 Example:
-    with ChatServer(fault=answer_in_prose(spoil={"Question 3": "I'm sorry, but I can't assist with that."})) as s:
+    with ChatServer(fault=answer_in_prose(spoil={"Question 3": "I cannot help with that."})) as server:
 """
 
 import json
@@ -11,7 +11,14 @@ from typing import Any
 
 from multifaceted.testing import Fault, make_reply
 
-WORDS = ["harbor", "lantern", "gravel", "meadow", "ferry", "winter", "copper", "ladder", "orchard", "kettle", "violin", "granite", "pepper", "sparrow", "marble", "thunder", "velvet", "compass", "barley", "anchor", "pencil", "cellar", "bridge", "saffron", "hollow", "timber", "ribbon", "pebble", "cotton", "basket", "candle", "furnace", "island", "needle", "oyster", "parcel", "quarry", "rafter", "saddle", "tunnel", "umbrella", "valley", "wagon", "yard", "zephyr"]
+WORDS = (
+    *("harbor", "lantern", "gravel", "meadow", "ferry", "winter", "copper"),
+    *("ladder", "orchard", "kettle", "violin", "granite", "pepper", "sparrow"),
+    *("marble", "thunder", "velvet", "compass", "barley", "anchor", "pencil"),
+    *("cellar", "bridge", "saffron", "hollow", "timber", "ribbon", "pebble"),
+    *("cotton", "basket", "candle", "furnace", "island", "needle", "oyster"),
+    *("parcel", "quarry", "rafter", "saddle", "tunnel", "umbrella", "valley"),
+)
 
 
 def answer_in_prose(
@@ -20,7 +27,7 @@ def answer_in_prose(
     """Make a `fault` for `ChatServer`.
 
     Args:
-        spoil: a piece of the instruction → the response to it, in one variant only: the one whose seed is even.
+        spoil: a piece of the instruction → the response to it, in the variants whose seed is even.
         same: a piece of the instruction → the response to it in every variant.
     """
     spoiled, always = dict(spoil or {}), dict(same or {})

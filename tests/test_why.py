@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from multifaceted import pipeline
 from multifaceted.cli import app
+from multifaceted.cli.look import FAILURE_KINDS
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
 from multifaceted.errors import InputError
@@ -220,7 +221,7 @@ def test_a_changed_template_is_told(
 
 def test_replies_that_were_set_aside_are_part_of_the_story(run: Path, recipe: Path) -> None:
     compiled = compile_plan(recipe)
-    asyncio.run(pipeline.generate(compiled, run, control=RunControl(), retry=("refused",)))
+    asyncio.run(pipeline.generate(compiled, run, control=RunControl(), retry=FAILURE_KINDS))
     replies = tell_story(run, "i1-v1").turns[-1]["replies"]
     assert [reply["set_aside"] for reply in replies] == [True, False]
     assert [reply["attempt"] for reply in replies] == [1, 2]

@@ -99,9 +99,8 @@ def _show_rows(
         return
     for example in examples:
         _show_example(example)
-    show.text(
-        f"\n{min(limit, total):,} of {total:,} rows with {reason}; the whole story: multifaceted why {run} ROW"
-    )
+    show.text(f"\n{len(examples):,} of {total:,} rows with {reason}")
+    show.text(f"the whole story of one: multifaceted why {run} ROW")
 
 
 def _show_example(example: "Example") -> None:

@@ -44,9 +44,8 @@ def _show_origin(story: dict[str, Any]) -> None:
     show.rule(f"{story['id']}: {story['outcome']}, in shard {story['shard']}")
     if instruction:
         source = " / ".join(part for part in (instruction["source"], instruction["original_source"]) if part)
-        show.text(
-            f"[instruction {instruction['id']}, variant {instruction['variant']}{', ' if source else ''}{source}]"
-        )
+        names = [f"instruction {instruction['id']}", f"variant {instruction['variant']}", source]
+        show.text(f"[{', '.join(name for name in names if name)}]")
         show.text(instruction["prompt"])
     if story["seeds"]:
         show.text("[sampled preferences]")

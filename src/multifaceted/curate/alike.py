@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from multifaceted.curate.base import VariantFilter
-from multifaceted.curate.near_rows import compare_words, sketch_words, split_words
+from multifaceted.curate.near_rows import compare_words, import_rensa, sketch_words, split_words
 
 _SLOTS = 64  # of a sketch; the estimate's standard error is 0.06 at most
 _SHORT = 300  # characters; of so few words a mark makes too many different
@@ -26,6 +26,10 @@ class AlikeResponsesFilter(VariantFilter):
     summary: ClassVar[str] = "the response is nearly that to another system message of the same instruction"
     threshold: float = Field(default=0.85, gt=0, le=1)  # Jaccard similarity of the words
 
+    def prepare(self) -> None:
+        """See whether `rensa` is there."""
+        import_rensa()
+
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
         return find_alike(rows, pl.col("output"), self.threshold)
@@ -37,6 +41,10 @@ class AlikePreferencesFilter(VariantFilter):
     name: ClassVar[str] = "alike_preferences"
     summary: ClassVar[str] = "the preference set is nearly that of another variant of the same instruction"
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of the words of all descriptions
+
+    def prepare(self) -> None:
+        """See whether `rensa` is there."""
+        import_rensa()
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""

@@ -27,6 +27,14 @@ class Filter(BaseModel):
     summary: ClassVar[str]  # what it objects to, for people
     action: Literal["drop", "note"] = "drop"
 
+    def prepare(self) -> None:
+        """Called once, before any row is read: what is missing should be told then.
+
+        Raises:
+            SetupError: where the filter cannot work on this machine.
+        """
+        return
+
 
 class RowFilter(Filter, ABC):
     """Looks at each row by itself. Called from several threads at once."""

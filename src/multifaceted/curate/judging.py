@@ -76,7 +76,7 @@ class Bench:
     journal_file: Path
     seed: int
     prompt: JudgePrompt
-    watch: Watch = nullcontext  # type: ignore[assignment]
+    watch: Watch = nullcontext
     control: RunControl = field(default_factory=RunControl)
 
     async def judge(self, rows: Iterator[dict[str, Any]], count: int) -> Verdicts:
@@ -105,7 +105,7 @@ class Bench:
         """Wait for all; what stops one stops all, but what is in flight comes in, for it is paid for."""
         try:
             await asyncio.gather(*workers)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - it is raised again, or what it came from
             self.control.stop(error if isinstance(error, Exception) else None)
             await asyncio.gather(*workers, return_exceptions=True)
             raise self.control.reason from (None if error is self.control.reason else error)

@@ -17,7 +17,7 @@ SCRIPTS: dict[str, str] = {
     "Greek": r"\p{Greek}",
     "Arabic": r"\p{Arabic}",
     "Hebrew": r"\p{Hebrew}",
-    "Indic": r"[\p{Devanagari}\p{Bengali}\p{Tamil}\p{Telugu}\p{Gujarati}\p{Kannada}\p{Malayalam}\p{Gurmukhi}]",
+    "Indic": r"[\p{Devanagari}\p{Bengali}\p{Tamil}\p{Telugu}\p{Gujarati}\p{Kannada}\p{Malayalam}]",
     "Thai": r"\p{Thai}",
     # Han is shared, and Japanese mixes it with its own letters: kana or Hangul decide.
     "Han": r"\p{Han}",
@@ -25,7 +25,10 @@ SCRIPTS: dict[str, str] = {
     "Hangul": r"\p{Hangul}",
 }
 # Words that English can hardly do without; a text that has its share of them needs no closer look.
-ENGLISH = r"(?i)\b(?:the|of|and|to|is|in|that|it|for|you|with|are|this|be|as|on|your|what|from|how|or|an|was|have)\b"
+ENGLISH = (
+    r"(?i)\b(?:the|of|and|to|is|in|that|it|for|you|with|are|this|be|as|on|your|what|from|how|or|an|was"
+    r"|have)\b"
+)
 ENGLISH_SHARE = 0.12  # of the words; German, with "in" and "was", stays well below
 _DENSE = ("Han", "Kana", "Hangul")
 _BY_WEIGHT = ("Kana", "Hangul", *(name for name in SCRIPTS if name not in ("Kana", "Hangul")))

@@ -30,8 +30,8 @@ _ABOUT_TEMPLATES = (
     r"|hugo|latex|prompt|placeholders?|f-?strings?)\b"
 )
 _ABOUT_TOKENS = (
-    r"(?i)<\||\[/?INST\]|<<SYS>>|</?s>|### ?(?:Instruction|Response|Input)|\b(?:chat ?ml|chat templates?|tokeni[sz]\w*|special tokens?"
-    r"|llama|mistral|alpaca|prompt formats?|fine-?tun\w*)\b"
+    r"(?i)<\||\[/?INST\]|<<SYS>>|</?s>|### ?(?:Instruction|Response|Input)|\b(?:chat ?ml|chat templates?"
+    r"|tokeni[sz]\w*|special tokens?|llama|mistral|alpaca|prompt formats?|fine-?tun\w*)\b"
 )
 _SENTENCE_WORDS = 9  # of a template's sentence, so that it cannot stand elsewhere by chance
 _ALL_FOUND = {"json": "JSON of a preference set", "template": "template marks", "tokens": "chat tokens"}

@@ -57,7 +57,7 @@ class DuplicateIdFilter(RunFilter):
 class _NearTexts:
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
-        self._rensa = _import_rensa()
+        self._rensa = import_rensa()
         self._index = self._rensa.RMinHashLSH(threshold, _SLOTS, _BANDS)
         self._texts: list[str] = []  # of the rows that stay; their place is their key in the index
         self._ids: list[str] = []
@@ -113,13 +113,18 @@ def sketch_words(texts: pl.Series, slots: int) -> NDArray[np.uint32]:
     words = texts.str.to_lowercase().str.split(" ")
     offsets = np.concatenate([[0], np.cumsum(words.list.len().to_numpy())])
     hashes = words.explode().hash(_SEED)
-    matrix = _import_rensa().RMinHash.digest_matrix_from_flat_token_hashes(
+    matrix = import_rensa().RMinHash.digest_matrix_from_flat_token_hashes(
         hashes.to_numpy(), offsets.astype(np.uint64), slots, _SEED
     )
     return np.array(matrix.to_rows(), dtype=np.uint32)
 
 
-def _import_rensa() -> Any:
+def import_rensa() -> Any:
+    """The MinHash library.
+
+    Raises:
+        SetupError: where it is not installed.
+    """
     try:
         import rensa  # noqa: PLC0415 - of an extra
     except ImportError as error:

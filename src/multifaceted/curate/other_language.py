@@ -50,6 +50,11 @@ class LanguageFilter(RowFilter):
     min_words: int = Field(default=12, ge=1)  # of a text whose language is to be told
     min_letters: int = Field(default=20, ge=1)  # of another script
 
+    def prepare(self) -> None:
+        """Load the identifier, if it is wanted."""
+        if self.identifier == "py3langid":
+            _identifier()
+
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
         texts = rows.select("position", _cut_sample("prompt"), _cut_sample("output"))
@@ -68,7 +73,7 @@ class LanguageFilter(RowFilter):
         return found.filter(~pl.any_horizontal(*speaks))
 
     def _check_letters(self, found: pl.DataFrame) -> pl.DataFrame:
-        """Without those whose prompt has letters of the other script too, or whose response has only a few."""
+        """Without those whose prompt has such letters too, or whose response has only a few."""
         keep = pl.lit(value=False)
         for name, pattern in SCRIPTS.items():
             many = pl.col("output").str.count_matches(pattern) >= self.min_letters
@@ -82,10 +87,9 @@ class LanguageFilter(RowFilter):
         ]
         texts = texts.filter(pl.all_horizontal(*enough))
         sure = texts.select(prompt=is_english(pl.col("prompt")), output=is_english(pl.col("output")))
-        identify = _identifier() if texts.height else None
         pairs = [
             [
-                ("en", 1.0) if is_sure else identify([text])[0]  # type: ignore[misc] - there is a text
+                ("en", 1.0) if is_sure else _identifier()([text])[0]
                 for text, is_sure in zip(texts[name], sure[name], strict=True)
             ]
             for name in ("prompt", "output")

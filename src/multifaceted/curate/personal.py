@@ -89,7 +89,7 @@ class SecretFilter(RowFilter):
 
 
 def _find_kind(rows: pl.DataFrame, column: str, kind: Kind) -> Iterator[int]:
-    """Positions of rows with a real one of its kind: polars finds what looks like one, and that is checked."""
+    """Positions of rows with a real one of its kind: what looks like one is found first, then checked."""
     texts = rows.select("position", text=pl.col(column))
     if kind == "email":  # a letter alone is found much faster than the pattern
         texts = texts.filter(pl.col("text").str.contains("@", literal=True))
@@ -105,7 +105,7 @@ def is_real_email(address: str) -> bool:
 
 
 def is_real_phone(number: str) -> bool:
-    """Whether a number can be a person's: no hotline, none of those set apart for fiction, no 123-456-7890."""
+    """Whether a number can be a person's: no hotline, none set apart for fiction, no 123-456-7890."""
     digits = re.sub(r"\D", "", number)
     if not number.startswith("+") or digits.startswith("1"):
         local = digits.removeprefix("1")

@@ -15,7 +15,8 @@ _APOLOGY = (
     r"|i (?:sincerely )?apologi[sz]e|unfortunately|regrettably|i regret)"
 )
 _CANNOT = (
-    r"(?:i(?:['’]m| am) (?:not able|unable|not allowed|not permitted|not comfortable|not in a position) ?(?:to |with )?"
+    r"(?:i(?:['’]m| am) (?:not able|unable|not allowed|not permitted|not comfortable|not in a position)"
+    r" ?(?:to |with )?"
     r"|i (?:cannot|can ?not|can['’]t|could not|couldn['’]t|will not|won['’]t)(?: be able to)? (?:be )?"
     r"|i (?:must|have to|need to) (?:decline|refuse)(?: to)? ?|i (?:do not|don['’]t) feel comfortable "
     r"|i (?:do not|don['’]t) (?:have|possess) (?:the )?)"
@@ -41,7 +42,8 @@ _OTHER_LANGUAGES = (
 )
 _ABOUT_AI = (
     r"(?i)\b(?:A\.?I\.?|artificial intelligence|language models?|LLMs?|chat ?bots?|chat ?gpt|gpt|robots?"
-    r"|are you (?:an?|human|real|sentient|alive|able|capable)|who are you|about yourself|introduce yourself)\b"
+    r"|are you (?:an?|human|real|sentient|alive|able|capable)|who are you|about yourself"
+    r"|introduce yourself)\b"
 )
 _OPENING = 300  # characters in which a refusal shows itself
 
@@ -76,37 +78,32 @@ class RefusalFilter(RowFilter):
 
 _START = r"(?i)(?:^|[.!?:;]\s+|\n\s*|\bthat |\bbut |\bhowever, |\balso, )"
 _KIND_OF_AI = r"(?: (?:large )?language model| model| assistant| chat ?bot| system)?"
+_SAYS = r"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed))"
+_PERSONAL = r"personal (?:experiences?|opinions?|feelings|emotions|beliefs|preferences)"
 BOILERPLATE = (
-    rf"{_START}as an? (?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}"
-    rf"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed))",
-    rf"{_START}as a (?:large )?(?:language model(?: ai)?|digital assistant|virtual assistant)(?:,|\s+(?:i\b|my\b|developed|trained|created))",
-    r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
-    r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)",
+    rf"{_START}as an? (?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}{_SAYS}",
+    rf"{_START}as a (?:large )?(?:language model(?: ai)?|digital assistant|virtual assistant){_SAYS}",
+    (
+        r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
+        r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)"
+    ),
     r"(?i)\bas of my (?:(?:last|latest|most recent) )?(?:knowledge|training)(?: data)? (?:update|cut)",
     r"(?i)\bas of my (?:last|latest|most recent) update(?:,| in (?:\w+ )?20\d\d)",
     r"(?i)\bmy (?:knowledge|training)(?: data)? (?:cut-?off|only (?:goes|extends|includes)|ends in)",
-    r"(?i)\bi (?:do not|don['’]t) have (?:personal (?:experiences?|opinions?|feelings|emotions|beliefs|preferences)"
-    r"|(?:access to )?real-?time\b|the ability to (?:browse|access the internet))",
-)
-
-
-# One of these stands in whatever the patterns match; plain words are found many times faster.
-_NEAR_BOILERPLATE = (
-    *(
-        "as an ai",
-        "as an a.i",
-        "as an artificial",
-        "as a language",
-        "as a large language",
-        "as a digital",
-        "as a virtual",
-        "i am a",
-        "i'm a",
-        "i’m a",
+    (
+        rf"(?i)\bi (?:do not|don['’]t) have (?:{_PERSONAL}|(?:access to )?real-?time\b"
+        r"|the ability to (?:browse|access the internet))"
     ),
-    *("i am just", "i'm just", "i’m just", "i am only", "i'm only", "i’m only", "i am merely", "i'm merely"),
-    *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
 )
+# One of these stands in whatever the patterns match; plain words are found many times faster.
+_NEAR_BOILERPLATE = [
+    *(
+        f"as a{kind}"
+        for kind in ("n ai", "n a.i", "n artificial", " language", " large", " digital", " virtual")
+    ),
+    *(f"{i} {word}" for i in ("i am", "i'm", "i’m") for word in ("a", "just", "only", "merely")),
+    *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
+]
 
 
 class BoilerplateFilter(RowFilter):
@@ -118,7 +115,7 @@ class BoilerplateFilter(RowFilter):
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
         output = pl.col("output")
-        near = rows.filter(output.str.contains_any(list(_NEAR_BOILERPLATE), ascii_case_insensitive=True))
+        near = rows.filter(output.str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
         speaks = pl.any_horizontal(*(output.str.contains(pattern) for pattern in BOILERPLATE))
         return near.filter(speaks & ~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
             detail=pl.coalesce(*(output.str.extract(pattern, 0) for pattern in BOILERPLATE)).str.strip_chars()

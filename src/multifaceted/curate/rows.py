@@ -38,11 +38,14 @@ def look_at_rows(paths: Iterable[Path], filters: Sequence[Filter]) -> tuple[pl.D
     Raises:
         InputError: where a filter of one's own fails.
     """
+    for filter_ in filters:
+        filter_.prepare()
     finders = [(filter_, filter_.begin()) for filter_ in filters if isinstance(filter_, RunFilter)]
     ids, found = [pl.DataFrame(schema=dict.fromkeys(IDS, pl.String) | {"position": pl.UInt32})], []
-    for rows, (left, parts) in _look_ahead(read_frames(paths), filters):
+    for rows, (looked, parts) in _look_ahead(read_frames(paths), filters):
         ids.append(rows.select(IDS))
         found += parts
+        left = looked
         for filter_, find in finders:
             findings = _call(filter_, find, left)
             left = _without(left, findings)
@@ -75,7 +78,7 @@ def read_frames(paths: Iterable[Path], size: int = FRAME_ROWS) -> Iterator[pl.Da
 def _last_start(table: pa.Table) -> int:
     """Where the last instruction begins; it may go on in the next batch."""
     instructions = pl.Series(pl.from_arrow(table.column("instruction_id")))
-    return table.num_rows - int(instructions.rle().struct.field("len")[-1])
+    return int(instructions.rle_id().search_sorted(instructions.rle_id()[-1]))
 
 
 def _to_frame(table: pa.Table, position: int) -> pl.DataFrame:

@@ -165,7 +165,7 @@ def make_record(
     return record.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items())
 
 
-def describe_environment(curation: Curation) -> dict[str, object]:
+def describe_environment(curation: Curation) -> dict[str, Any]:
     """With what a run was curated."""
     return {
         "recipe": curation.recipe.model_dump(mode="json", exclude_unset=True),

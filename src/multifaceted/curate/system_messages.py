@@ -15,7 +15,8 @@ SECOND_PERSON = (
 )
 _FIRST_PERSON = r"\b(?:I|I['’](?:m|ll|ve|d)|[Mm]y|me|mine|myself)\b"
 _PREAMBLE = (
-    r"(?i)^\W*(?:(?:sure|certainly|of course|absolutely)\b[!,.]|here(?:['’]s| is| are)\b[^.\n]{0,60}(?:system|message|prompt|role)"
+    r"(?i)^\W*(?:(?:sure|certainly|of course|absolutely)\b[!,.]"
+    r"|here(?:['’]s| is| are)\b[^.\n]{0,60}(?:system|message|prompt|role)"
     r"|system (?:message|prompt)\s*:|descriptions?\s*:)"
 )
 _BULLET = r"(?m)^\s*(?:[-*•+]|\d+[.)])\s+\S"

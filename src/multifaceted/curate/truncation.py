@@ -9,7 +9,10 @@ from multifaceted.curate.base import RowFilter
 
 _FENCE = r"(?m)^[ \t>]*`{3,}"
 # Words and marks that nothing ends in. Others, such as "of" and "in", end a line of verse now and then.
-_DANGLING = r"(?:[,(\[{“‘–—]|\w:|[a-z]-|\b(?:and|or|but|the|an|because|such as|which|whose|their|your|its|including))$"
+_DANGLING = (
+    r"(?:[,(\[{“‘–—]|\w:|[a-z]-"
+    r"|\b(?:and|or|but|the|an|because|such as|which|whose|their|your|its|including))$"
+)
 _OPEN_BRACKET = r"[^:;=]\([^()\n]{3,}$"
 _LETTER = r"\p{L}$"
 _NO_STOPS = r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]$"  # written without a mark at the end of a sentence

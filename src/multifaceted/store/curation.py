@@ -39,10 +39,10 @@ FINDING = pl.Struct(
     }
 )
 SCORE = pl.Struct({"judge": pl.String, "dimension": pl.String, "score": pl.Int64})
-RECORD_SCHEMA = {
-    "id": pl.String,
-    "instruction_id": pl.String,
-    "verdict": pl.String,
+RECORD_SCHEMA: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "instruction_id": pl.String(),
+    "verdict": pl.String(),
     "reasons": pl.List(pl.String),  # those that dropped it
     "findings": pl.List(FINDING),
     "scores": pl.List(SCORE),

@@ -1,4 +1,4 @@
-"""The whole story of one row, from its instruction to its verdict: `tell_story(Path("run"), "rainbow-v1")`."""
+"""The whole story of one row, from instruction to verdict: `tell_story(Path("run"), "rainbow-v1")`."""
 
 from multifaceted.why.story import Story, tell_story
 
