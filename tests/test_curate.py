@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from typer.testing import CliRunner
 
 from multifaceted import pipeline
 from multifaceted.cli import app
+from multifaceted.curate.other_language import load_identifier
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
-from multifaceted.errors import InputError, StorageError
+from multifaceted.errors import InputError, SetupError, StorageError
 from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan
@@ -287,6 +289,24 @@ def test_every_problem_of_a_recipe_is_told_at_once(tmp_path: Path) -> None:
     assert [line for line, _ in told] == [2, 3, 4, 5]
     assert "did you mean 'refusal'" in told[0][1]
     assert "did you mean 'min_words'" in told[1][1]
+
+
+def test_the_example_recipe_is_sound() -> None:
+    curation = load_curation(Path(__file__).parents[1] / "examples" / "curate.yaml")
+    assert "quoted_preferences" not in curation.described
+    assert curation.described["personal_data"]["action"] == "note"
+
+
+@pytest.mark.parametrize("library", ["rensa", "py3langid.langid"])
+def test_a_missing_library_is_told_before_any_row_is_read(
+    run: Path, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    load_identifier.cache_clear()
+    with pytest.raises(SetupError, match="is not installed") as caught:
+        curate_run(run, load_curation())
+    assert "multifaceted[curation]" in caught.value.hint
+    assert not (run / "curation").exists()
 
 
 def test_a_pattern_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class LanguageFilter(RowFilter):
     def prepare(self) -> None:
         """Load the identifier, if it is wanted."""
         if self.identifier == "py3langid":
-            _identifier()
+            load_identifier()
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
@@ -89,7 +89,7 @@ class LanguageFilter(RowFilter):
         sure = texts.select(prompt=is_english(pl.col("prompt")), output=is_english(pl.col("output")))
         pairs = [
             [
-                ("en", 1.0) if is_sure else _identifier()([text])[0]
+                ("en", 1.0) if is_sure else load_identifier()([text])[0]
                 for text, is_sure in zip(texts[name], sure[name], strict=True)
             ]
             for name in ("prompt", "output")
@@ -107,7 +107,8 @@ class LanguageFilter(RowFilter):
 
 
 @cache
-def _identifier() -> Identify:
+def load_identifier() -> Identify:
+    """The identifier, loaded once: that takes a second."""
     return open_identifier()
 
 
