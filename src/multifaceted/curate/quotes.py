@@ -25,15 +25,10 @@ class QuotedFilter(RowFilter):
         entries = entries.unnest("preference_set")
         # Cut a description into blocks of half the length: a quotation holds one of them whole, at least
         # where only white space between its words may differ. What holds a block is looked at closely.
-        half = self.min_words // 2
-        words = pl.col("description").str.to_lowercase().str.extract_all(r"\S+")
-        blocks = entries.select("position", "description", "_system", words=words).with_columns(
-            block=pl.int_ranges(0, pl.col("words").list.len() // half)
-        )
-        blocks = blocks.explode("block").drop_nulls("block")
-        blocks = blocks.with_columns(
-            text=pl.col("words").list.slice(pl.col("block") * half, half).list.join(" ")
-        )
+        block = rf"\S+(?:\s+\S+){{{self.min_words // 2 - 1}}}"
+        texts = pl.col("description").str.to_lowercase().str.extract_all(block)
+        blocks = entries.select("position", "description", "_system", text=texts)
+        blocks = blocks.explode("text").drop_nulls("text")
         near = blocks.filter(pl.col("_system").str.contains(pl.col("text"), literal=True))
         quoted = {
             position: shared
