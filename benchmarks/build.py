@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from common import Result, measure
@@ -26,15 +27,16 @@ MOST_SECONDS, MOST_MEMORY = 300.0, 600.0
 MOST_TIMES_PLAIN = 8.0  # the copy is written, and its import takes a second
 
 
-def make_run(path: Path, rows: int) -> None:
+def make_run(path: Path, rows: int, make_row: Callable[[int], Row] | None = None) -> None:
     """Write a whole run folder, as `generate` leaves it."""
-    folder, text = RunFolder(path), _make_text()
+    folder = RunFolder(path)
+    make_row = make_row or partial(_make_row, text=_make_text())
     summaries = []
     for number, start in enumerate(range(0, rows, SHARD_ROWS)):
         name, count = f"{number:05d}", min(SHARD_ROWS, rows - start)
         with ShardWriter(folder.rows_file(name), Row) as writer:
             for index in range(start, start + count):
-                writer.add(_make_row(index, text))
+                writer.add(make_row(index))
             writer.commit()
         sha256 = hash_file(folder.rows_file(name))
         summary = ShardSummary(

@@ -10,6 +10,7 @@ from typing import Any
 
 import build
 import crash
+import curate
 import journal
 import limits
 import memory
@@ -27,12 +28,14 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "build": build.bench,
     "statistics": statistics_of_rows.bench,
     "push": push.bench,
+    "curate": curate.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {
     "memory": {"sizes": (5001, 99_999)},
     "build": {"rows": build.ORIGINAL_ROWS},
     "statistics": {"rows": build.ORIGINAL_ROWS},
+    "curate": {"rows": build.ORIGINAL_ROWS},
 }
 
 

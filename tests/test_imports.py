@@ -28,9 +28,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "journal": {"records", *FLOOR},
     "store": {"records", "kinds", "journal", *FLOOR},
     "generate": {"chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
+    "curate": {"generate", "chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
     "export": {"store", "records", "kinds", *FLOOR},
-    "publish": {"export", "store", *FLOOR},
+    "publish": {"curate", "export", "store", *FLOOR},
     "report": {"kinds", "export", "store", "records", "taxonomy", *FLOOR},
+    "why": {"chat", "curate", "export", "generate", "journal", "plan", "records", "store", *FLOOR},
     "testing": FLOOR,
 }
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}

@@ -99,6 +99,24 @@ class StoredReply(NamedTuple):
     cut_at: int | None
 
 
+class KeptReply(NamedTuple):
+    """A raw reply with all that the journal knows of it. Equal requests of two rows share one."""
+
+    key: str
+    attempt: int
+    stage: str
+    row_id: str
+    model: str
+    mode: str
+    body: str
+    cut_at: int | None
+    seconds: float | None
+    usd: float | None
+    prompt_tokens: int
+    completion_tokens: int
+    set_aside: int
+
+
 _Waiting = tuple[JournalEntry, asyncio.Future[None]]
 
 
@@ -212,6 +230,17 @@ def read_bodies(path: Path, keys: list[str]) -> dict[str, str]:
             query = f"SELECT key, body FROM replies WHERE key IN ({marks}) ORDER BY attempt"  # noqa: S608
             bodies.update(connection.execute(query, chosen).fetchall())
     return bodies
+
+
+def read_replies(path: Path, row_id: str, keys: list[str]) -> list[KeptReply]:
+    """Every reply that a row asked for, or that lies under one of some keys; in the order they came."""
+    if not path.exists():
+        return []
+    columns = ", ".join(KeptReply._fields)
+    marks = ",".join("?" * len(keys))
+    query = f"SELECT {columns} FROM replies WHERE row_id = ? OR key IN ({marks}) ORDER BY rowid"  # noqa: S608
+    with _translated(path), closing(_open_to_read(path)) as connection:
+        return [KeptReply(*values) for values in connection.execute(query, [row_id, *keys])]
 
 
 def append(path: Path, entries: list[JournalEntry]) -> list[JournalEntry]:

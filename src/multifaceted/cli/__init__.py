@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from multifaceted.cli import export, folder, hub, init, look, model, plan, report, run, show, taxonomy
+from multifaceted.cli import (
+    curate,
+    export,
+    folder,
+    hub,
+    init,
+    look,
+    model,
+    plan,
+    report,
+    run,
+    show,
+    taxonomy,
+    why,
+)
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -22,6 +36,8 @@ app.command("generate")(run.generate)
 app.command("retry")(run.retry)
 app.command("status")(look.status)
 app.command("failures")(look.failures)
+app.command("curate")(curate.curate)
+app.command("why")(why.why)
 app.command("build")(folder.build)
 app.command("check")(folder.check)
 app.command("export")(export.export)

@@ -19,8 +19,12 @@ class Format(StrEnum):
 def build(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     out: Annotated[Path, typer.Option("--out", help="Where to build; an earlier build there is replaced.")],
+    *,
     file_format: Annotated[Format, typer.Option("--format", help="Of the published shards.")] = Format.arrow,
     card: Annotated[Path | None, typer.Option("--card", help="Your template of the card.")] = None,
+    curation: Annotated[
+        bool, typer.Option(help="Leave out the rows that the run's curation drops, where it has one.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Turn a whole run into a folder that `load_dataset` opens.
@@ -29,7 +33,7 @@ def build(
     """
     from multifaceted.publish.folder import build_folder  # noqa: PLC0415 - `datasets` takes a second to import
 
-    manifest = build_folder(run, out, file_format=file_format.value, card=card)
+    manifest = build_folder(run, out, file_format=file_format.value, card=card, curated=curation)
     if as_json:
         show.data(
             {
@@ -42,6 +46,8 @@ def build(
     show.table(f"{out}", ["config", "rows", "bytes"], [[c.name, c.rows, c.bytes] for c in manifest.configs])
     if manifest.run.failed:
         show.text(f"{manifest.run.failed:,} failed rows are left out; the card says why")
+    if manifest.curation:
+        show.text(f"{manifest.curation.dropped:,} rows that curation drops are left out; the card says why")
     parent = out.resolve().parent
     show.text(f'next, in {parent}: load_dataset("{out.name}")')
 

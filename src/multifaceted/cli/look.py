@@ -11,6 +11,7 @@ from multifaceted.cli.plan import Json
 from multifaceted.errors import FailureKind, InputError, Problem
 from multifaceted.journal import read_bodies
 from multifaceted.records import Failure
+from multifaceted.store.curation import curate_again
 from multifaceted.store.manifest import read_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import RunStatus, read_status
@@ -40,7 +41,18 @@ def status(run: Run, as_json: Json = False) -> None:
     if found.failures:
         show.table("failed rows", ["kind", "rows"], [[kind, rows] for kind, rows in found.failures.items()])
         show.text(f"why: multifaceted failures {run}")
+    if found.curation:
+        _show_curation(run, found.curation)
     _show_spent(found)
+
+
+def _show_curation(run: Path, found: dict[str, Any]) -> None:
+    show.text(f"curation: {found['kept']:,} rows kept, {found['dropped']:,} dropped")
+    if found["reasons"]:
+        rows = [[reason, count] for reason, count in found["reasons"].items()]
+        show.table("dropped rows; one may have several reasons", ["reason", "rows"], rows)
+    if found["stale"]:
+        show.text(f"it is stale, {found['stale']}; again with: {curate_again(RunFolder(run))}")
 
 
 def _show_spent(found: RunStatus) -> None:

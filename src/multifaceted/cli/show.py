@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.rule import Rule
 from rich.table import Table
 
 from multifaceted.errors import InputError, MultifacetedError
@@ -55,6 +56,11 @@ def duration(seconds: float | None) -> str:
     if seconds < 100:  # noqa: PLR2004 - up to there, seconds are the better unit
         return f"{seconds:.0f} s"
     return f"{minutes:,} min" if not hours else f"{hours:,} h {minutes - 60 * hours} min"
+
+
+def rule(title: str) -> None:
+    """A line across, with a title."""
+    out.print(Rule(escape(title), align="left"))
 
 
 def text(value: str) -> None:

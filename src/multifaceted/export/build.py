@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from multifaceted.export.choice import Choice
+from multifaceted.export.choice import Choice, keep_rows
 from multifaceted.export.config import PublishedConfig
 from multifaceted.ids import hash_file
 from multifaceted.store.atomic import sync_file
@@ -76,7 +76,7 @@ def _write_split(
     folder = out / config.name
     folder.mkdir(parents=True, exist_ok=True)
     size = BATCH_ROWS if file_format == "arrow" else ROW_GROUP_ROWS
-    batches = config.derive(read_run_rows(files), split, choice)
+    batches = config.derive(keep_rows(read_run_rows(files), choice.kept), split, choice)
     parts: list[_Part] = []
     for tables in _cut(_rebatch(batches, size), FILE_ROWS // size):
         path = folder / f"{split}-{len(parts):05d}"  # how many there will be is known at the end

@@ -40,19 +40,21 @@ class Choice:
     rejected: dict[str, str] = field(default_factory=dict)  # chosen row → the row whose response is rejected
     test: frozenset[str] = frozenset()  # chosen rows whose pair is in the test split
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    kept: pa.BooleanArray | None = None  # of each row of the run, whether curation keeps it; None keeps all
 
 
-def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
+def choose(batches: Iterable[pa.RecordBatch], seed: int, *, kept: pa.BooleanArray | None = None) -> Choice:
     """Choose for a whole run.
 
     Args:
         batches: its rows, those of an instruction one after the other.
         seed: of the run.
+        kept: of each row, whether it may be chosen; None: all.
     """
     small: list[str] = []
     rejected: dict[str, str] = {}
     left_out: dict[str, list[str]] = {}
-    for instruction, members in _group(batches):
+    for instruction, members in _group(keep_rows(batches, kept)):
         digest = rank_digest(f"pair {seed} {instruction}")
         first, *others = sorted(members, key=lambda member: digest(member.id))
         small.append(first.id)
@@ -61,7 +63,15 @@ def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
             rejected[first.id] = other.id
         else:
             left_out.setdefault(SAME_RESPONSE if others else TOO_FEW_VARIANTS, []).append(instruction)
-    return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out)
+    return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out, kept)
+
+
+def keep_rows(batches: Iterable[pa.RecordBatch], kept: pa.BooleanArray | None) -> Iterator[pa.RecordBatch]:
+    """The rows of a run without those that curation drops."""
+    position = 0
+    for batch in batches:
+        yield batch if kept is None else batch.filter(kept.slice(position, batch.num_rows))
+        position += batch.num_rows
 
 
 def _choose_test(rejected: dict[str, str], seed: int) -> frozenset[str]:

@@ -8,6 +8,7 @@ Example:
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,9 @@ import pyarrow as pa
 from multifaceted.errors import StorageError
 from multifaceted.export import CONFIGS, Choice, PublishedConfig, choose
 from multifaceted.export.build import read_run_rows
+from multifaceted.export.choice import keep_rows
 from multifaceted.ids import content_id
+from multifaceted.store.curation import read_kept
 from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
@@ -27,13 +30,14 @@ class RunSource:
     """The configs of one run.
 
     Raises:
-        StorageError: where the folder holds no whole run.
+        StorageError: where the folder holds no whole run, or its curation is of other rows.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = RunFolder(folder)
         self._data = _read_run(self._folder)
         self._published = CONFIGS[self._data.kind]
+        self._curation = read_kept(self._folder, self._data)
 
     @property
     def configs(self) -> list[str]:
@@ -43,7 +47,8 @@ class RunSource:
     @property
     def digest(self) -> str:
         """Names the content: equal digests, equal rows."""
-        return content_id([summary.sha256 for summary in self._data.summaries], length=16)
+        curation = self._curation.summary.model_dump() if self._curation else None
+        return content_id([[s.sha256 for s in self._data.summaries], curation], length=16)
 
     def schema(self, config: str) -> pa.Schema:
         """The schema of a config's rows."""
@@ -51,16 +56,21 @@ class RunSource:
 
     def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
         """For each split the files to read, and how; files can be read in any process, in any order."""
-        files = [str(self._folder.rows_file(summary.name)) for summary in self._data.summaries if summary.ok]
-        published = self._published[config]
-        chosen = published.chosen
-        choice = choose(read_run_rows(map(Path, files)), self._data.seed) if chosen else Choice()
+        whole = [summary for summary in self._data.summaries if summary.ok]
+        files = [str(self._folder.rows_file(summary.name)) for summary in whole]
+        published, kept = self._published[config], self._curation.kept if self._curation else None
+        rows = read_run_rows(map(Path, files))
+        choice = choose(rows, self._data.seed, kept=kept) if published.chosen else Choice(kept=kept)
         names = [name for name in published.splits if name != "test" or choice.test]
-        return {name: (files, partial(_derive, published, name, choice)) for name in names}
+        starts = dict(zip(files, accumulate((s.ok for s in whole), initial=0), strict=False))
+        return {name: (files, partial(_derive, published, name, choice, starts)) for name in names}
 
 
-def _derive(published: PublishedConfig, split: str, choice: Choice, file: str) -> Iterator[pa.RecordBatch]:
-    return published.derive(read_batches(Path(file)), split, choice)
+def _derive(
+    published: PublishedConfig, split: str, choice: Choice, starts: dict[str, int], file: str
+) -> Iterator[pa.RecordBatch]:
+    kept = None if choice.kept is None else choice.kept.slice(starts[file])
+    return published.derive(keep_rows(read_batches(Path(file)), kept), split, choice)
 
 
 def _read_run(folder: RunFolder) -> RunData:

@@ -13,6 +13,7 @@ from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
 from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.publish.verify_rows import RowChecker
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest, read_built_manifest
+from multifaceted.store.curation import find_curation_faults
 from multifaceted.store.manifest import read_manifest
 from multifaceted.store.run_folder import MANIFEST, RunFolder
 from multifaceted.store.shards import read_published, verify_file
@@ -32,7 +33,7 @@ def check_folder(folder: Path) -> list[str]:
     faults = RunFolder(folder).verify(run.summaries)
     if run.planned != run.ok + run.failed:
         faults.append(f"{run.planned} rows planned, but {run.ok} ok and {run.failed} failed")
-    return faults
+    return faults + find_curation_faults(RunFolder(folder), run)
 
 
 def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
@@ -40,6 +41,7 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for extra in sorted(found - listed - {*manifest.metadata, CARD, MANIFEST}):
         yield f"{folder / extra} is not in the manifest"
+    yield from _check_account(manifest)
     rows = RowChecker(default=next(iter(CONFIGS[manifest.run.kind])))
     damaged = False
     for config in manifest.configs:
@@ -58,6 +60,17 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
                 text = (folder / name).read_text(encoding="utf-8")
                 yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
         yield from _check_loading(folder, manifest)
+
+
+def _check_account(manifest: BuiltManifest) -> Iterator[str]:
+    """Planned = kept + dropped + failed, and what is kept is there."""
+    run, curation = manifest.run, manifest.curation
+    kept, dropped = (curation.kept, curation.dropped) if curation else (run.ok, 0)
+    if run.planned != kept + dropped + run.failed:
+        yield f"{run.planned} rows planned, but {kept} kept, {dropped} dropped and {run.failed} failed"
+    if manifest.configs and manifest.configs[0].rows != kept:
+        name = manifest.configs[0].name
+        yield f"config {name!r} has {manifest.configs[0].rows} rows, but {kept} of the run are kept"
 
 
 def _check_file(

@@ -14,16 +14,12 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from multifaceted.curate.secrets import SECRETS
 from multifaceted.ids import hash_text
 
 MOST_NAMED = 5  # ids in a message
 TEXTS, PROVENANCE, SMALL, BENCH = "sft", "provenance", "sft_small", "bench"
 PAIRS = ("dpo", "orpo", "rm")
-# Keys as their issuers make them; texts about keys show shorter ones.
-SECRETS = (
-    r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{36,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
 
 
 @dataclass

@@ -10,9 +10,11 @@ import pyarrow as pa
 from multifaceted.errors import StorageError
 from multifaceted.export import Choice, choose
 from multifaceted.export.bench import RENAMED
+from multifaceted.export.choice import keep_rows
 from multifaceted.kinds import KINDS
 from multifaceted.records import Stage
 from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
+from multifaceted.store.curation import CurationSummary, read_kept
 from multifaceted.store.manifest import RunData, read_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published
@@ -40,6 +42,7 @@ class Source:
     choice: Choice
     counts: dict[str, int]  # planned = ok + failed + pending
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
+    curation: CurationSummary | None = None  # `batches` are without the rows that it drops
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -73,11 +76,17 @@ def _open_run(path: Path) -> Source:
         for kind, rows in summary.failures.items():
             failures[kind] = failures.get(kind, 0) + rows
     names = [*COLUMNS, *KINDS[data.kind].stages]
+    seen = data.model_copy(update={"summaries": whole})
+    curation = read_kept(folder, seen) if len(whole) == len(found) else None
+    kept = curation.kept if curation else None
     return Source(
         path=path,
         run=data,
-        batches=lambda: (_frame(batch.select(names)) for batch in _read(files)),
-        choice=choose(_read(files), data.seed),
+        batches=lambda: (
+            _frame(batch.select(names)) for batch in keep_rows(_read(files), kept) if batch.num_rows
+        ),
+        choice=choose(_read(files), data.seed, kept=kept),
+        curation=curation.summary if curation else None,
         counts={"planned": data.planned, "ok": ok, "failed": failed, "pending": data.planned - ok - failed},
         failures=failures,
     )
@@ -108,6 +117,7 @@ def _open_built(path: Path, manifest: BuiltManifest) -> Source:
         run=data,
         batches=batches,
         choice=choose((_batch(frame) for frame in batches()), data.seed),
+        curation=manifest.curation,
         counts={"planned": data.planned, "ok": data.ok, "failed": data.failed, "pending": 0},
         failures=failures,
     )

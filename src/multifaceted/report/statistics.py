@@ -70,6 +70,8 @@ def measure(source: Source, taxonomy: Taxonomy | None) -> Statistics:
     """
     found = Statistics(source.run.name, source.counts, failures=source.failures)
     found.models, found.kept = {str(s): m for s, m in source.run.models.items()}, source.counts["ok"]
+    if source.curation:
+        found.kept, found.dropped = source.curation.kept, source.curation.reasons
     found.pairs = len(source.choice.rejected)
     found.no_pair = {reason: len(ids) for reason, ids in source.choice.left_out.items()}
     counter = _Counter(taxonomy, source.stages)

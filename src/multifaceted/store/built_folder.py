@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from multifaceted.errors import StorageError
 from multifaceted.ids import content_id
 from multifaceted.store.atomic import read_json, write_json
+from multifaceted.store.curation import CurationSummary
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import MANIFEST
 
@@ -68,6 +69,7 @@ class BuiltManifest(_Frozen):
     configs: list[BuiltConfig]
     absent: list[str] = []  # configs that have no row
     left_out: dict[str, list[str]] = {}  # instructions that give no pair, by reason
+    curation: CurationSummary | None = None  # None: no row was left out but those that failed
     metadata: dict[str, str] = {}  # SHA-256 of the files beside the shards, by name
     run: RunData
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from multifaceted.journal import JournalSum, sum_replies
 from multifaceted.records import STAGES, Stage
+from multifaceted.store.curation import describe_curation
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 
@@ -24,6 +25,9 @@ class RunStatus:
     usd: float = 0.0  # of all replies whose price was known when they came
     unpriced: int = 0  # replies whose price was not
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
+    curation: dict[str, object] | None = (
+        None  # kept, dropped, reasons, and why it is stale; None: never curated
+    )
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -51,6 +55,7 @@ def read_status(folder: RunFolder) -> RunStatus:
         for kind, rows in summary.failures.items():
             status.failures[kind] = status.failures.get(kind, 0) + rows
     _add_spent(status, read_spent(folder, list(data.shards)), list(data.models))
+    status.curation = describe_curation(folder, manifest)
     return status
 
 

@@ -9,7 +9,9 @@ import pyarrow as pa
 from multifaceted.errors import StorageError
 from multifaceted.export import CONFIGS, choose
 from multifaceted.export.build import read_run_rows
+from multifaceted.export.choice import keep_rows
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest, read_built_manifest
+from multifaceted.store.curation import read_kept
 from multifaceted.store.manifest import RunData, read_whole_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published, verify_file
@@ -49,12 +51,14 @@ def open_source(path: Path) -> Source:
 def _open_run(folder: RunFolder, data: RunData) -> Source:
     files = [folder.rows_file(summary.name) for summary in data.summaries]
     configs = CONFIGS[data.kind]
-    choice = choose(read_run_rows(files), data.seed)
+    curation = read_kept(folder, data)
+    kept = curation.kept if curation else None
+    choice = choose(read_run_rows(files), data.seed, kept=kept)
     return Source(
         run=data,
         left_out={reason: len(ids) for reason, ids in choice.left_out.items()},
         test=choice.test,
-        read=lambda config: configs[config].derive(read_run_rows(files), "train", choice),
+        read=lambda config: configs[config].derive(keep_rows(read_run_rows(files), kept), "train", choice),
     )
 
 

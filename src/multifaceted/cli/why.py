@@ -1,0 +1,127 @@
+"""`why`: the whole story of one row."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from multifaceted.cli import show
+from multifaceted.cli.curate import describe_finding
+from multifaceted.cli.look import Run
+from multifaceted.cli.plan import Json
+
+
+def why(
+    run: Run,
+    row_id: Annotated[str, typer.Argument(help="A row's id, such as rainbow-v1.", metavar="ROW")],
+    *,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="Where the recipe is now, if it was moved.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell the whole story of one row, from its instruction to its verdict. Works for failed rows too.
+
+    Example: `multifaceted why run rainbow-v1`
+    """
+    from multifaceted.why import tell_story  # noqa: PLC0415 - brings the SDK
+
+    story = tell_story(run, row_id, recipe=recipe).as_dict()
+    if as_json:
+        show.data(story)
+        return
+    _show_origin(story)
+    for turn in story["turns"]:
+        _show_turn(turn)
+    _show_outcome(story)
+    _show_verdict(story)
+    for remark in story["remarks"]:
+        show.text(f"note: {remark}")
+
+
+def _show_origin(story: dict[str, Any]) -> None:
+    instruction = story["instruction"]
+    show.rule(f"{story['id']}: {story['outcome']}, in shard {story['shard']}")
+    if instruction:
+        source = " / ".join(part for part in (instruction["source"], instruction["original_source"]) if part)
+        names = [f"instruction {instruction['id']}", f"variant {instruction['variant']}", source]
+        show.text(f"[{', '.join(name for name in names if name)}]")
+        show.text(instruction["prompt"])
+    if story["seeds"]:
+        show.text("[sampled preferences]")
+        for seed in story["seeds"]:
+            show.text(f"  {seed}")
+
+
+def _show_turn(turn: dict[str, Any]) -> None:
+    show.rule(f"{turn['stage']}{', repair' if turn['repairs'] else ''}, request {turn['key'][:12]}")
+    # A repair repeats the turns before it.
+    messages = turn["messages"][-1:] if turn["repairs"] else turn["messages"]
+    for message in messages:
+        show.text(f"[{message['role']}] {message['content']}")
+    for reply in turn["replies"]:
+        show.text(_describe_reply(reply))
+        text = reply["refusal"] or reply["text"] or reply["body"] or "(no text)"
+        show.text(f"[reply] {text}")
+    if not turn["replies"]:
+        show.text("(no reply)")
+
+
+def _describe_reply(reply: dict[str, Any]) -> str:
+    tokens = f"{reply['prompt_tokens']:,} + {reply['completion_tokens']:,} tokens"
+    usd = "unknown price" if reply["usd"] is None else f"{reply['usd']:.6f} USD"
+    seconds = "" if reply["seconds"] is None else f", {reply['seconds']:.2f} s"
+    more = [
+        f"finish reason {reply['finish_reason']}" if reply["finish_reason"] not in ("stop", None) else "",
+        "set aside, asked again" if reply["set_aside"] else "",
+    ]
+    said = "".join(f", {word}" for word in more if word)
+    return f"(attempt {reply['attempt']}, {reply['model']}, {reply['mode']}: {tokens}, {usd}{seconds}{said})"
+
+
+def _show_outcome(story: dict[str, Any]) -> None:
+    show.rule("what came of it")
+    if story["failure"]:
+        failure = story["failure"]
+        again = "asking again may help" if failure["retryable"] else "asking again changes nothing by itself"
+        show.text(f"failed in stage {failure['stage']}: {failure['kind']}: {failure['message']} ({again})")
+    if story["made"]:
+        for entry in story["made"]["preference_set"]:
+            path = " → ".join((entry["dimension"], entry["subdimension"], entry["preference"]))
+            show.text(f"  {path}: {entry['description']}")
+    spent = story["spent"]
+    unpriced = f", {spent['unpriced']} replies of unknown price" if spent["unpriced"] else ""
+    show.text(
+        f"{spent['replies']} replies, {spent['prompt_tokens']:,} + {spent['completion_tokens']:,} tokens, "
+        f"{spent['usd']:.6f} USD{unpriced}"
+    )
+
+
+def _show_verdict(story: dict[str, Any]) -> None:
+    found, published = story["curation"], story["published"]
+    if found:
+        stale = f" (stale: {found['stale']})" if found["stale"] else ""
+        show.text(f"curation: {found.get('verdict', 'not in the record')}{stale}")
+        for finding in found.get("findings") or ():
+            show.text(f"  {describe_finding(finding)}")
+        for score in found.get("scores") or ():
+            show.text(f"  {score['judge']}: {score['dimension']} {score['score']} of 5")
+    elif story["outcome"] == "ok":
+        show.text("curation: the run was never curated")
+    if found and found.get("verdict") == "drop":
+        show.text("published: nowhere, `build` leaves it out")
+    elif published:
+        show.text(f"published: sft, provenance{', sft_small' if published['sft_small'] else ''}")
+        _show_pair(published)
+
+
+def _show_pair(published: dict[str, Any]) -> None:
+    pair = published["pair"]
+    if pair:
+        other = "rejected" if pair["as"] == "chosen" else "chosen"
+        show.text(
+            f"pair: {pair['as']} in dpo, orpo and rm ({pair['rm_split']}); {other} is {pair['partner']}"
+        )
+    else:
+        reason = published["no_pair"]
+        show.text(f"pair: none{f', {reason}' if reason else ', other variants were chosen'}")

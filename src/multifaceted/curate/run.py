@@ -1,0 +1,189 @@
+"""Curating a run: filters, judges, and the record of both. `curate_run(Path("run"), load_curation())`."""
+
+import asyncio
+import platform
+from contextlib import nullcontext
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from multifaceted.curate.judge_spec import (
+    LOW_SCORE,
+    UNJUDGED,
+    find_low,
+    list_scores,
+    note_unjudged,
+    sum_up_scores,
+)
+from multifaceted.curate.recipe import Curation
+from multifaceted.curate.rows import look_at_rows, read_frames
+from multifaceted.errors import StorageError
+from multifaceted.store.curation import (
+    DROP,
+    FINDING,
+    JUDGES,
+    KEEP,
+    RECORD_SCHEMA,
+    CurationData,
+    curation_folder,
+    lock_curation,
+    write_curation,
+    write_record,
+)
+from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from multifaceted.curate.judging import Watch
+
+_LIBRARIES = ("multifaceted", "polars", "rensa", "py3langid")
+
+
+def curate_run(
+    run: Path, curation: Curation, out: Path | None = None, *, watch: "Watch | None" = None
+) -> CurationData:
+    """Look at every row of a whole run, and write down which are kept; no row is changed.
+
+    Args:
+        run: the run folder.
+        curation: the filters, and the judges.
+        out: where the record goes; None: into the run, where `build` finds it.
+        watch: shows the progress of judges to people.
+
+    Raises:
+        StorageError: where the run is not whole.
+        MultifacetedError: what stopped the judges; what they said so far is kept, and paid for once.
+    """
+    folder = RunFolder(run)
+    data = read_whole_run(folder)
+    paths = [folder.rows_file(summary.name) for summary in data.summaries]
+    ids, findings = look_at_rows(paths, curation.active)
+    if ids.height != data.ok:
+        raise StorageError(f"{ids.height} rows looked at, but the run has {data.ok}")
+    path = out or curation_folder(folder)
+    scores, said = None, dict[str, Any]()
+    if curation.judge is not None:
+        judged = _have_judged(paths, ids, findings, curation, seed=data.seed, folder=path, watch=watch)
+        findings, scores, said = judged
+    record = make_record(ids, findings, scores)
+    sha256 = write_record(path, record)
+    dropped = record["verdict"].eq(DROP).sum()
+    found = CurationData(
+        recipe=curation.fingerprint,
+        kept=record.height - dropped,
+        dropped=dropped,
+        reasons=_count(findings, DROP, curation),
+        notes=_count(findings, "note", curation),
+        filters=curation.described,
+        judges=said,
+        shards={summary.name: summary.sha256 for summary in data.summaries},
+        record=sha256,
+    )
+    write_curation(path, found, describe_environment(curation))
+    return found
+
+
+def _have_judged(
+    paths: list[Path],
+    ids: pl.DataFrame,
+    findings: pl.DataFrame,
+    curation: Curation,
+    *,
+    seed: int,
+    folder: Path,
+    watch: "Watch | None",
+) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
+    """Findings with those of the judges, scores by row, and what was said in numbers."""
+    from multifaceted.curate.judging import Bench  # noqa: PLC0415 - brings the SDK, which filters do not need
+
+    spec, prompt = curation.judge, curation.prompt
+    assert spec is not None  # noqa: S101 - the caller has looked
+    assert prompt is not None  # noqa: S101 - loaded with the judges
+    dropped = findings.filter(pl.col("action") == DROP)["position"].unique()
+    rows = (
+        row
+        for frame in read_frames(paths)
+        for row in frame.filter(~pl.col("position").is_in(dropped.implode())).iter_rows(named=True)
+    )
+    bench = Bench(spec, folder / JUDGES, seed=seed, prompt=prompt, watch=watch or nullcontext)
+    with lock_curation(folder):
+        found = asyncio.run(bench.judge(rows, ids.height - dropped.len()))
+    added = [find_low(found.scores, spec), note_unjudged(found.unjudged)]
+    said = {**spec.described, "template": prompt.hash}
+    said |= sum_up_scores(found.scores, found.unjudged, spec)
+    return (
+        pl.concat([findings, *added]).sort("position", maintain_order=True),
+        list_scores(found.scores),
+        said,
+    )
+
+
+def read_whole_run(folder: RunFolder) -> RunData:
+    """The manifest of a run whose files are what was written.
+
+    Raises:
+        StorageError: where the run is not whole, or a shard is damaged.
+    """
+    data = read_manifest(folder)
+    if data is None:
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
+    faults = folder.verify(data.summaries)
+    if faults:
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
+        raise StorageError("\n".join(faults), hint=hint)
+    return data
+
+
+def make_record(
+    ids: pl.DataFrame, findings: pl.DataFrame, scores: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """One line for each row of the run, in its order.
+
+    Args:
+        ids: `position`, `id` and `instruction_id` of each row.
+        findings: what filters found.
+        scores: `position` and a list of `scores` of those rows that were judged.
+    """
+    by_row = findings.group_by("position", maintain_order=True).agg(
+        reasons=pl.col("reason").filter(pl.col("action") == DROP),
+        findings=pl.struct(*FINDING.to_schema()),
+    )
+    record = ids.join(by_row, on="position", how="left", maintain_order="left")
+    if scores is not None:
+        record = record.join(scores, on="position", how="left", maintain_order="left")
+    lists = [
+        pl.col(name).fill_null([]) if name in record.columns else pl.lit([], kind).alias(name)
+        for name, kind in RECORD_SCHEMA.items()
+        if isinstance(kind, pl.List)
+    ]
+    record = record.with_columns(lists)
+    verdict = pl.when(pl.col("reasons").list.len() > 0).then(pl.lit(DROP)).otherwise(pl.lit(KEEP))
+    record = record.with_columns(verdict=verdict)
+    return record.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items())
+
+
+def describe_environment(curation: Curation) -> dict[str, Any]:
+    """With what a run was curated."""
+    return {
+        "recipe": curation.recipe.model_dump(mode="json", exclude_unset=True),
+        "recipe_file": curation.file,
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""  # of an extra that is not installed
+
+
+def _count(findings: pl.DataFrame, action: str, curation: Curation) -> dict[str, int]:
+    """Rows by reason, in the order of the filters."""
+    taken = findings.filter(pl.col("action") == action)["reason"].value_counts()
+    counts: dict[str, int] = dict(taken.iter_rows())
+    return {name: counts[name] for name in (*curation.described, LOW_SCORE, UNJUDGED) if name in counts}

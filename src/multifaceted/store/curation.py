@@ -1,0 +1,226 @@
+"""The curation record beside a run: which rows are kept, and why the others are not.
+
+RUN/curation/
+├── record.parquet     a line for each row of the run, in its order
+├── judges.sqlite      every raw reply of judges, where there are any
+└── curation.json      written last: which rows the record speaks of, and its SHA-256
+
+It belongs to the very rows it was made from; of others it says nothing, and is called stale.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from multifaceted.errors import LockedError, StorageError
+from multifaceted.ids import hash_file
+from multifaceted.store.atomic import read_json, settle_file, temporary_of, translate_os_errors, write_json
+from multifaceted.store.manifest import RunData
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.shards import verify_file
+
+FOLDER = "curation"
+RECORD, MARKER, JUDGES = "record.parquet", "curation.json", "judges.sqlite"
+KEEP, DROP = "keep", "drop"
+
+FINDING = pl.Struct(
+    {
+        "reason": pl.String,  # name of the filter
+        "action": pl.String,  # drop or note
+        "score": pl.Float64,  # null where the filter gives none
+        "partner": pl.String,  # id of the row it was compared with
+        "detail": pl.String,
+    }
+)
+SCORE = pl.Struct({"judge": pl.String, "dimension": pl.String, "score": pl.Int64})
+RECORD_SCHEMA: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "instruction_id": pl.String(),
+    "verdict": pl.String(),
+    "reasons": pl.List(pl.String),  # those that dropped it
+    "findings": pl.List(FINDING),
+    "scores": pl.List(SCORE),
+}
+
+
+class CurationSummary(BaseModel):
+    """What a published folder says of the curation of its run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str  # fingerprint of all filters with their parameters, and of the judges
+    kept: int
+    dropped: int
+    reasons: dict[str, int]  # name of a filter → rows it dropped; a row may have several reasons
+
+
+class CurationData(CurationSummary):
+    """The data part of `curation.json`; equal for equal rows and recipes."""
+
+    kind: Literal["multifaceted-curation"] = "multifaceted-curation"
+    notes: dict[str, int]  # the same of filters that only take note
+    filters: dict[str, dict[str, Any]]  # name → parameters
+    judges: dict[str, Any] = {}  # what judges said, in numbers
+    shards: dict[str, str]  # name → SHA-256 of the rows
+    record: str  # SHA-256 of record.parquet
+
+    @property
+    def summary(self) -> CurationSummary:
+        """The part that is published."""
+        return CurationSummary(**{name: getattr(self, name) for name in CurationSummary.model_fields})
+
+    def find_fault(self, run: RunData | None) -> str:
+        """Why this does not speak of the rows of a run; empty where it does."""
+        if run is None:
+            return "the run is not whole since"
+        if self.shards != {summary.name: summary.sha256 for summary in run.summaries}:
+            return "rows have changed since"
+        if self.kept + self.dropped != run.ok:
+            return f"{self.kept} rows kept and {self.dropped} dropped are not the {run.ok} of the run"
+        return ""
+
+
+def curation_folder(folder: RunFolder) -> Path:
+    """Where the curation of a run lies."""
+    return folder.path / FOLDER
+
+
+@contextmanager
+def lock_curation(path: Path) -> Iterator[None]:
+    """Hold a curation folder while judges write to its journal.
+
+    Raises:
+        LockedError: where another process holds it.
+    """
+    lock = FileLock(path / "lock", timeout=0)
+    with translate_os_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LockedError(f"another process curates in {path}", hint="wait until it is done") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_record(path: Path, record: pl.DataFrame) -> str:
+    """Write `record.parquet` in a curation folder; gives its SHA-256."""
+    place = path / RECORD
+    temporary = temporary_of(place)
+    with translate_os_errors(place):
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            record.write_parquet(temporary)
+            settle_file(temporary, place)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return hash_file(place)
+
+
+def write_curation(path: Path, data: CurationData, environment: dict[str, Any]) -> None:
+    """Write the marker of a curation folder, after its record."""
+    write_json(path / MARKER, {"data": data.model_dump(mode="json"), "environment": environment})
+
+
+def read_curation(path: Path) -> CurationData | None:
+    """What a curation folder holds; None where nothing was ever curated there.
+
+    Raises:
+        StorageError: where it is damaged.
+    """
+    content = read_json(path / MARKER)
+    if content is None:
+        return None
+    try:
+        return CurationData.model_validate(content["data"])
+    except (ValidationError, KeyError, TypeError) as error:
+        hint = "curate again"
+        raise StorageError(
+            f"{path / MARKER} was written by another version or is damaged", hint=hint
+        ) from error
+
+
+def read_recipe_of(path: Path) -> str:
+    """The recipe file that a curation was made with; empty for the default recipe."""
+    content = read_json(path / MARKER)
+    return str(content.get("environment", {}).get("recipe_file", "")) if isinstance(content, dict) else ""
+
+
+def curate_again(folder: RunFolder) -> str:
+    """The command that brings the curation of a run up to date."""
+    recipe = read_recipe_of(curation_folder(folder))
+    return f"multifaceted curate {folder.path}" + (f" --recipe {recipe}" if recipe else "")
+
+
+def find_curation_faults(folder: RunFolder, run: RunData | None) -> list[str]:
+    """What is wrong with the curation of a run; empty where nothing is, or there is none."""
+    path = curation_folder(folder)
+    try:
+        data = read_curation(path)
+    except StorageError as error:
+        return [error.message]
+    if data is None:
+        return [f"{path / RECORD} has no {MARKER}"] if (path / RECORD).exists() else []
+    stale = data.find_fault(run)
+    damaged = verify_file(path / RECORD, data.record)
+    return [
+        *([f"the curation in {path} is stale: {stale}"] if stale else []),
+        *([f"{path / RECORD} {damaged}"] if damaged else []),
+    ]
+
+
+class Kept(NamedTuple):
+    """What `build` takes from a curation."""
+
+    summary: CurationSummary
+    kept: pa.BooleanArray  # of each row of the run, in order
+
+
+def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, object] | None:
+    """What `status` says of the curation of a run; None where it was never curated."""
+    data = read_curation(curation_folder(folder))
+    if data is None:
+        return None
+    return {
+        "kept": data.kept,
+        "dropped": data.dropped,
+        "reasons": data.reasons,
+        "stale": data.find_fault(run),
+    }
+
+
+def read_kept(folder: RunFolder, run: RunData) -> Kept | None:
+    """Which rows of a run its curation keeps; None where it was never curated.
+
+    Raises:
+        StorageError: where it is stale or damaged.
+    """
+    faults = find_curation_faults(folder, run)
+    if faults:
+        hint = f"run `{curate_again(folder)}`, or build all rows with --no-curation"
+        raise StorageError("\n".join(faults), hint=hint)
+    path = curation_folder(folder)
+    data = read_curation(path)
+    if data is None:
+        return None
+    return Kept(data.summary, read_record(path)["verdict"].eq(KEEP).rechunk().to_arrow())
+
+
+def read_record(path: Path) -> pl.DataFrame:
+    """The record of a curation folder.
+
+    Raises:
+        StorageError: where it cannot be read.
+    """
+    try:
+        return pl.read_parquet(path / RECORD)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise StorageError(f"{path / RECORD} cannot be read: {error}", hint="curate again") from error

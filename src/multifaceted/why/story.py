@@ -1,0 +1,181 @@
+"""The story of one row: instruction, turns, what came of them, verdict, and where it is published."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from multifaceted.curate.secrets import mask_secrets
+from multifaceted.errors import MultifacetedError
+from multifaceted.export import choose
+from multifaceted.export.build import read_run_rows
+from multifaceted.records import STAGES
+from multifaceted.store.curation import (
+    curation_folder,
+    describe_curation,
+    find_curation_faults,
+    read_kept,
+    read_record,
+)
+from multifaceted.store.manifest import RunData, read_manifest, read_run
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.why.find import Place, find_row
+from multifaceted.why.replies import Asked, read_asked
+
+_TEXTS = ("preference_set", "system", "output")
+
+
+@dataclass
+class Story:
+    """Everything that is known of one row. Texts that look like a secret are blotted out."""
+
+    id: str
+    shard: str
+    outcome: str  # ok or failed
+    instruction: dict[str, Any]
+    seeds: list[str]  # ids of the sampled preferences
+    turns: list[dict[str, Any]]  # requests in order, with prompt and replies
+    made: dict[str, Any] | None  # preference set, system message and response
+    provenance: dict[str, Any] | None
+    failure: dict[str, Any] | None
+    spent: dict[str, Any]  # replies, tokens and USD of all turns
+    curation: dict[str, Any] | None  # None: the run was never curated
+    published: dict[str, Any] | None  # configs, and the pair it is part of
+    remarks: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        masked: dict[str, Any] = _mask(asdict(self))
+        return masked
+
+
+def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
+    """Tell all that a run knows of one row.
+
+    Args:
+        run: the run folder.
+        row_id: of a finished, failed or dropped row.
+        recipe: where the recipe is now; None: where it was when the run last started.
+
+    Raises:
+        InputError: where no row has the id.
+        StorageError: where the run cannot be read.
+    """
+    folder = RunFolder(run)
+    data = read_run(folder)
+    place = find_row(folder, data, row_id)
+    asked = read_asked(folder, place.shard, row_id, keys=_keys_of(place), recipe=recipe)
+    curation = _read_verdict(folder, row_id) if place.row else None
+    return Story(
+        id=row_id,
+        shard=place.shard,
+        outcome="ok" if place.row else "failed",
+        instruction=_describe_instruction(place, asked),
+        seeds=_seeds_of(place, asked),
+        turns=[asdict(turn) for turn in asked.turns],
+        made={name: place.row[name] for name in _TEXTS} if place.row else None,
+        provenance={stage: place.row[stage] for stage in _stages_of(place.row)} if place.row else None,
+        failure=asdict(place.failure) if place.failure else None,
+        spent=_sum_up(asked),
+        curation=curation,
+        published=_find_published(folder, place, asked.remarks) if place.row else None,
+        remarks=asked.remarks,
+    )
+
+
+def _keys_of(place: Place) -> list[str]:
+    if place.failure is not None:
+        return [place.failure.request_key]
+    records = [place.row[stage] for stage in _stages_of(place.row)] if place.row else []
+    asked = [part for record in records for part in (record if isinstance(record, list) else [record])]
+    return [record["request_key"] for record in asked]
+
+
+def _stages_of(row: dict[str, Any]) -> list[str]:
+    return [stage for stage in STAGES if stage in row]
+
+
+def _describe_instruction(place: Place, asked: Asked) -> dict[str, Any]:
+    if place.row is not None:
+        names = {"instruction_id": "id", "prompt": "prompt", "main_source": "source"}
+        return {
+            **{new: place.row[old] for old, new in names.items()},
+            "original_source": place.row["original_source"],
+            "variant": place.row["variant"],
+        }
+    if asked.task is not None:
+        fields = ("id", "prompt", "source", "original_source")
+        found = {name: getattr(asked.task.instruction, name) for name in fields}
+        return {**found, "variant": asked.task.variant}
+    return {}
+
+
+def _seeds_of(place: Place, asked: Asked) -> list[str]:
+    if place.row is not None:
+        return list(place.row["seed_preferences"])
+    return list(asked.task.seeds.ids) if asked.task else []
+
+
+def _sum_up(asked: Asked) -> dict[str, Any]:
+    replies = [reply for turn in asked.turns for reply in turn.replies]
+    return {
+        "replies": len(replies),
+        "prompt_tokens": sum(reply["prompt_tokens"] for reply in replies),
+        "completion_tokens": sum(reply["completion_tokens"] for reply in replies),
+        "usd": sum(reply["usd"] or 0.0 for reply in replies),
+        "unpriced": sum(reply["usd"] is None for reply in replies),
+    }
+
+
+def _read_verdict(folder: RunFolder, row_id: str) -> dict[str, Any] | None:
+    about = describe_curation(folder, read_manifest(folder))
+    if about is None:
+        return None
+    record = read_record(curation_folder(folder)).filter(pl.col("id") == row_id)
+    verdict = record.row(0, named=True) if record.height else {}
+    return {"stale": about["stale"], **{key: value for key, value in verdict.items() if key != "id"}}
+
+
+def _find_published(folder: RunFolder, place: Place, remarks: list[str]) -> dict[str, Any] | None:
+    """What `build` makes of the row; the choice of pairs is over the whole run, and the same each time."""
+    data = read_manifest(folder)
+    if data is None or place.row is None:
+        remarks.append("the run is not whole, so nothing of it is published yet")
+        return None
+    if find_curation_faults(folder, data):
+        remarks.append("the curation is stale or damaged, so what would be published is not known")
+        return None
+    try:
+        return _choose_for(folder, data, place.row)
+    except MultifacetedError as error:
+        remarks.append(f"what is published cannot be told: {error.message}")
+        return None
+
+
+def _choose_for(folder: RunFolder, data: RunData, row: dict[str, Any]) -> dict[str, Any]:
+    curation = read_kept(folder, data)
+    files = [folder.rows_file(summary.name) for summary in data.summaries]
+    if data.kind != "collection":  # nothing is chosen among the rows of a bench
+        return {"sft_small": False, "pair": None, "no_pair": None}
+    choice = choose(read_run_rows(files), data.seed, kept=curation.kept if curation else None)
+    row_id, partners = row["id"], {rejected: chosen for chosen, rejected in choice.rejected.items()}
+    chosen = row_id if row_id in choice.rejected else partners.get(row_id)
+    pair = None
+    if chosen is not None:
+        is_chosen = chosen == row_id
+        pair = {
+            "as": "chosen" if is_chosen else "rejected",
+            "partner": choice.rejected[chosen] if is_chosen else chosen,
+            "rm_split": "test" if chosen in choice.test else "train",
+        }
+    reasons = [why for why, ids in choice.left_out.items() if row["instruction_id"] in ids]
+    return {"sft_small": row_id in choice.small, "pair": pair, "no_pair": reasons[0] if reasons else None}
+
+
+def _mask(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask_secrets(value)
+    if isinstance(value, dict):
+        return {key: _mask(inner) for key, inner in value.items()}
+    return [_mask(inner) for inner in value] if isinstance(value, list) else value

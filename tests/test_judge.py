@@ -1,0 +1,309 @@
+"""Judges: scores by preference, threshold, agreement, and that no reply is paid for twice."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import MakeRecipe
+from prose import answer_in_prose
+from typer.testing import CliRunner
+
+from multifaceted import pipeline
+from multifaceted.cli import app
+from multifaceted.curate.agreement import share_equal, weigh_kappa
+from multifaceted.curate.judge_prompt import JudgePrompt
+from multifaceted.curate.recipe import load_curation
+from multifaceted.curate.run import curate_run
+from multifaceted.errors import (
+    FatalEndpointError,
+    InputError,
+    InterruptedRunError,
+    LimitReachedError,
+    LockedError,
+)
+from multifaceted.generate.control import RunControl
+from multifaceted.plan import compile_plan
+from multifaceted.prompts.reply import ReplyError
+from multifaceted.store.curation import CurationData, lock_curation, read_record
+from multifaceted.testing import ChatServer, Fault
+
+DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
+SAME = "Both of them, always, and for the same reason: the harbor was built for the ferry."
+Scorer = Callable[[dict[str, Any]], str | None]
+
+
+def judge_by(score: Callable[[dict[str, Any], str], int]) -> Callable[[dict[str, Any]], Fault | None]:
+    """A model that writes rows, and scores them as told: by request body and dimension."""
+    write = answer_in_prose(same={"Question 5": SAME})
+
+    def answer(body: dict[str, Any]) -> Fault | None:
+        if not body["messages"][0]["content"].startswith("You judge"):
+            return write(body)
+        return Fault(content=json.dumps({d: {"reason": "so", "score": score(body, d)} for d in DIMENSIONS}))
+
+    return answer
+
+
+def is_about(body: dict[str, Any], question: int) -> bool:
+    return any(f"Question {question}:" in message["content"] for message in body["messages"])
+
+
+@pytest.fixture
+def server() -> Any:
+    with ChatServer(
+        fault=judge_by(lambda body, d: 2 if is_about(body, 1) and d == "style" else 4)
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def run(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> Path:
+    recipe = make_recipe(server.base_url, count=6)
+    asyncio.run(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=RunControl()))
+    server.bodies.clear()
+    server.paid.clear()
+    return tmp_path / "run"
+
+
+def write_judges(
+    server: ChatServer, folder: Path, *names: str, model: dict[str, Any] | None = None, **judge: Any
+) -> Path:
+    path = folder / "curate.yaml"
+    shared = {"base_url": server.base_url, "temperature": 0, "retry_wait": 0.01, **(model or {})}
+    models = [{"name": name, **shared} for name in names or ("judge",)]
+    path.write_text(yaml.safe_dump({"judge": {"models": models, **judge}}), encoding="utf-8")
+    return path
+
+
+def curate(run: Path, recipe: Path) -> CurationData:
+    return curate_run(run, load_curation(recipe))
+
+
+def verdicts(run: Path) -> dict[str, tuple[str, list[str]]]:
+    return {
+        r["id"]: (r["verdict"], r["reasons"]) for r in read_record(run / "curation").iter_rows(named=True)
+    }
+
+
+def test_a_preference_below_the_threshold_drops_the_row(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    found = curate(run, write_judges(server, tmp_path))
+    low = {row_id for row_id, (_, reasons) in verdicts(run).items() if reasons == ["low_score"]}
+    assert low == {"i1-v1", "i1-v2", "i1-v3"}
+    assert found.reasons == {"alike_responses": 2, "low_score": 3}
+    assert found.kept + found.dropped == 18
+    row = next(r for r in read_record(run / "curation").iter_rows(named=True) if r["id"] == "i1-v1")
+    assert {s["dimension"]: s["score"] for s in row["scores"]} == {**dict.fromkeys(DIMENSIONS, 4), "style": 2}
+    assert (row["findings"][0]["score"], row["findings"][0]["detail"]) == (2.0, "style 2")
+    assert found.judges["judged"] == 16
+    assert found.judges["means"]["judge"]["informativeness"] == 4
+
+
+def test_only_rows_that_filters_leave_are_judged(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    curate(run, write_judges(server, tmp_path))
+    assert len(server.bodies) == 16  # of 18 rows, two are dropped as alike
+    assert server.repeats == 0
+
+
+def test_another_threshold_sends_no_request(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    before = curate(run, write_judges(server, tmp_path))
+    asked = len(server.bodies)
+    after = curate(run, write_judges(server, tmp_path, threshold=1.5))
+    assert len(server.bodies) == asked
+    assert "low_score" not in after.reasons
+    assert after.recipe != before.recipe
+    noted = curate(run, write_judges(server, tmp_path, action="note"))
+    assert len(server.bodies) == asked
+    assert (noted.dropped, noted.notes) == (2, {"low_score": 3})
+
+
+def test_a_filter_that_lets_more_rows_pass_asks_for_those_alone(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    recipe = write_judges(server, tmp_path)
+    curate(run, recipe)
+    asked = len(server.bodies)
+    data = yaml.safe_load(recipe.read_text())
+    recipe.write_text(yaml.safe_dump({**data, "filters": {"alike_responses": False}}))
+    curate(run, recipe)
+    assert len(server.bodies) == asked + 2
+
+
+def test_the_judge_sees_the_preferences_and_not_the_system_message(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    curate(run, write_judges(server, tmp_path))
+    rows = {row["id"]: row for row in _rows(run)}
+    body = next(b for b in server.bodies if is_about(b, 0))
+    text = body["messages"][1]["content"]
+    row = next(row for row in rows.values() if row["output"] in text)
+    assert all(entry["description"] in text for entry in row["preference_set"])
+    assert row["system"] not in text
+    schema = body["response_format"]["json_schema"]["schema"]
+    assert tuple(schema["properties"]) == DIMENSIONS
+    assert schema["properties"]["style"]["properties"]["score"]["enum"] == [1, 2, 3, 4, 5]
+
+
+def _rows(run: Path) -> list[dict[str, Any]]:
+    from multifaceted.store.shards import read_batches
+
+    return [
+        r for f in sorted(run.glob("shards/*/rows.arrow")) for b in read_batches(f) for r in b.to_pylist()
+    ]
+
+
+def test_two_judges_and_their_agreement(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    def score(body: dict[str, Any], dimension: str) -> int:
+        if dimension == "style" and is_about(body, 1):
+            return 1 if body["model"] == "strict" else 4
+        return 4 if dimension == "style" else 5
+
+    server.fault = judge_by(score)
+    found = curate(run, write_judges(server, tmp_path, "strict", "mild", threshold=3))
+    assert found.reasons["low_score"] == 3  # (1 + 4) / 2
+    [pair] = found.judges["agreement"]
+    assert pair["judges"] == ["strict", "mild"]
+    assert pair["scores"] == 64
+    assert pair["equal"] == pytest.approx(61 / 64, abs=1e-4)
+    assert 0 < pair["kappa"] < 1
+    said = CliRunner().invoke(app, ["curate", str(run), "--recipe", str(tmp_path / "curate.yaml")]).stdout
+    assert f"weighted kappa {pair['kappa']:.2f}, equal scores 95%" in said
+
+
+def test_a_model_that_judges_twice_is_asked_twice(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    found = curate(run, write_judges(server, tmp_path, "judge", "judge"))
+    assert list(found.judges["means"]) == ["judge #1", "judge #2"]
+    assert len(server.bodies) == 32
+    assert server.repeats == 0
+
+
+def test_a_reply_that_does_not_validate_is_repaired_once_and_else_noted(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    good = judge_by(lambda body, d: 4)
+
+    def fault(body: dict[str, Any]) -> Fault | None:
+        if is_about(body, 0) and len(body["messages"]) == 2:
+            return Fault(content='{"style": {"score": 9}}')
+        return Fault(content="I like it.") if is_about(body, 2) else good(body)
+
+    server.fault = fault
+    found = curate(run, write_judges(server, tmp_path))
+    assert found.notes == {"unjudged": 3}
+    record = {row["id"]: row for row in read_record(run / "curation").iter_rows(named=True)}
+    assert record["i0-v1"]["scores"]
+    assert record["i2-v1"]["verdict"] == "keep"
+    assert record["i2-v1"]["findings"][0]["reason"] == "unjudged"
+    assert "no JSON object" in record["i2-v1"]["findings"][0]["detail"]
+    repair = next(b for b in server.bodies if is_about(b, 0) and len(b["messages"]) == 4)
+    assert "background_knowledge" in repair["messages"][-1]["content"]
+
+
+def test_the_budget_stops_it_and_a_higher_one_goes_on(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    prices = {"prices": {"input": 100, "output": 100}}
+    with pytest.raises(LimitReachedError, match="budget"):
+        curate(run, write_judges(server, tmp_path, model=prices, budget={"max_usd": 0.1}, concurrency=1))
+    asked = len(server.bodies)
+    assert 0 < asked < 16
+    assert not (run / "curation" / "record.parquet").exists()
+    curate(run, write_judges(server, tmp_path, model=prices, budget={"max_usd": 100}))
+    assert len(server.bodies) == 16
+    assert server.repeats == 0
+
+
+def test_a_budget_without_a_price_is_refused(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="price of a judge is unknown"):
+        curate(run, write_judges(server, tmp_path, budget={"max_usd": 1}))
+    assert server.bodies == []
+
+
+def test_ctrl_c_keeps_what_came_in(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    good = judge_by(lambda body, d: 4)
+
+    def fault(body: dict[str, Any]) -> Fault | None:
+        if len(server.bodies) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return good(body)
+
+    server.fault = fault
+    with pytest.raises(InterruptedRunError, match="what they said is kept"):
+        curate(run, write_judges(server, tmp_path, concurrency=1))
+    assert len(server.bodies) < 16
+    curate(run, write_judges(server, tmp_path))
+    assert len(server.bodies) == 16
+    assert server.repeats == 0
+
+
+def test_an_endpoint_that_refuses_everything_stops_it(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    server.api_key = "another"
+    with pytest.raises(FatalEndpointError):
+        curate(run, write_judges(server, tmp_path))
+
+
+def test_errors_that_pass_are_asked_again(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    good, failed = judge_by(lambda body, d: 4), list[int]()
+
+    def fault(body: dict[str, Any]) -> Fault | None:
+        if len(failed) < 3:
+            failed.append(1)
+            return Fault(status=500)
+        return good(body)
+
+    server.fault = fault
+    assert curate(run, write_judges(server, tmp_path)).judges["judged"] == 16
+
+
+def test_two_processes_do_not_share_a_journal(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    with lock_curation(run / "curation"), pytest.raises(LockedError):
+        curate(run, write_judges(server, tmp_path))
+
+
+def test_problems_of_the_judge_are_told_with_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "curate.yaml"
+    path.write_text("judge:\n  models: []\n  treshold: 9\n")
+    with pytest.raises(InputError) as caught:
+        load_curation(path)
+    assert [problem.line for problem in caught.value.problems] == [2, 3]
+    assert "did you mean 'threshold'" in caught.value.message
+
+
+def test_a_template_of_ones_own_is_checked_before_anything_is_asked(
+    tmp_path: Path, server: ChatServer
+) -> None:
+    (tmp_path / "j.j2").write_text("{% block user %}{{ respons }}{% endblock %}")
+    with pytest.raises(InputError, match="'respons' is undefined"):
+        load_curation(write_judges(server, tmp_path, template="j.j2"))
+    (tmp_path / "j.j2").write_text("{% block user %}You judge {{ response }}{% endblock %}")
+    own = load_curation(write_judges(server, tmp_path, template="j.j2"))
+    assert own.fingerprint != load_curation(write_judges(server, tmp_path)).fingerprint
+
+
+def test_a_reply_is_read_with_all_its_faults() -> None:
+    prompt = JudgePrompt.load()
+    row = {"preference_set": [{"dimension": "style"}, {"dimension": "depth"}]}
+    assert prompt.parse(
+        row, 'So: {"style": {"score": 4}, "depth": {"reason": "", "score": "2"}, "x": {}}'
+    ) == {
+        "style": 4,
+        "depth": 2,
+    }
+    with pytest.raises(ReplyError) as caught:
+        prompt.parse(row, '{"style": {"score": 0}}')
+    assert len(caught.value.problems) == 2
+
+
+def test_kappa_is_that_of_the_books() -> None:
+    two = [(1, 1)] * 20 + [(1, 2)] * 5 + [(2, 1)] * 10 + [(2, 2)] * 15
+    assert weigh_kappa(two) == pytest.approx(0.4)  # with two scores the weights change nothing
+    assert weigh_kappa([(1, 1), (3, 3), (5, 5)]) == 1
+    assert weigh_kappa([(1, 5), (5, 1)]) == -1
+    assert weigh_kappa([(4, 4), (4, 4)]) is None
+    assert weigh_kappa([]) is None
+    assert share_equal([(1, 1), (1, 2)]) == 0.5
