@@ -183,7 +183,7 @@ def test_files_that_are_no_longer_there_are_deleted_and_others_stay(folders: Pat
     assert published(hub) == {**read_folder(folders / "first"), **extra}
 
 
-def test_a_folder_with_a_fault_is_refused_before_the_hub_is_asked(
+def test_what_cannot_be_pushed_is_refused_before_the_hub_is_asked(
     folders: Path, hub: HubServer, tmp_path: Path
 ) -> None:
     shutil.copytree(folders / "first", tmp_path / "faulty")
@@ -197,6 +197,9 @@ def test_a_folder_with_a_fault_is_refused_before_the_hub_is_asked(
         send(folders / "run/first")
     with pytest.raises(InputError, match="needs an organization"):
         plan_push(folders / "first", "multifaceted_collection")
+    for tag in ("main", "v 1", "-v1", "v1.", "a/b"):
+        with pytest.raises(InputError, match="no name for a tag"):
+            plan_push(folders / "first", REPO, tag=tag)
     assert hub.requests.total() == 0
 
 
@@ -475,6 +478,21 @@ def test_the_commands_and_what_they_print(folders: Path, hub: HubServer, tmp_pat
         assert HUB_TOKEN not in output.stdout + output.stderr
         assert "Traceback" not in output.stderr
         assert "%|" not in output.stderr  # a progress bar
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pseudo-terminals")
+def test_who_answers_no_pushes_nothing(folders: Path, hub: HubServer, tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    os.write(ours, b"n\n")
+    environment = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "multifaceted", "push", str(folders / "first"), REPO]
+    done = subprocess.run(
+        command, env=environment, stdin=theirs, capture_output=True, text=True, check=False, timeout=60
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert (done.returncode, REPO in hub.store.repos) == (1, False)
+    assert f"push this to {REPO}?" in done.stderr
 
 
 def test_no_secret_is_printed_when_things_go_wrong(folders: Path, hub: HubServer, tmp_path: Path) -> None:

@@ -98,7 +98,8 @@ def pull(
 
 def _hear_ctrl_c() -> None:
     """Importing polars makes the system go on waiting for an answer after Ctrl-C; undo that."""
-    signal.siginterrupt(signal.SIGINT, True)
+    if sys.platform != "win32":
+        signal.siginterrupt(signal.SIGINT, True)
 
 
 def _show_plan(plan: "PushPlan") -> None:

@@ -6,6 +6,7 @@ Example:
     push(plan).revision
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from multifaceted.publish.hub import DatasetRepo, RemoteState
 from multifaceted.publish.read_back import read_back
 from multifaceted.publish.verify import check_folder
 from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
+
+TAG = r"[A-Za-z0-9][A-Za-z0-9._-]*(?<!\.)(?<!\.lock)"  # what git and an address both take as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,15 @@ def plan_push(
         replace_foreign: replace what this tool did not put there.
 
     Raises:
-        InputError: where the folder has faults, or the name is none.
+        InputError: where the folder has faults, or a name is none.
         StorageError: where it is no built folder.
         HubError: where the Hub refuses, or holds what must not be replaced.
     """
     repo = DatasetRepo(repo_id)
+    if tag is not None and (tag == "main" or not re.fullmatch(TAG, tag)):
+        raise InputError(
+            [Problem(tag, 0, "is no name for a tag: letters, digits and .-_ only, and not main")]
+        )
     manifest = _read_sound(folder)
     repo.require_token()
     state = repo.look()
