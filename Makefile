@@ -1,14 +1,15 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs in .venv.
 PYTHON ?= python3
 VENV := .venv
+COMPAT := .venv-compat
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test test-compat test-trainers check format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
@@ -28,6 +29,17 @@ demo: $(VENV)/.installed-local  ## make a small collection with the embedded mod
 test: $(VENV)/.installed-dev  ## run the tests
 	$(BIN)/pytest
 
+$(COMPAT)/.installed: constraints-compat.txt
+	$(PYTHON) -m venv --clear $(COMPAT)
+	$(COMPAT)/bin/pip install --quiet --disable-pip-version-check --requirement constraints-compat.txt
+	@touch $@
+
+test-compat: $(VENV)/.installed-dev $(COMPAT)/.installed  ## load built folders with datasets 3.6, and by mlcroissant
+	rm -rf $(COMPAT)/folders
+	$(BIN)/python tests/compat/make_folders.py $(COMPAT)/folders
+	HF_HUB_OFFLINE=1 MULTIFACETED_COMPAT_FOLDERS=$(COMPAT)/folders \
+		$(COMPAT)/bin/python -m pytest -c tests/compat/pytest.ini tests/compat
+
 check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, tests, the documentation's code blocks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -41,8 +53,23 @@ format: $(VENV)/.installed-dev  ## format the code and mend what lint can mend
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
+# axolotl and OpenRLHF come without what they need to train on a GPU: their loading code is what is tested.
+.venv-trainers/.installed: PIP = .venv-trainers/bin/pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt --constraint constraints-trainers.txt
+.venv-trainers/.installed: pyproject.toml constraints.txt constraints-trainers.txt
+	$(PYTHON) -m venv .venv-trainers
+	$(PIP) --editable '.[trainers]' pytest pytest-xdist
+	-$(PIP) addict colorama numba peft pillow posthog pylatexenc
+	-$(PIP) --no-deps axolotl
+	-$(PIP) --no-deps openrlhf
+	@touch $@
+
+# A process for each file: axolotl changes libraries that TRL uses.
+test-trainers: .venv-trainers/.installed  ## train on the exports with TRL, load them with axolotl and OpenRLHF
+	for file in tests/trainers/test_*.py; do .venv-trainers/bin/pytest -n0 $$file || exit 1; done
+
 bench: $(VENV)/.installed-dev  ## measure, and print one table
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove what was made here
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) $(COMPAT) .venv-trainers demo site

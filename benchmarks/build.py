@@ -8,8 +8,9 @@ from pathlib import Path
 from common import Result, measure
 
 from multifaceted.ids import hash_file
+from multifaceted.kinds import COLLECTION
 from multifaceted.publish.folder import build_folder
-from multifaceted.records import STAGES, PreferenceEntry, Row, StageRecord, TokenCount
+from multifaceted.records import PreferenceEntry, Row, StageRecord, TokenCount
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.manifest import RunData, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder, ShardSummary
@@ -22,6 +23,7 @@ DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness"
 # Characters, so that a row takes the 5.9 KB that the original's rows take.
 PROMPT, SYSTEM, OUTPUT, DESCRIPTION = 700, 1000, 2800, 250
 MOST_SECONDS, MOST_MEMORY = 300.0, 600.0
+MOST_TIMES_PLAIN = 8.0  # the copy is written, and its import takes a second
 
 
 def make_run(path: Path, rows: int) -> None:
@@ -55,8 +57,10 @@ def make_run(path: Path, rows: int) -> None:
         instructions=rows // VARIANTS,
         instructions_per_shard=SHARD_ROWS // VARIANTS,
         planned=rows,
-        models=dict.fromkeys(STAGES, "m"),
-        sampling={stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in STAGES},
+        models=dict.fromkeys(COLLECTION.stages, "m"),
+        sampling={
+            stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in COLLECTION.stages
+        },
         taxonomy={"name": "default", "version": "1.0.0", "fingerprint": "0" * 64},
         templates={"response": "0" * 64},
         shards={summary.name: "f" for summary in summaries},
@@ -76,6 +80,7 @@ def load(out: Path, cache: Path) -> tuple[float, float]:
     import datasets  # noqa: PLC0415 - a second that is not ours
     import pyarrow as pa  # noqa: PLC0415
 
+    datasets.disable_progress_bars()
     began = time.perf_counter()
     rows = 0
     for file in sorted((out / "sft").glob("*.arrow")):
@@ -108,9 +113,9 @@ def bench(folder: Path, *, rows: int = 30_000) -> Iterator[Result]:
     yield Result(
         f"load_dataset of {rows:,} rows, cold",
         f"{ours:.2f} s",
-        f"reading and checking the Arrow files {plain:.2f} s; load_dataset writes a copy",
-        "seconds",
-        ours < 60,  # noqa: PLR2004
+        f"reading the Arrow files {plain:.2f} s ({ours / plain:.1f} x); load_dataset writes a copy",
+        f"< {MOST_TIMES_PLAIN:.0f} x",
+        ours < MOST_TIMES_PLAIN * plain,
     )
 
 

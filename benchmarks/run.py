@@ -13,6 +13,8 @@ import crash
 import journal
 import limits
 import memory
+import push
+import statistics_of_rows
 import throughput
 from common import Result
 
@@ -23,11 +25,14 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "crash": crash.bench,
     "journal": journal.bench,
     "build": build.bench,
+    "statistics": statistics_of_rows.bench,
+    "push": push.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {
     "memory": {"sizes": (5001, 99_999)},
     "build": {"rows": build.ORIGINAL_ROWS},
+    "statistics": {"rows": build.ORIGINAL_ROWS},
 }
 
 

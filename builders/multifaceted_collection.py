@@ -1,96 +1,165 @@
-"""A `datasets` builder that reads a run folder or a built folder, without publishing it first.
+"""A `datasets` builder for built folders and run folders; the same file is a loading script for `datasets` 3.
 
-    builder = MultifacetedCollection("sft", data_dir="run")
+    builder = MultifacetedCollection("sft", data_dir="multifaceted_collection")     # any version
     builder.download_and_prepare()
     rows = builder.as_dataset(split="train")
 
+    load_dataset("multifaceted_collection.py", "dpo", data_dir="…", trust_remote_code=True)     # 3.x only
+
+A built folder is read with `datasets` and `pyarrow` alone. A run folder needs `multifaceted` to be installed.
 The content of the folder is part of the cache key, so rows are never served stale.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations  # `datasets` 3 runs on older Pythons
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import datasets
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from multifaceted.errors import StorageError
-from multifaceted.export import BY_NAME, CONFIGS, Choice, PublishedConfig, choose
-from multifaceted.ids import content_id
-from multifaceted.store.built_folder import read_built_manifest
-from multifaceted.store.manifest import RunData, read_manifest
-from multifaceted.store.run_folder import RunFolder
-from multifaceted.store.shards import read_published
+# What `multifaceted.export` publishes, told once more: this file stands alone.
+CONFIGS = {
+    "sft": "instruction, system message and gold response",
+    "sft_small": "the same, one variant of each instruction",
+    "dpo": "a system message, a response to it, and one to another",
+    "orpo": "the pairs of `dpo`",
+    "rm": "the pairs as text, for a reward model",
+    "bench": "prompt, system message, reference answer and a rubric for each preference",
+    "provenance": "models, templates, seeds and tokens behind each row",
+}
+
+
+Read = Callable[[str], Iterator[pa.RecordBatch]]
 
 
 class MultifacetedCollection(datasets.ArrowBasedBuilder):
     """One config for each published set.
 
     Args:
-        config_name: `sft` (default), `sft_small`, `dpo`, `orpo`, `rm` or `provenance`.
-        data_dir: a whole run folder, or a folder that `multifaceted build` made.
+        config_name: such as `sft`, `dpo` or `provenance`; of a bench, `bench` or `provenance`. None takes
+            the first that the folder has.
+        data_dir: a folder that `multifaceted build` made, or a whole run folder.
         **options: what any `datasets` builder takes.
+
+    Raises:
+        ValueError: where the folder is missing, or has no such config.
+        multifaceted.errors.StorageError: where a run is not whole, or a folder is neither.
     """
 
     BUILDER_CONFIGS: ClassVar = [
-        datasets.BuilderConfig(name=config.name, description=config.summary) for config in CONFIGS
+        datasets.BuilderConfig(name=name, description=summary) for name, summary in CONFIGS.items()
     ]
-    DEFAULT_CONFIG_NAME = CONFIGS[0].name
 
-    def __init__(self, config_name: str | None = None, *, data_dir: str | Path, **options: Any) -> None:
-        self._folder = Path(data_dir)
-        # `datasets` keys its cache by the folder's name: without the content, old rows would come back.
-        options.setdefault("hash", _digest(self._folder))
+    def __init__(
+        self, config_name: str | None = None, *, data_dir: str | Path | None = None, **options: Any
+    ) -> None:
+        if data_dir is None:
+            raise ValueError("name a built folder or a run folder: data_dir=…")
+        self._source = _open_source(Path(data_dir))
+        # `datasets` keys its cache by the folder's name, and the hash that `load_dataset` gives is that of
+        # this file: without the content, old rows would come back.
+        given = options.get("hash")
+        options["hash"] = _hash_text(f"{given} {self._source.digest}") if given else self._source.digest
+        config_name = config_name or self._source.configs[0]
         super().__init__(config_name=config_name, data_dir=str(data_dir), **options)
 
-    @property
-    def _published(self) -> PublishedConfig:
-        return BY_NAME[self.config.name]
-
     def _info(self) -> datasets.DatasetInfo:
-        return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(self._published.schema))
+        name = self.config.name
+        if name not in self._source.configs:
+            found = ", ".join(self._source.configs)
+            raise ValueError(f"{self.config.data_dir} has no config {name!r}, but {found}")
+        schema = self._source.schema(name)
+        return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         del dl_manager  # nothing is downloaded
-        built = read_built_manifest(self._folder)
-        if built is not None:
-            found = {
-                split: [str(self._folder / file.path) for file in files]
-                for config in built.configs
-                if config.name == self.config.name
-                for split, files in config.splits.items()
-            }
-            return [_split(name, files, None, name) for name, files in found.items()]
-        data = _read_run(self._folder)
-        files = [
-            str(RunFolder(self._folder).rows_file(summary.name)) for summary in data.summaries if summary.ok
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"files": files, "read": read})
+            for split, (files, read) in self._source.splits(self.config.name).items()
         ]
-        choice = choose((batch for file in files for batch in read_published(Path(file))), data.seed)
-        splits = [name for name in self._published.splits if name != "test" or choice.test]
-        return [_split(name, files, choice, name) for name in splits]
 
-    def _generate_tables(
-        self, files: list[str], choice: Choice | None, name: str
-    ) -> Iterator[tuple[Any, pa.Table]]:
+    def _generate_tables(self, files: list[str], read: Read) -> Iterator[tuple[tuple[int, int], pa.Table]]:
+        """The record batches of some files: `num_proc` and workers that stream share the list out."""
         for file_index, file in enumerate(files):
-            batches = read_published(Path(file))
-            derived = batches if choice is None else self._published.derive(batches, name, choice)
-            for batch_index, batch in enumerate(derived):
+            for batch_index, batch in enumerate(read(file)):
                 yield (file_index, batch_index), pa.Table.from_batches([batch])
 
 
-def _split(name: str, files: list[str], choice: Choice | None, split: str) -> datasets.SplitGenerator:
-    return datasets.SplitGenerator(name=name, gen_kwargs={"files": files, "choice": choice, "name": split})
+class _Source(Protocol):
+    """Where rows come from."""
+
+    @property
+    def configs(self) -> list[str]:
+        """Names of what there is, the default first."""
+
+    @property
+    def digest(self) -> str:
+        """Names the content: equal digests, equal rows."""
+
+    def schema(self, config: str) -> pa.Schema:
+        """The schema of a config's rows."""
+
+    def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
+        """For each split the files to read, and how."""
 
 
-def _digest(folder: Path) -> str:
-    built = read_built_manifest(folder)
-    return built.digest if built else content_id([s.sha256 for s in _read_run(folder).summaries], length=16)
+class _BuiltSource:
+    """The configs of a built folder, found by its manifest."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self._folder = folder
+        self._files = {config["name"]: config["files"] for config in manifest["configs"]}
+        self.configs = list(self._files)
+        self.digest = _hash_text(json.dumps(manifest["configs"], sort_keys=True))
+
+    def schema(self, config: str) -> pa.Schema:
+        file = self._folder / self._files[config][0]["path"]
+        if file.suffix == ".parquet":
+            return pq.read_schema(file)
+        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
+            return reader.schema
+
+    def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
+        found: dict[str, tuple[list[str], Read]] = {}
+        for file in self._files[config]:
+            files, _ = found.setdefault(file["split"], ([], _read_file))
+            files.append(str(self._folder / file["path"]))
+        return found
 
 
-def _read_run(folder: Path) -> RunData:
-    data = read_manifest(RunFolder(folder))
-    if data is None:
-        hint = "finish the run with `multifaceted generate`, or name a folder that `multifaceted build` made"
-        raise StorageError(f"{folder} is neither a whole run nor a built folder", hint=hint)
-    return data
+def _read_file(file: str) -> Iterator[pa.RecordBatch]:
+    if file.endswith(".parquet"):
+        with pq.ParquetFile(file) as parquet:
+            yield from parquet.iter_batches()
+        return
+    with pa.memory_map(file) as source, pa.ipc.open_stream(source) as reader:
+        yield from reader
+
+
+def _open_source(folder: Path) -> _Source:
+    manifest = folder / "manifest.json"
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    content = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    if content.get("kind") == "multifaceted-built":
+        return _BuiltSource(folder, content)
+    try:
+        # Not above: `datasets` 3 would refuse this file where the package is not installed.
+        from multifaceted.export.run_source import RunSource  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "multifaceted":
+            raise
+        message = (
+            f"{folder} is no folder that `multifaceted build` made; a run needs the package multifaceted"
+        )
+        raise ValueError(message) from error
+    return RunSource(folder)
+
+
+def _hash_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]

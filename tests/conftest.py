@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from multifaceted.testing import ChatServer
+from multifaceted.testing import ChatServer, HubServer
 
 DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
+HUB_TOKEN = "hf_" + "w" * 34
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,12 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def server() -> Iterator[ChatServer]:
     with ChatServer() as running:
+        yield running
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with HubServer(token=HUB_TOKEN) as running:
         yield running
 
 

@@ -130,7 +130,7 @@ def test_the_card_is_true_to_the_data(run: Path, tmp_path: Path) -> None:
     assert all(config.digest in card for config in manifest.configs)
     first = datasets.load_dataset(str(tmp_path / "out"), split="train")[0]
     assert f"> {first['output']}" in card
-    assert "| s0 | 12 |" in card
+    assert "| s0 | 4 | 12 | not stated |" in card
 
 
 def test_a_folder_of_somebody_else_is_never_replaced(run: Path, tmp_path: Path) -> None:

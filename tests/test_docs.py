@@ -3,24 +3,30 @@
 A block with a `title="…"` is written to a file of that name. Python blocks are scripts, bash blocks run with
 `-eu`, YAML, JSON and Jinja blocks must have a title. `console` blocks show what a person types once on a
 machine of their own (installing, cloning); `text` blocks show output. A server on port 8000 stands for the
-reader's endpoint: the test puts a loopback server in its place.
+reader's endpoint: the test puts a loopback server in its place. A Python block with the title `server.py` is
+a server of the document's own, on port 8001: it is started, on a free port, and ends with the test.
+The Hub is a loopback one too.
 """
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
-from multifaceted.testing import ChatServer
+from multifaceted.testing import ChatServer, HubServer
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ENDPOINT = "http://127.0.0.1:8000/v1"
+OWN_SERVER, OWN_PORT = "server.py", "8001"
 SHOWN_ONLY = {"console", "text"}
 
 
@@ -33,29 +39,72 @@ def blocks_of(document: Path) -> Iterator[tuple[int, str, str, str]]:
             yield (token.map or [0])[0] + 1, language, title[1] if title else "", token.content
 
 
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(script: Path, environment: dict[str, str], port: int) -> subprocess.Popen[bytes]:
+    """Start a document's own server; it listens when this returns."""
+    process = subprocess.Popen([sys.executable, str(script)], env=environment, stdin=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            assert process.poll() is None, f"{script} ended with {process.returncode}"
+            assert time.monotonic() < deadline, f"{script} does not listen on {port}"
+            time.sleep(0.05)
+        else:
+            return process
+
+
+def stop_server(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.communicate()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_code_blocks_of_a_document_run(document: Path, server: ChatServer, tmp_path: Path) -> None:
+def test_the_code_blocks_of_a_document_run(
+    document: Path, server: ChatServer, hub: HubServer, tmp_path: Path
+) -> None:
     bin_folder = str(Path(sys.executable).parent)
     environment = {
         **os.environ,
+        **hub.environment,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
         "HF_HOME": str(tmp_path / "hf"),
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
-    work = tmp_path / "work"
+    work, port = tmp_path / "work", find_free_port()
     work.mkdir()
-    for line, language, title, raw in blocks_of(document):
-        content = raw.replace(ENDPOINT, server.base_url)
-        if title:
-            (work / title).parent.mkdir(parents=True, exist_ok=True)
-            (work / title).write_text(content, encoding="utf-8")
-        if language in ("python", "bash"):
-            script = work / title if title else tmp_path / f"block-{line}"
-            script.write_text(content, encoding="utf-8")
-            command = [sys.executable, str(script)] if language == "python" else ["bash", "-eu", str(script)]
-            result = subprocess.run(
-                command, cwd=work, env=environment, capture_output=True, text=True, check=False, timeout=120
-            )
-            assert result.returncode == 0, f"{document}:{line}\n{result.stdout}\n{result.stderr}"
-        else:
-            assert title or language in SHOWN_ONLY, f"{document}:{line}: a {language!r} block that is not run"
+    with ExitStack() as servers:
+        for line, language, title, raw in blocks_of(document):
+            content = raw.replace(ENDPOINT, server.base_url)
+            content = re.sub(rf"\b{OWN_PORT}\b", str(port), content)
+            if title:
+                (work / title).parent.mkdir(parents=True, exist_ok=True)
+                (work / title).write_text(content, encoding="utf-8")
+            if title == OWN_SERVER:
+                servers.callback(stop_server, start_server(work / title, environment, port))
+            elif language in ("python", "bash"):
+                script = work / title if title else tmp_path / f"block-{line}"
+                script.write_text(content, encoding="utf-8")
+                command = (
+                    [sys.executable, str(script)] if language == "python" else ["bash", "-eu", str(script)]
+                )
+                result = subprocess.run(
+                    command,
+                    cwd=work,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=120,
+                )
+                assert result.returncode == 0, f"{document}:{line}\n{result.stdout}\n{result.stderr}"
+            else:
+                assert title or language in SHOWN_ONLY, (
+                    f"{document}:{line}: a {language!r} block that is not run"
+                )

@@ -11,23 +11,26 @@ import pytest
 import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
-FLOOR = {"errors", "ids", "yamlfile"}
+FLOOR = {"errors", "ids", "jinjafile", "yamlfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
     "ids": set(),
+    "jinjafile": set(),
     "yamlfile": {"errors"},
     "taxonomy": FLOOR,
     "records": {"taxonomy", *FLOOR},
+    "kinds": {"records"},
     "instructions": {"records", *FLOOR},
     "prompts": {"records", "taxonomy", *FLOOR},
-    "plan": {"prompts", "instructions", "records", "taxonomy", *FLOOR},
+    "plan": {"prompts", "instructions", "kinds", "records", "taxonomy", *FLOOR},
     "chat": {"plan", "records", *FLOOR},
     "journal": {"records", *FLOOR},
-    "store": {"records", "journal", *FLOOR},
+    "store": {"records", "kinds", "journal", *FLOOR},
     "generate": {"chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
-    "export": {"store", "records", *FLOOR},
+    "export": {"store", "records", "kinds", *FLOOR},
     "publish": {"export", "store", *FLOOR},
+    "report": {"kinds", "export", "store", "records", "taxonomy", *FLOOR},
     "testing": FLOOR,
 }
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from multifaceted.prompts.preview import STAND_IN, preview_row
-from multifaceted.prompts.stages import ReplyError, StagePrompts, parse_text, read_json_object
+from multifaceted.prompts.reply import ReplyError, parse_text, read_json_object
+from multifaceted.prompts.stages import StagePrompts
 from multifaceted.prompts.template import TEMPLATES, load_template
 from multifaceted.records import STAGES, Instruction, Message, RowTask
 from multifaceted.taxonomy import PreferenceSet, Taxonomy
@@ -183,10 +184,13 @@ def test_the_repair_turns_carry_the_faulty_reply_and_what_is_wrong() -> None:
 def test_a_preview_shows_every_stage_before_anything_is_asked() -> None:
     task = make_task()
     preview = preview_row(PROMPTS, task)
-    assert list(preview) == list(STAGES)
-    assert preview["preferences"] == PROMPTS.preferences(task)
-    assert "About style tone b." in preview["system_message"][-1].content
-    assert preview["response"] == (Message("system", STAND_IN), Message("user", "Why is the sky blue?"))
+    assert [asked[:2] for asked in preview[:3]] == [(stage, "") for stage in STAGES[:3]]
+    assert [asked[:2] for asked in preview[3:]] == [("rubric", slug) for slug in SLUGS]
+    preferences, system_message, response, *rubrics = [asked.turns for asked in preview]
+    assert preferences == PROMPTS.preferences(task)
+    assert "About style tone b." in system_message[-1].content
+    assert response == (Message("system", STAND_IN), Message("user", "Why is the sky blue?"))
+    assert "About style tone b." in rubrics[0][-1].content
 
 
 def test_each_stage_has_the_hash_of_its_own_template() -> None:
@@ -194,4 +198,5 @@ def test_each_stage_has_the_hash_of_its_own_template() -> None:
         "preferences": load_template("preference_set").hash,
         "system_message": load_template("system_message").hash,
         "response": load_template("response").hash,
+        "rubric": load_template("rubric").hash,
     }

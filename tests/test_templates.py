@@ -26,6 +26,13 @@ VALUES: dict[TemplateName, dict[str, Any]] = {
     },
     "system_message": {"descriptions": ["Wants warmth.", "Knows little."]},
     "response": {"instruction": "Why is the sky blue?", "system_message": "Be warm."},
+    "rubric": {
+        "instruction": "Why is the sky blue?",
+        "dimension": "style",
+        "subdimension": "Tone",
+        "preference": "Warm words",
+        "description": "Wants warmth.",
+    },
     "repair": {"problems": ["dimension 'style' is missing"]},
 }
 
@@ -53,6 +60,7 @@ def test_every_shipped_template_renders_what_it_is_given(name: TemplateName) -> 
         "preference_set": ["style", "How it is written.", "Why is the sky blue?", "Tone", "Warm words"],
         "system_message": ["Wants warmth.", "Knows little."],
         "response": ["Why is the sky blue?", "Be warm."],
+        "rubric": ["Why is the sky blue?", "style", "Tone", "Warm words", "Wants warmth."],
         "repair": ["dimension 'style' is missing"],
     }
     assert [part for part in told[name] if part not in text] == []

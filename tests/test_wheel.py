@@ -18,9 +18,11 @@ from multifaceted.taxonomy import load_taxonomy
 
 assert "site" in multifaceted.__file__, multifaceted.__file__
 hashes = {load_template(name).hash for name in TEMPLATES} | {load_template("preference_set", small=True).hash}
-assert len(hashes) == 5
+assert len(hashes) == 6
 assert len(load_taxonomy().preferences) >= 240
-assert (resources.files("multifaceted") / "templates" / "card.md.j2").is_file()
+templates = resources.files("multifaceted") / "templates"
+assert (templates / "card.md.j2").is_file()
+assert (templates / "views" / "chat_template.jinja").is_file()
 print(sorted(MultifacetedCollection.builder_configs))
 """
 

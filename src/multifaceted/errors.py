@@ -11,6 +11,7 @@ Every error says what to do next (`hint`) and whether trying again can help (`re
     │   ├── FatalEndpointError       asking anything more is pointless (401, 403, 404, unreachable)
     │   ├── RejectedRequestError     this request can never succeed (400, 413, 422)
     │   └── TransientEndpointError   worth another try (408, 409, 429, 5xx, timeouts, garbage)
+    ├── HubError               the Hub refused, could not be reached, or holds something else
     ├── InterruptedRunError    Ctrl-C or SIGTERM; the state is saved
     └── LimitReachedError      a limit that the recipe sets: money or failures; the state is saved
 """
@@ -116,6 +117,14 @@ class TransientEndpointError(EndpointError):
     """The same request may succeed later."""
 
     retryable = True
+
+
+class HubError(MultifacetedError):
+    """The Hub refused, could not be reached, or holds something else than it should."""
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable
 
 
 class InterruptedRunError(MultifacetedError):

@@ -20,8 +20,8 @@ from multifaceted.journal import Journal
 from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
 from multifaceted.plan.cost import Estimate, Observed, estimate
 from multifaceted.plan.prices import Mode, Price, find_price
-from multifaceted.records import STAGES, Failure, Row, Stage
-from multifaceted.store.manifest import RunData, describe_environment, write_manifest, write_run
+from multifaceted.records import Failure, Row, Stage
+from multifaceted.store.manifest import RunData, UsedPrice, describe_environment, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
 
@@ -69,7 +69,7 @@ async def generate(
     found = {s: find_work(folder, s, expected[s], models=models, kinds=retry) for s in mine}
     wanted = [work for work in found.values() if work is not None]
     _count_settled(control, plan, folder, found)
-    data = describe_run(plan, names, {shard.name: expected[shard] for shard in plan.shards})
+    data = describe_run(plan, names, prices, {shard.name: expected[shard] for shard in plan.shards})
     environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True), plan.path)
     if wanted:
         control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
@@ -124,7 +124,7 @@ async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIte
 
 def models_of(plan: Plan) -> dict[Stage, LiveModel | LocalModel]:
     """The model of each stage."""
-    return {stage: plan.recipe.model_for(stage) for stage in STAGES}
+    return {stage: plan.recipe.model_for(stage) for stage in plan.kind.stages}
 
 
 def find_prices(models: Models, mode: Mode) -> dict[Stage, Price | None]:
@@ -148,11 +148,17 @@ def check_budget(plan: Plan, prices: Mapping[Stage, Price | None], max_usd: floa
     raise InputError([Problem(str(plan.path), 0, message)], hint=hint)
 
 
-def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[str, str]) -> RunData:
+def describe_run(
+    plan: Plan,
+    model_names: dict[Stage, str],
+    prices: Mapping[Stage, Price | None],
+    fingerprints: dict[str, str],
+) -> RunData:
     """What a run is about to make, as its manifest will say it."""
-    taxonomy = plan.prompts.taxonomy
+    taxonomy, recipe = plan.prompts.taxonomy, plan.recipe
     shown = {"temperature", "top_p", "max_tokens"}
     return RunData(
+        kind=plan.recipe.kind,
         name=plan.recipe.name,
         recipe=content_id(["recipe", *fingerprints.values()]),
         seed=plan.recipe.seed,
@@ -161,9 +167,19 @@ def describe_run(plan: Plan, model_names: dict[Stage, str], fingerprints: dict[s
         instructions_per_shard=plan.instructions_per_shard,
         planned=plan.rows,
         models=model_names,
-        sampling={stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in STAGES},
+        sampling={
+            stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in plan.kind.stages
+        },
         taxonomy={"name": taxonomy.name, "version": taxonomy.version, "fingerprint": taxonomy.fingerprint},
         templates={name: template.hash for name, template in plan.prompts.templates.items()},
+        mode=recipe.mode,
+        prices={
+            stage: price and UsedPrice(input=price.input, output=price.output, source=price.source)
+            for stage, price in prices.items()
+        },
+        license=recipe.license,
+        language=list(recipe.language),
+        source_licenses=dict(plan.licenses),
         shards=fingerprints,
     )
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from multifaceted.errors import FailureKind
 from multifaceted.ids import content_id
 from multifaceted.taxonomy import PreferenceSet
 
-Stage = Literal["preferences", "system_message", "response"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
+Stage = Literal["preferences", "system_message", "response", "rubric"]
+STAGES: tuple[Stage, ...] = get_args(Stage)  # all there are; `kinds` says which of them a run has
 
 
 class Instruction(BaseModel):
@@ -129,10 +129,31 @@ class PreferenceEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dimension: str
-    subdimension: str
-    preference: str
-    description: str
+    dimension: str = Field(description="the dimension's name in the taxonomy")
+    subdimension: str = Field(description="as the model kept it from the taxonomy, or coined it")
+    preference: str = Field(description="as the model kept it from the taxonomy, or coined it")
+    description: str = Field(description="what the reader wants of an answer to this instruction")
+
+
+class ScoreDescriptions(BaseModel):
+    """What a response is like that gets each score; the original dataset names the fields by the scores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+    score1: str = Field(alias="1", description="the lowest: the preference is missed")
+    score2: str = Field(alias="2", description="between 1 and 3")
+    score3: str = Field(alias="3", description="the preference is met in part")
+    score4: str = Field(alias="4", description="between 3 and 5")
+    score5: str = Field(alias="5", description="the highest: the preference is met")
+
+
+class Rubric(BaseModel):
+    """How to judge whether a response honors one preference, as the original bench has it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    criteria: str = Field(description="the question that a judge puts to an answer")
+    score_descriptions: ScoreDescriptions = Field(description="what an answer is like that gets each score")
 
 
 class TokenCount(BaseModel):
@@ -140,8 +161,8 @@ class TokenCount(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: int
-    completion: int
+    prompt: int = Field(description="tokens of the prompts, all turns of the stage together")
+    completion: int = Field(description="tokens of the replies, all turns of the stage together")
 
 
 class StageRecord(BaseModel):
@@ -149,10 +170,14 @@ class StageRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str
-    request_key: str
-    template: str  # SHA-256 of the template's text
-    tokens: TokenCount  # of all turns of the stage, the repair turn included
+    model: str = Field(
+        description="as the endpoint names it, else as the recipe does; file name and hash of local weights"
+    )
+    request_key: str = Field(
+        description="finds the reply in the run's journal; that of the repair turn where there was one"
+    )
+    template: str = Field(description="SHA-256 of the stage's template")
+    tokens: TokenCount = Field(description="as the endpoint counts them; 0 where it does not say")
 
 
 class Row(BaseModel):
@@ -176,6 +201,13 @@ class Row(BaseModel):
     preferences: StageRecord
     system_message: StageRecord
     response: StageRecord
+
+
+class BenchRow(Row):
+    """One finished row of a bench run; its output is the reference answer."""
+
+    rubrics: list[Rubric]  # one for each preference, in the order of the preference set
+    rubric: list[StageRecord]  # how each of them was made
 
 
 @dataclass(slots=True)

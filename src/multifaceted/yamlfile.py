@@ -53,7 +53,9 @@ class YamlDocument:
         try:
             checked = model.model_validate(self.data)
         except ValidationError as error:
-            found += [self._explain(model, detail) for detail in error.errors()]
+            # A default that follows from a faulty field is no fault of its own.
+            faults = (d for d in error.errors() if d["type"] != "default_factory_not_called")
+            found += [self._explain(model, detail) for detail in faults]
         if found:
             raise InputError(found)
         return checked

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.chat.transport import choose_transport
 from multifaceted.chat.wire import WireForm
-from multifaceted.errors import RejectedRequestError
+from multifaceted.errors import FatalEndpointError, RejectedRequestError
 from multifaceted.records import Request
 
 MAX_REWRITES = 8  # of one request; there are fewer things than this to learn of an endpoint
@@ -55,6 +55,8 @@ class LiveClient:
             if answer.status < HTTPStatus.MULTIPLE_CHOICES:
                 return answer.text
             error = translate_refusal(answer.status, answer.headers, answer.text, hide=self._api_key)
+            if isinstance(error, FatalEndpointError):  # of several endpoints, which?
+                raise FatalEndpointError(f"{self.base_url}: {error.message}", hint=error.hint)
             if not isinstance(error, RejectedRequestError):
                 raise error
             # Learned in the meantime from another row's refusal, or from this one's.

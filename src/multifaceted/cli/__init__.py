@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from multifaceted.cli import folder, init, look, model, plan, run, show, taxonomy
+from multifaceted.cli import export, folder, hub, init, look, model, plan, report, run, show, taxonomy
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -24,6 +24,11 @@ app.command("status")(look.status)
 app.command("failures")(look.failures)
 app.command("build")(folder.build)
 app.command("check")(folder.check)
+app.command("export")(export.export)
+app.command("report")(report.report)
+app.command("diff")(report.diff)
+app.command("push")(hub.push)
+app.command("pull")(hub.pull)
 app.add_typer(model.app, name="model")
 app.add_typer(taxonomy.app, name="taxonomy")
 

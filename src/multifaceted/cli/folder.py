@@ -20,6 +20,7 @@ def build(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
     out: Annotated[Path, typer.Option("--out", help="Where to build; an earlier build there is replaced.")],
     file_format: Annotated[Format, typer.Option("--format", help="Of the published shards.")] = Format.arrow,
+    card: Annotated[Path | None, typer.Option("--card", help="Your template of the card.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Turn a whole run into a folder that `load_dataset` opens.
@@ -28,7 +29,7 @@ def build(
     """
     from multifaceted.publish.folder import build_folder  # noqa: PLC0415 - `datasets` takes a second to import
 
-    manifest = build_folder(run, out, file_format=file_format.value)
+    manifest = build_folder(run, out, file_format=file_format.value, card=card)
     if as_json:
         show.data(
             {

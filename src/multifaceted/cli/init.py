@@ -1,28 +1,30 @@
 """`init`: a folder with everything one would edit."""
 
 from pathlib import Path
+from string import Template
 from typing import Annotated
 
 import typer
 
 from multifaceted.cli import show
 from multifaceted.errors import InputError, Problem
-from multifaceted.prompts.template import TEMPLATES, shipped_template
+from multifaceted.kinds import BENCH, COLLECTION, Kind
+from multifaceted.prompts.stages import templates_of
+from multifaceted.prompts.template import shipped_template
 from multifaceted.store.atomic import write_text
 from multifaceted.taxonomy import default_file
 
-RECIPE = """\
-# Everything a run is made from. Check it with `multifaceted plan recipe.yaml`: that spends nothing.
-name: multifaceted_collection
+COMMENTS_AT = 45  # the column of the comments in RECIPE
+RECIPE = Template("""\
+# Everything a run is made from. Check it with `multifaceted plan $file`: that spends nothing.
+kind: $kind
+name: $name
 seed: 7
-instructions: {path: instructions.jsonl}     # JSONL or Parquet: prompt, id, source, original_source
+$instructions# JSONL or Parquet: prompt, id, source, original_source
 taxonomy: taxonomy.yaml                      # or `default`, the one that ships with the package
 templates:                                   # leave one out to use the shipped one
-  preference_set: templates/preference_set.j2
-  system_message: templates/system_message.j2
-  response: templates/response.j2
-  repair: templates/repair.j2
-variants: 3                                  # system messages for each instruction
+$templates
+$variants# system messages for each instruction
 model:                                       # or `model: local`, the embedded one, without `templates`
   base_url: https://api.openai.com/v1        # any OpenAI-compatible endpoint
   name: gpt-4o-mini
@@ -34,7 +36,7 @@ model:                                       # or `model: local`, the embedded o
 stages: {}                                   # such as {response: {name: another-model, max_tokens: 2048}}
 concurrency: 64                              # requests in flight
 shard_rows: 2000
-"""
+""")
 
 INSTRUCTIONS = """\
 {"id": "rainbow", "prompt": "Why does a rainbow appear when it rains?", "source": "example"}
@@ -43,16 +45,24 @@ INSTRUCTIONS = """\
 """
 
 
-def init(folder: Annotated[Path, typer.Argument(help="The folder to make.", metavar="DIR")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make.", metavar="DIR")],
+    *,
+    bench: Annotated[bool, typer.Option("--bench", help="For a benchmark, not a collection.")] = False,
+) -> None:
     """Make a folder with a recipe, instructions, and the templates and taxonomy to edit.
 
     Example: `multifaceted init my_collection`
     """
+    kind, recipe, pool = (
+        (BENCH, "bench.yaml", "prompts.jsonl") if bench else (COLLECTION, "recipe.yaml", "instructions.jsonl")
+    )
+    names = templates_of(kind.stages)
     files = {
-        "recipe.yaml": RECIPE,
-        "instructions.jsonl": INSTRUCTIONS,
+        recipe: _write_recipe(kind, recipe, pool),
+        pool: INSTRUCTIONS,
         "taxonomy.yaml": default_file().read_text(encoding="utf-8"),
-        **{f"templates/{name}.j2": shipped_template(name).read_text(encoding="utf-8") for name in TEMPLATES},
+        **{f"templates/{name}.j2": shipped_template(name).read_text(encoding="utf-8") for name in names},
     }
     there = [Problem(str(folder / name), 0, "is there already") for name in files if (folder / name).exists()]
     if there:
@@ -60,4 +70,15 @@ def init(folder: Annotated[Path, typer.Argument(help="The folder to make.", meta
     for name, text in files.items():
         write_text(folder / name, text)
     show.text(f"made {folder}: {', '.join(files)}")
-    show.text(f"next: edit {folder}/recipe.yaml, then: multifaceted plan {folder}/recipe.yaml")
+    show.text(f"next: edit {folder}/{recipe}, then: multifaceted plan {folder}/{recipe}")
+
+
+def _write_recipe(kind: Kind, file: str, pool: str) -> str:
+    return RECIPE.substitute(
+        file=file,
+        kind=kind.name,
+        name=kind.title,
+        instructions=f"instructions: {{path: {pool}}}".ljust(COMMENTS_AT),
+        templates="\n".join(f"  {name}: templates/{name}.j2" for name in templates_of(kind.stages)),
+        variants=f"variants: {kind.variants}".ljust(COMMENTS_AT),
+    )

@@ -13,7 +13,7 @@ from multifaceted.plan import Plan, compile_plan
 from multifaceted.plan.compile import model_label
 from multifaceted.plan.cost import Estimate, StageEstimate
 from multifaceted.prompts.preview import preview_row
-from multifaceted.records import STAGES, Failure, Row
+from multifaceted.records import BenchRow, Failure, Row
 from multifaceted.store.manifest import read_layout
 from multifaceted.store.run_folder import RunFolder
 
@@ -61,7 +61,7 @@ def _row_of(stage: StageEstimate) -> list[object]:
 
 def _show_estimate(compiled: Plan, estimate: Estimate) -> None:
     requests = sum(stage.requests for stage in estimate.stages)
-    show.text(f"\nrequests: {requests:,}, and one more for each preference set that needs repair")
+    show.text(f"\nrequests: {requests:,}, and one more for each reply that needs repair")
     show.text(f"cost: {show.usd(estimate.live_usd)} USD live, {show.usd(estimate.batch_usd)} USD by batch")
     live = {stage.live.source for stage in estimate.stages if stage.live}
     if live:
@@ -78,13 +78,14 @@ def _show_estimate(compiled: Plan, estimate: Estimate) -> None:
 def _as_dict(compiled: Plan, estimate: Estimate) -> dict[str, object]:
     by_stage: dict[str, int] = {stage.stage: stage.requests for stage in estimate.stages}
     return {
+        "kind": compiled.kind.name,
         "name": compiled.recipe.name,
         "instructions": compiled.instructions,
         "variants": compiled.recipe.variants,
         "rows": compiled.rows,
         "shards": len(compiled.shards),
         "requests": {"total": sum(by_stage.values()), **by_stage},
-        "models": {stage: model_label(compiled.recipe.model_for(stage)) for stage in STAGES},
+        "models": {stage: model_label(compiled.recipe.model_for(stage)) for stage in compiled.kind.stages},
         "tokens": {
             "prompt": {stage.stage: stage.prompt_tokens for stage in estimate.stages},
             "completion": {stage.stage: stage.completion_tokens for stage in estimate.stages},
@@ -119,8 +120,9 @@ def preview(
         asyncio.run(_preview_real(compiled, count))
         return
     for task in compiled.first_tasks(count):
-        for stage, turns in preview_row(compiled.prompts, task).items():
-            show.out.print(Rule(f"{task.id} · {stage} · {model_label(compiled.recipe.model_for(stage))}"))
+        for stage, part, turns in preview_row(compiled.prompts, task):
+            asked = f"{stage} of {part}" if part else stage
+            show.out.print(Rule(f"{task.id} · {asked} · {model_label(compiled.recipe.model_for(stage))}"))
             for turn in turns:
                 show.out.print(f"[bold]{turn.role}[/]")
                 show.text(f"{turn.content}\n")
@@ -146,4 +148,9 @@ def _show_row(row: Row) -> None:
     for title, text in (("system", row.system), ("prompt", row.prompt), ("output", row.output)):
         show.out.print(f"\n[bold]{title}[/]")
         show.text(text)
+    for rubric in row.rubrics if isinstance(row, BenchRow) else ():
+        show.out.print("\n[bold]rubric[/]")
+        show.text(rubric.criteria)
+        for score, words in rubric.score_descriptions.model_dump().items():
+            show.text(f"{score}: {words}")
     show.text("")

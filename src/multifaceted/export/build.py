@@ -10,6 +10,7 @@ The folder then holds:
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,14 @@ from multifaceted.store.shards import read_batches
 FILE_ROWS = 50_000  # about 300 MB of the original's rows: below the 500 MB the Hub advises
 BATCH_ROWS = 1_000
 ROW_GROUP_ROWS = 5_000  # about 30 MB; the Hub's viewer wants less than 300 MB to be read for a page
+
+
+class _Part(NamedTuple):
+    """A file that has not got its last name."""
+
+    path: Path
+    rows: int
+    memory: int
 
 
 def write_configs(
@@ -68,27 +77,32 @@ def _write_split(
     folder.mkdir(parents=True, exist_ok=True)
     size = BATCH_ROWS if file_format == "arrow" else ROW_GROUP_ROWS
     batches = config.derive(read_run_rows(files), split, choice)
-    parts: list[tuple[Path, int]] = []
+    parts: list[_Part] = []
     for tables in _cut(_rebatch(batches, size), FILE_ROWS // size):
         path = folder / f"{split}-{len(parts):05d}"  # how many there will be is known at the end
-        parts.append((path, _write_file(path, config.schema, tables, file_format)))
+        parts.append(_write_file(path, config.schema, tables, file_format))
     if not any(folder.iterdir()):
         folder.rmdir()
     return [
-        _name_file(path, rows, f"{path.name}-of-{len(parts):05d}.{file_format}", split, out)
-        for path, rows in parts
+        _name_file(part, f"{part.path.name}-of-{len(parts):05d}.{file_format}", split, out) for part in parts
     ]
 
 
-def _name_file(path: Path, rows: int, name: str, split: str, out: Path) -> BuiltFile:
-    path = path.rename(path.with_name(name))
+def _name_file(part: _Part, name: str, split: str, out: Path) -> BuiltFile:
+    path = part.path.rename(part.path.with_name(name))
     sync_file(path)
-    relative = path.relative_to(out).as_posix()
-    return BuiltFile(split=split, path=relative, rows=rows, bytes=path.stat().st_size, sha256=hash_file(path))
+    return BuiltFile(
+        split=split,
+        path=path.relative_to(out).as_posix(),
+        rows=part.rows,
+        bytes=path.stat().st_size,
+        memory=part.memory,
+        sha256=hash_file(path),
+    )
 
 
-def _write_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], file_format: FileFormat) -> int:
-    rows = 0
+def _write_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], file_format: FileFormat) -> _Part:
+    rows = memory = 0
     with ExitStack() as stack:
         if file_format == "arrow":
             sink = stack.enter_context(pa.OSFile(str(path), "wb"))
@@ -103,7 +117,8 @@ def _write_file(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], file_
         for table in tables:
             writer.write_table(table, table.num_rows)
             rows += table.num_rows
-    return rows
+            memory += table.nbytes
+    return _Part(path, rows, memory)
 
 
 def _rebatch(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:

@@ -1,7 +1,8 @@
 """What a published config is: a name, a pydantic model that fixes its schema, and a way from run rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import pyarrow as pa
 from pydantic import BaseModel
@@ -24,6 +25,7 @@ class PublishedConfig:
         model: fixes field names, their order and types.
         derive: makes its rows.
         splits: in the order they are published.
+        chosen: whether its rows are chosen among those of a run; else it has all.
     """
 
     name: str
@@ -31,6 +33,7 @@ class PublishedConfig:
     model: type[BaseModel]
     derive: Derive
     splits: tuple[str, ...] = ("train",)
+    chosen: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -38,11 +41,19 @@ class PublishedConfig:
         return arrow_schema(self.model)
 
 
-def pick_columns(rows: pa.RecordBatch, model: type[BaseModel]) -> pa.RecordBatch:
+def pick_columns(
+    rows: pa.RecordBatch, model: type[BaseModel], renamed: Mapping[str, str] = MappingProxyType({})
+) -> pa.RecordBatch:
     """The columns that a model names, of rows that have them all.
+
+    Args:
+        rows: of a run.
+        model: of the published rows.
+        renamed: what columns of other names are called in the run.
 
     Raises:
         pyarrow.ArrowException: where the rows have not these columns.
     """
     schema = arrow_schema(model)
-    return rows.select(schema.names).cast(schema)
+    found = rows.select([renamed.get(name, name) for name in schema.names])
+    return found.rename_columns(schema.names).cast(schema)

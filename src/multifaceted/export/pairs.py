@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from multifaceted.export.choice import Choice
+from multifaceted.export.columns import MainSource, OriginalSource, Prompt, RowId, SystemMessage
 from multifaceted.export.config import Batches, PublishedConfig
 from multifaceted.store.schema import arrow_schema
 
@@ -21,20 +22,22 @@ _COLUMNS = ("id", "main_source", "original_source", "system", "prompt", "output"
 class Turn(BaseModel):
     """One chat turn."""
 
-    content: str
-    role: str
+    content: str = Field(description="the text of the turn")
+    role: str = Field(description="`user` or `assistant`")
 
 
 class PairRow(BaseModel):
     """Two conversations that begin alike: a user turn with `prompt`, then the assistant's response."""
 
-    id: str
-    main_source: str
-    original_source: str
-    system: str
-    prompt: str
-    chosen: list[Turn]
-    rejected: list[Turn]
+    id: RowId
+    main_source: MainSource
+    original_source: OriginalSource
+    system: SystemMessage
+    prompt: Prompt
+    chosen: list[Turn] = Field(description="`prompt`, then the response to `system`")
+    rejected: list[Turn] = Field(
+        description="`prompt`, then the response to another system message of the same instruction"
+    )
 
 
 def iter_pairs(
@@ -92,5 +95,7 @@ def _to_row(chosen: dict[str, Any], rejected: dict[str, Any]) -> PairRow:
     )
 
 
-DPO = PublishedConfig("dpo", "a system message, a response to it, and one to another", PairRow, _derive)
-ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _derive)
+DPO = PublishedConfig(
+    "dpo", "a system message, a response to it, and one to another", PairRow, _derive, chosen=True
+)
+ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _derive, chosen=True)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from multifaceted.export.choice import Choice
+from multifaceted.export.columns import RowId
 from multifaceted.export.config import Batches, PublishedConfig
 from multifaceted.export.pairs import iter_pairs, to_batches
 
@@ -13,10 +14,10 @@ from multifaceted.export.pairs import iter_pairs, to_batches
 class RewardRow(BaseModel):
     """`input` is system message, line feed and instruction, as the paper's prompt form joins them."""
 
-    id: str
-    input: str
-    chosen: str
-    rejected: str
+    id: RowId
+    input: str = Field(description="system message, line feed, instruction")
+    chosen: str = Field(description="the response to that system message")
+    rejected: str = Field(description="the response to another system message of the same instruction")
 
 
 def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
@@ -35,4 +36,6 @@ def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatc
     )
 
 
-RM = PublishedConfig("rm", "the pairs as text, for a reward model", RewardRow, _derive, ("train", "test"))
+RM = PublishedConfig(
+    "rm", "the pairs as text, for a reward model", RewardRow, _derive, ("train", "test"), chosen=True
+)

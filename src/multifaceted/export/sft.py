@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from multifaceted.export.choice import Choice
+from multifaceted.export.columns import MainSource, OriginalSource, Prompt, RowId, SystemMessage
 from multifaceted.export.config import Batches, PublishedConfig, pick_columns
 from multifaceted.records import PreferenceEntry
 
@@ -14,13 +15,15 @@ from multifaceted.records import PreferenceEntry
 class SftRow(BaseModel):
     """One training example: follow `system` when answering `prompt`, as `output` does."""
 
-    id: str
-    main_source: str
-    original_source: str
-    preference_set: list[PreferenceEntry]
-    system: str
-    prompt: str
-    output: str
+    id: RowId
+    main_source: MainSource
+    original_source: OriginalSource
+    preference_set: list[PreferenceEntry] = Field(
+        description="what one reader wants: one entry for each dimension, in the taxonomy's order"
+    )
+    system: SystemMessage
+    prompt: Prompt
+    output: str = Field(description="the gold response to `system` and `prompt`")
 
 
 def _derive_all(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
@@ -36,4 +39,6 @@ def _derive_small(rows: Batches, split: str, choice: Choice) -> Iterator[pa.Reco
 
 
 SFT = PublishedConfig("sft", "instruction, system message and gold response", SftRow, _derive_all)
-SFT_SMALL = PublishedConfig("sft_small", "the same, one variant of each instruction", SftRow, _derive_small)
+SFT_SMALL = PublishedConfig(
+    "sft_small", "the same, one variant of each instruction", SftRow, _derive_small, chosen=True
+)

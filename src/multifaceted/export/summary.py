@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -13,17 +13,24 @@ from multifaceted.records import STAGES
 TOP_SUBDIMENSIONS = 5  # of each dimension
 
 
+class SourceCount(NamedTuple):
+    """What came from one source of instructions."""
+
+    name: str
+    instructions: int
+    rows: int
+
+
 @dataclass
 class RowSummary:
-    """Counts over all rows of a run; `example` is its first row."""
+    """Counts over all rows of a run."""
 
     rows: int = 0
     instructions: int = 0
-    example: dict[str, Any] = field(default_factory=dict)
-    _sources: Counter[str] = field(default_factory=Counter)
-    tokens: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {stage: {"prompt": 0, "completion": 0} for stage in STAGES}
-    )
+    dimensions: list[str] = field(default_factory=list)  # in the order of the taxonomy
+    tokens: dict[str, dict[str, int]] = field(default_factory=dict)  # by stage: prompt, completion
+    _rows_of: Counter[str] = field(default_factory=Counter)  # by source
+    _instructions_of: Counter[str] = field(default_factory=Counter)
     _pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     _last_instruction: str = ""
 
@@ -32,44 +39,48 @@ class RowSummary:
         if not batch.num_rows:
             return
         frame = pl.DataFrame(pl.from_arrow(batch))
-        self.example = self.example or frame.row(0, named=True)
+        self.dimensions = self.dimensions or [entry["dimension"] for entry in frame["preference_set"][0]]
         self.rows += frame.height
-        starts = frame["instruction_id"].ne_missing(frame["instruction_id"].shift(1)).sum()
-        self.instructions += starts - (frame["instruction_id"][0] == self._last_instruction)
-        self._last_instruction = frame["instruction_id"][-1]
-        self._sources.update(dict(frame["main_source"].value_counts().iter_rows()))
+        ids = frame["instruction_id"]
+        firsts = frame.filter(ids != ids.shift(1, fill_value=self._last_instruction))
+        self._last_instruction = ids[-1]
+        self.instructions += firsts.height
+        for counts, rows in ((self._rows_of, frame), (self._instructions_of, firsts)):
+            counts.update(dict(rows["main_source"].value_counts().iter_rows()))
         entries = frame["preference_set"].explode().struct.unnest()
         pairs = entries.group_by("dimension", "subdimension").len()
         self._pairs.update({(dimension, name): rows for dimension, name, rows in pairs.iter_rows()})
         for stage in STAGES:
-            spent = frame[stage].struct.field("tokens").struct.unnest().sum().row(0, named=True)
-            for kind, tokens in spent.items():
-                self.tokens[stage][kind] += tokens
+            if stage in frame.columns:
+                self._add_tokens(stage, frame[stage])
+
+    def _add_tokens(self, stage: str, records: pl.Series) -> None:
+        if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
+            records = records.explode()
+        spent = records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
+        sums = self.tokens.setdefault(stage, dict.fromkeys(spent, 0))
+        for kind, tokens in spent.items():
+            sums[kind] += tokens
 
     @property
-    def sources(self) -> dict[str, int]:
-        """Rows by source of the instruction, most frequent first."""
-        return dict(_rank(self._sources.items()))
-
-    @property
-    def dimensions(self) -> list[str]:
-        """Dimensions in the order of the taxonomy."""
-        return [entry["dimension"] for entry in self.example.get("preference_set", [])]
+    def sources(self) -> list[SourceCount]:
+        """Sources of the instructions, those with most rows first."""
+        return [SourceCount(name, self._instructions_of[name], rows) for name, rows in _rank(self._rows_of)]
 
     @property
     def subdimensions(self) -> dict[str, list[tuple[str, int]]]:
         """The most frequent subdimensions of each dimension; ties in alphabetical order."""
         return {
-            dimension: _rank((name, rows) for (d, name), rows in self._pairs.items() if d == dimension)[
+            dimension: _rank({name: rows for (d, name), rows in self._pairs.items() if d == dimension})[
                 :TOP_SUBDIMENSIONS
             ]
             for dimension in self.dimensions
         }
 
 
-def _rank(counts: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+def _rank(counts: dict[str, int]) -> list[tuple[str, int]]:
     """Most frequent first, ties in alphabetical order: a group-by gives them in any."""
-    return sorted(counts, key=lambda pair: (-pair[1], pair[0]))
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def summarize_rows(batches: Iterable[pa.RecordBatch]) -> RowSummary:

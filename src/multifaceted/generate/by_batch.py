@@ -17,7 +17,7 @@ from multifaceted.generate.usage import Usage
 from multifaceted.generate.waves import Waves
 from multifaceted.generate.work import Work
 from multifaceted.plan.prices import Price
-from multifaceted.records import STAGES, Stage
+from multifaceted.records import Stage
 from multifaceted.store.batches import BatchFailure, BatchFolder
 from multifaceted.store.run_folder import RunFolder
 
@@ -45,7 +45,7 @@ async def generate_by_batch(
         MultifacetedError: what stopped the run; batches that were submitted go on by themselves.
     """
     recipe, control, batches = maker.plan.recipe, asker.control, BatchFolder(folder)
-    models = {stage: recipe.model_for(stage) for stage in STAGES}
+    models = {stage: recipe.model_for(stage) for stage in maker.plan.kind.stages}
     failures: dict[str, BatchFailure] = {}
     replay = ReplayAsker(failures, asker)
     maker = replace(maker, asker=replay)

@@ -14,8 +14,7 @@ from typing import NamedTuple
 from multifaceted.chat.wire import WireForm
 from multifaceted.generate.ask import vary_seed
 from multifaceted.generate.queue_room import QueueRoom
-from multifaceted.generate.replay import MissingReply
-from multifaceted.generate.row import RowMaker
+from multifaceted.generate.row import MissingReply, RowMaker
 from multifaceted.generate.usage import Usage
 from multifaceted.generate.work import Work
 from multifaceted.ids import content_id
@@ -70,7 +69,8 @@ class Collector:
                             try:
                                 await self.maker.make(task, journal)
                             except MissingReply as missing:
-                                wave.add(missing.request, shard.name, journal)
+                                for request in missing.requests:
+                                    wave.add(request, shard.name, journal)
                         await asyncio.sleep(0)  # nothing here waits, and an interrupt must be heard
                         self.maker.asker.control.check_stop()
             return wave.finish()

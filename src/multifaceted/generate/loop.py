@@ -119,7 +119,9 @@ async def generate_shards(maker: RowMaker, folder: RunFolder, wanted: list[Work]
     try:
         for shard, instructions in plan.read_shards([work.shard for work in wanted]):
             tasks = (task for instruction in instructions for task in plan.tasks_of(instruction))
-            await line.feed(open_shard(folder, work_on[shard.index], plan.rows_in(shard)), tasks)
+            planned = plan.rows_in(shard)
+            opened = open_shard(folder, work_on[shard.index], planned=planned, model=plan.kind.row)
+            await line.feed(opened, tasks)
         while line.alive:
             await line.emit()
     except BaseException as error:  # noqa: BLE001 - the one broad catch; it raises again

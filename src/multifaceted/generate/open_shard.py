@@ -1,7 +1,7 @@
 """A shard at work: locked, its journal open, its rows on their way into a file.
 
 Example:
-    shard = open_shard(folder, work, planned=2000)
+    shard = open_shard(folder, work, planned=2000, model=Row)
     shard.add(made)                      # in order
     summary = shard.finish()             # or shard.abandon()
 """
@@ -95,8 +95,14 @@ class OpenShard:
                     self.folder.write_failures(self.name, self.failures)
 
 
-def open_shard(folder: RunFolder, work: Work, planned: int) -> OpenShard:
+def open_shard(folder: RunFolder, work: Work, *, planned: int, model: type[Row]) -> OpenShard:
     """Lock a shard and open its files.
+
+    Args:
+        folder: of the run.
+        work: which shard, and what is to be done of it.
+        planned: its rows.
+        model: of its rows.
 
     Raises:
         LockedError: where another process works on it.
@@ -106,8 +112,8 @@ def open_shard(folder: RunFolder, work: Work, planned: int) -> OpenShard:
     with ExitStack() as stack:
         stack.enter_context(folder.lock(name))
         journal = stack.enter_context(Journal(folder.journal_file(name)))
-        writer = stack.enter_context(ShardWriter(folder.rows_file(name), Row))
+        writer = stack.enter_context(ShardWriter(folder.rows_file(name), model))
         keeps = work.rows is not None
         failures = {f.id: f for f in folder.read_failures(name)} if keeps else {}
-        rows = read_rows(folder.rows_file(name), Row) if keeps else iter(())
+        rows = read_rows(folder.rows_file(name), model) if keeps else iter(())
         return OpenShard(folder, work, planned, journal, writer, stack.pop_all(), rows, failures)

@@ -1,23 +1,16 @@
 """Rows made from what is there already: `await maker.make(task, journal)` with a `ReplayAsker`.
 
-It sends nothing. A row whose next reply is missing stops at it, and says which request it would make.
+It sends nothing. A row whose next replies are missing stops there, and says which requests it would make.
 """
 
 from collections.abc import Mapping
 
 from multifaceted.errors import RejectedRequestError, TransientEndpointError
 from multifaceted.generate.ask import Asker, find_reply
+from multifaceted.generate.row import MissingReply
 from multifaceted.journal import Journal
 from multifaceted.records import Reply, Request
 from multifaceted.store.batches import BatchFailure
-
-
-class MissingReply(Exception):  # noqa: N818 - no error: it is how a row says what it needs
-    """The next request of a row has no reply yet."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request.key)
-        self.request = request
 
 
 class ReplayAsker:
@@ -51,4 +44,4 @@ class ReplayAsker:
             raise error(failure.message, kind=failure.kind)
         if self.asks_live:
             return await self._live.ask(request, journal)
-        raise MissingReply(request)
+        raise MissingReply([request])

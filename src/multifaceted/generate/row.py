@@ -1,10 +1,11 @@
-"""One row: preference set → system message → response, each asked of its model and read.
+"""One row: preference set → system message → response (→ rubrics), each asked of its model and read.
 
 Example:
     made = await maker.make(task, journal)      # a Row, or a Failure that says why not
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
@@ -13,8 +14,10 @@ from multifaceted.generate.control import RunControl
 from multifaceted.ids import seed_from
 from multifaceted.journal import Journal
 from multifaceted.plan import LocalModel, Plan
-from multifaceted.prompts.stages import ReplyError, parse_text
+from multifaceted.prompts.reply import ReplyError, parse_text
+from multifaceted.prompts.rubrics import parse_rubric
 from multifaceted.records import (
+    BenchRow,
     Failure,
     Message,
     Reply,
@@ -44,8 +47,17 @@ class RowAsker(Protocol):
 
         Raises:
             EndpointError: where there is none.
+            MissingReply: where it has none and sends nothing.
         """
         ...
+
+
+class MissingReply(Exception):  # noqa: N818 - no error: it is how a row says what it needs
+    """The next requests of a row have no reply yet."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        super().__init__(*(request.key for request in requests))
+        self.requests = requests
 
 
 class _RowFailed(Exception):  # noqa: N818 - it carries a failure, it is none
@@ -69,7 +81,9 @@ class RowMaker:
             FatalEndpointError, StorageError, InterruptedRunError: what stops the whole run.
         """
         try:
-            return await self._make(_RowRequests(self, task, journal))
+            requests = _RowRequests(self, task, journal)
+            row = await self._make(requests)
+            return await self._add_rubrics(row, requests) if "rubric" in self.plan.kind.stages else row
         except _RowFailed as failed:
             return failed.failure
 
@@ -103,6 +117,18 @@ class RowMaker:
             response=response,
         )
 
+    async def _add_rubrics(self, row: Row, requests: "_RowRequests") -> BenchRow:
+        asked = await _finish_all(
+            [
+                replace(requests, part=entry.dimension).ask(
+                    "rubric", self.plan.prompts.rubric(row.prompt, entry), parse_rubric
+                )
+                for entry in row.preference_set
+            ]
+        )
+        rubrics, records = [rubric for rubric, _ in asked], [record for _, record in asked]
+        return BenchRow(**dict(row), rubrics=rubrics, rubric=records)
+
 
 @dataclass(frozen=True)
 class _RowRequests:
@@ -111,6 +137,7 @@ class _RowRequests:
     maker: RowMaker
     task: RowTask
     journal: Journal
+    part: str = ""  # tells the requests of one stage apart, where it asks more than once
 
     async def ask(
         self, stage: Stage, turns: tuple[Message, ...], parse: Callable[[str], _Parsed]
@@ -148,12 +175,10 @@ class _RowRequests:
         given = {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": model.max_tokens}
         parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if model.seeded:
-            parameters["seed"] = seed_from(self.task.seed, stage)
+            parameters["seed"] = seed_from(self.task.seed, stage, *([self.part] if self.part else []))
         if model.extra_body:
             parameters["extra_body"] = model.extra_body
-        schema = None
-        if stage == "preferences":
-            schema = self.maker.plan.prompts.schema(self.task, fix_known=model.small)
+        schema = self.maker.plan.prompts.reply_schema(stage, self.task, fix_known=model.small)
         name = self.maker.model_names[stage]
         return Request(stage, self.task.id, name, turns, parameters, schema, model.structured_output)
 
@@ -166,6 +191,7 @@ class _RowRequests:
         retryable: bool = False,
         cut_at: int | None = None,
     ) -> _RowFailed:
+        message = f"{self.part}: {message}" if self.part else message
         return _RowFailed(Failure(self.task.id, kind, request.stage, message, request.key, retryable, cut_at))
 
     def _record(self, stage: Stage, key: str, replies: list[Reply]) -> StageRecord:
@@ -181,6 +207,26 @@ class _RowRequests:
                 completion=sum(reply.completion_tokens for reply in replies),
             ),
         )
+
+
+async def _finish_all(asked: list[Coroutine[Any, Any, _Parsed]]) -> list[_Parsed]:
+    """Ask at once, and let each come in whatever becomes of the others: it is paid for.
+
+    Of several faults the one is raised that weighs most: what stops the run, then what is still missing,
+    then what asking again would not mend.
+    """
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    faults = [result for result in results if isinstance(result, BaseException)]
+    for fault in faults:
+        if not isinstance(fault, (MissingReply, _RowFailed)):
+            raise fault
+    missing = [request for fault in faults if isinstance(fault, MissingReply) for request in fault.requests]
+    if missing:
+        raise MissingReply(missing)
+    failed = [fault for fault in faults if isinstance(fault, _RowFailed)]
+    if failed:
+        raise min(failed, key=lambda fault: fault.failure.retryable)
+    return [result for result in results if not isinstance(result, BaseException)]
 
 
 def _find_fault(reply: Reply) -> tuple[FailureKind, str] | None:

@@ -13,14 +13,16 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id
 from multifaceted.records import Instruction
 
 FORMATS = (".jsonl", ".ndjson", ".parquet")
-FIELDS = ("id", "prompt", "source", "original_source")
+LICENSE = ("license", "licence")
+FIELDS = ("id", "prompt", "source", "original_source", *LICENSE)
+MAX_LICENSE = 200  # characters; what is longer is a text and no name
 MAX_PROBLEMS = 100  # of one file; a wrong file would otherwise print a line for each of its rows
 
 
@@ -31,6 +33,7 @@ class _InstructionLine(BaseModel):
     id: str | int | None = None
     source: str | None = None
     original_source: str | None = None
+    license: Any = Field(default=None, validation_alias=AliasChoices(*LICENSE))  # no fault if it is no text
 
     def to_instruction(self) -> Instruction:
         name = (
@@ -48,16 +51,18 @@ class _InstructionLine(BaseModel):
 
 @dataclass
 class InstructionReader:
-    """Reads a pool and keeps the account of its faults; `problems` is complete once it is read through."""
+    """Reads a pool and keeps the account of its faults and licenses, complete once it is read through."""
 
     path: Path
     limit: int | None = None
     problems: list[Problem] = field(default_factory=list)
+    licenses: dict[str, set[str]] = field(default_factory=dict)  # by source, where lines name any
     _lines_by_id: dict[str, int] = field(default_factory=dict, repr=False)
 
     def __iter__(self) -> Iterator[Instruction]:
         """Yield the sound instructions in order; the others are reported in `problems`."""
         self.problems.clear()
+        self.licenses.clear()
         self._lines_by_id.clear()
         if self.path.suffix not in FORMATS:
             self._report(0, f"is not one of {', '.join(FORMATS)}")
@@ -108,6 +113,8 @@ class InstructionReader:
             what = f"id {instruction.id!r}" if line.id else "the same prompt without an id"
             self._report(number, f"{what} stands in line {first} already")
             return
+        if isinstance(line.license, str) and 0 < len(line.license.strip()) <= MAX_LICENSE:
+            self.licenses.setdefault(instruction.source, set()).add(" ".join(line.license.split()))
         yield instruction
 
     def _report(self, line: int, message: str) -> None:

@@ -6,7 +6,7 @@ Example:
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id, hash_stream, seed_from
 from multifaceted.instructions import InstructionReader, read_instructions
+from multifaceted.kinds import KINDS, PER_PREFERENCE, Kind
 from multifaceted.plan.recipe import LiveModel, LocalModel, Recipe, load_recipe
-from multifaceted.prompts.stages import ReplyError, StagePrompts
-from multifaceted.prompts.template import TEMPLATES, Template, TemplateName, load_template
-from multifaceted.records import STAGES, Instruction, PreferenceEntry, RowTask, Stage
+from multifaceted.prompts.reply import ReplyError
+from multifaceted.prompts.stages import StagePrompts, templates_of
+from multifaceted.prompts.template import Template, TemplateName, load_template
+from multifaceted.records import Instruction, PreferenceEntry, RowTask, Stage
 from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
 
 _Loaded = TypeVar("_Loaded")
@@ -48,6 +50,12 @@ class Plan:
     prompts: StagePrompts
     shards: tuple[Shard, ...]
     instructions_per_shard: int  # of every shard but the last
+    licenses: Mapping[str, str] = field(default_factory=dict)  # of the instructions, by source
+
+    @property
+    def kind(self) -> Kind:
+        """Which stages it asks and what its rows hold."""
+        return KINDS[self.recipe.kind]
 
     @property
     def instructions(self) -> int:
@@ -62,6 +70,10 @@ class Plan:
     def rows_in(self, shard: Shard) -> int:
         """How many rows a shard plans."""
         return (shard.stop - shard.start) * self.recipe.variants
+
+    def requests_per_row(self, stage: Stage) -> int:
+        """How often a row asks in a stage, repair turns left out."""
+        return len(self.prompts.taxonomy.dimensions) if stage in PER_PREFERENCE else 1
 
     def read_shards(self, wanted: list[Shard]) -> Iterator[tuple[Shard, list[Instruction]]]:
         """Each wanted shard, in order, with its instructions; no more than one shard is held.
@@ -99,13 +111,14 @@ class Plan:
         """What a row's bytes depend on besides its instruction and the replies.
 
         Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
-        API keys, limits, prices, timeouts, attempts, concurrency, mode, and the order in which shards are
-        made. `max_tokens` decides only whether a reply is whole, and failures remember what cut them.
+        API keys, limits, prices, timeouts, attempts, concurrency, mode, licenses, languages, and the order
+        in which shards are made. `max_tokens` decides only whether a reply is whole, and failures remember
+        what cut them.
         """
         counted = {"temperature", "top_p", "seeded", "extra_body", "structured_output"}
         models = {
             stage: [model_names[stage], self.recipe.model_for(stage).model_dump(mode="json", include=counted)]
-            for stage in STAGES
+            for stage in self.kind.stages
         }
         return {
             "seed": self.recipe.seed,
@@ -147,14 +160,15 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
 
     taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
     templates: dict[TemplateName, Template] = {}
-    for name in TEMPLATES:
+    names = templates_of(KINDS[recipe.kind].stages)
+    for name in names:
         template = attempt(partial(load_template, name, recipe.templates.get(name), small=recipe.model.small))
         if template is not None:
             templates[name] = template
     size = instructions_per_shard or recipe.instructions_per_shard
-    shards = attempt(partial(_cut_shards, recipe, size))
-    if taxonomy is not None and len(templates) == len(TEMPLATES) and shards:
-        plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size)
+    shards, licenses = attempt(partial(_cut_shards, recipe, size)) or ((), {})
+    if taxonomy is not None and len(templates) == len(names) and shards:
+        plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size, licenses)
         for render in _trial_renderings(plan):
             attempt(render)
         if not problems:
@@ -167,8 +181,12 @@ def model_label(model: LiveModel | LocalModel) -> str:
     return model.name if isinstance(model, LiveModel) else f"local ({model.weights})"
 
 
-def _cut_shards(recipe: Recipe, size: int) -> tuple[Shard, ...]:
-    """Read the pool through once: every fault is found, and each shard gets its digest."""
+def _cut_shards(recipe: Recipe, size: int) -> tuple[tuple[Shard, ...], dict[str, str]]:
+    """Read the pool through once: every fault is found, and each shard gets its digest.
+
+    Returns:
+        The shards, and the licenses by source; what the recipe says of one stands above what the pool says.
+    """
     reader = InstructionReader(recipe.instructions.path, recipe.instructions.limit)
     stream = iter(reader)
     shards: list[Shard] = []
@@ -178,7 +196,8 @@ def _cut_shards(recipe: Recipe, size: int) -> tuple[Shard, ...]:
         start += len(piece)
     if reader.problems:
         raise InputError(reader.problems)
-    return tuple(shards)
+    licenses = {source: "; ".join(sorted(found)) for source, found in sorted(reader.licenses.items())}
+    return tuple(shards), licenses | recipe.instructions.licenses
 
 
 def _digest(instructions: list[Instruction]) -> str:
@@ -192,9 +211,11 @@ def _trial_renderings(plan: Plan) -> list[Callable[[], object]]:
     dimensions = [dimension.slug for dimension in prompts.taxonomy.dimensions]
     entry = {"subdimension": "-", "preference": "-", "description": "-"}
     entries = [PreferenceEntry(dimension=slug, **entry) for slug in dimensions]
-    return [
-        partial(prompts.preferences, task),
-        partial(prompts.system_message, entries),
-        partial(prompts.response, "-", task.instruction.prompt),
-        partial(prompts.repair, (), "-", ReplyError(["-"])),
-    ]
+    trials: dict[Stage, Callable[[], object]] = {
+        "preferences": partial(prompts.preferences, task),
+        "system_message": partial(prompts.system_message, entries),
+        "response": partial(prompts.response, "-", task.instruction.prompt),
+        "rubric": partial(prompts.rubric, task.instruction.prompt, entries[0]),
+    }
+    repair = partial(prompts.repair, (), "-", ReplyError(["-"]))
+    return [*(trials[stage] for stage in plan.kind.stages), repair]

@@ -13,11 +13,12 @@ from multifaceted.plan.compile import Plan, model_label
 from multifaceted.plan.limits import expect_seconds
 from multifaceted.plan.prices import Price, find_price
 from multifaceted.prompts.preview import preview_row
-from multifaceted.records import STAGES, RowTask, Stage
+from multifaceted.records import RowTask, Stage
 
 # Tokens of a reply before there is any to look at. System messages of the original collection have 680 to
-# 1,370 characters (Lee et al. 2024, Bench); the others are from trials with the shipped templates.
-REPLY_TOKENS: dict[Stage, int] = {"preferences": 300, "system_message": 250, "response": 450}
+# 1,370 characters (Lee et al. 2024, Bench), and its rubrics some 1,000; the others are from trials with the
+# shipped templates.
+REPLY_TOKENS: dict[Stage, int] = {"preferences": 300, "system_message": 250, "response": 450, "rubric": 250}
 CHARACTERS_PER_TOKEN = 4  # of English text, by OpenAI's rule of thumb
 RENDERED = 500  # rows, spread over the pool, whose prompts are counted
 ENOUGH = 20  # replies, from which on their lengths are believed
@@ -91,9 +92,9 @@ def estimate(plan: Plan, observed: Mapping[Stage, Observed]) -> Estimate:
         observed: what replies came to so far, by stage; an empty map where there are none.
     """
     # Rendering is the only costly part, and needed only where too little was seen.
-    seen = {stage: observed.get(stage, Observed()) for stage in STAGES}
+    seen = {stage: observed.get(stage, Observed()) for stage in plan.kind.stages}
     rendered = {} if all(s.rows >= ENOUGH for s in seen.values()) else _count_prompts(plan)
-    stages = tuple(_estimate_stage(plan, stage, seen[stage], rendered) for stage in STAGES)
+    stages = tuple(_estimate_stage(plan, stage, seen[stage], rendered) for stage in plan.kind.stages)
     seconds, bound_by = expect_seconds(
         plan.recipe, {s.stage: (s.requests, s.prompt_tokens + s.completion_tokens, s.seconds) for s in stages}
     )
@@ -110,8 +111,8 @@ def _estimate_stage(
         prompt, completion = seen.prompt_tokens * share, seen.completion_tokens * share
         source = f"{seen.replies:,} replies in the journal"
     else:
-        requests = plan.rows
-        prompt, completion = rendered[stage] * plan.rows, REPLY_TOKENS[stage] * plan.rows
+        requests = plan.rows * plan.requests_per_row(stage)
+        prompt, completion = rendered[stage] * plan.rows, REPLY_TOKENS[stage] * requests
         source = f"{REPLY_TOKENS[stage]} tokens for each reply, by default"
     return StageEstimate(
         stage=stage,
@@ -127,17 +128,17 @@ def _estimate_stage(
 
 
 def _count_prompts(plan: Plan) -> dict[Stage, float]:
-    """Mean prompt tokens of each stage, from rendered rows."""
-    totals = dict.fromkeys(STAGES, 0)
+    """Mean prompt tokens of a row in each stage, from rendered rows."""
+    totals = dict.fromkeys(plan.kind.stages, 0)
     rows = 0
     stand_in = "x" * (REPLY_TOKENS["system_message"] * CHARACTERS_PER_TOKEN)
     for task in _spread_tasks(plan):
         rows += 1
-        turns = preview_row(plan.prompts, task, system=stand_in)
-        for stage, messages in turns.items():
-            totals[stage] += sum(len(message.content) for message in messages)
-        schema = plan.prompts.schema(task, fix_known=plan.recipe.model_for("preferences").small)
-        totals["preferences"] += len(canonical_json(schema))
+        for stage, _, turns in preview_row(plan.prompts, task, system=stand_in):
+            totals[stage] += sum(len(message.content) for message in turns)
+            small = plan.recipe.model_for(stage).small
+            schema = plan.prompts.reply_schema(stage, task, fix_known=small)
+            totals[stage] += len(canonical_json(schema)) if schema else 0
     return {stage: total / rows / CHARACTERS_PER_TOKEN for stage, total in totals.items()}
 
 

@@ -6,6 +6,7 @@
 Relative paths in it are read from the recipe's own folder.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -22,10 +23,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from multifaceted.errors import InputError
+from multifaceted.errors import InputError, Problem
+from multifaceted.kinds import KINDS, Kind, KindName
+from multifaceted.prompts.stages import STAGE_TEMPLATES
 from multifaceted.prompts.template import TemplateName
 from multifaceted.records import STAGES, Stage
-from multifaceted.yamlfile import HIDDEN, read_yaml
+from multifaceted.yamlfile import HIDDEN, YamlDocument, read_yaml
 
 
 def _check_url(url: str) -> str:
@@ -46,6 +49,10 @@ StopAfter = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)] | None,
     Field(union_mode="left_to_right"),
 ]
+# Identifiers as the Hub has them, such as cc-by-4.0; and the license of a source, in any few words.
+LicenseId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=64)]
+LicenseName = Annotated[str, Field(pattern=r"^\S[^\r\n]*$", max_length=200)]
+LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # ISO 639
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
 
 
@@ -58,6 +65,7 @@ class InstructionsSpec(_Strict):
 
     path: Path
     limit: int | None = Field(default=None, ge=1)
+    licenses: dict[str, LicenseName] = Field(default_factory=dict)  # by `source`; told in the card
 
 
 class _Sampling(_Strict):
@@ -210,17 +218,25 @@ class BudgetSpec(_Strict):
     max_usd: Number = Field(gt=0)
 
 
+def _kind_in(given: Mapping[str, Any]) -> Kind:
+    """The kind among the fields that were found sound so far."""
+    return KINDS[given.get("kind", "collection")]
+
+
 class Recipe(_Strict):
     """The one configuration model of a run."""
 
+    kind: KindName = "collection"  # first: other defaults follow from it
     name: str = Field(
-        default="multifaceted_collection", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96
+        default_factory=lambda given: _kind_in(given).title,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=96,
     )
     seed: int = 7
     instructions: InstructionsSpec
     taxonomy: str = "default"
     templates: dict[TemplateName, Path] = Field(default_factory=dict)
-    variants: int = Field(default=3, ge=1, le=100)
+    variants: int = Field(default_factory=lambda given: _kind_in(given).variants, ge=1, le=100)
     model: ModelSpec
     stages: dict[Stage, StageModel] = Field(default_factory=dict)
     mode: Literal["live", "batch"] = "live"
@@ -230,6 +246,8 @@ class Recipe(_Strict):
     # A whole number of rows, or the share of the finished rows (looked at from 100 of them on).
     stop_after_failures: StopAfter = None
     shard_rows: int = Field(default=2000, ge=1)
+    license: LicenseId | None = None  # of the collection; this and the languages are told in its card
+    language: tuple[LanguageCode, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -240,7 +258,7 @@ class Recipe(_Strict):
 
     @model_validator(mode="after")
     def _check_mode(self) -> Self:
-        models = [self.model_for(stage) for stage in STAGES]
+        models = [self.model_for(stage) for stage in KINDS[self.kind].stages]
         alone = [isinstance(model, LiveModel) and len(model.places) == 1 for model in models]
         if self.mode == "batch" and not all(alone):
             raise ValueError("mode: batch takes models behind one endpoint each")
@@ -273,9 +291,22 @@ def load_recipe(path: Path) -> Recipe:
         for name in override.model_fields_set
         if name not in type(recipe.model).model_fields
     ]
+    problems += _find_strange_stages(document, recipe)
     if problems:
         raise InputError(problems)
     return _rebase(recipe, path.parent)
+
+
+def _find_strange_stages(document: YamlDocument, recipe: Recipe) -> Iterator[Problem]:
+    """What is said of stages that a run of this kind has not: it would never be heeded."""
+    message = f"a run of kind {recipe.kind!r} has no such stage"
+    for stage in STAGES:
+        if stage in KINDS[recipe.kind].stages:
+            continue
+        if stage in recipe.stages:
+            yield document.problem(("stages", stage), message)
+        if STAGE_TEMPLATES[stage] in recipe.templates:
+            yield document.problem(("templates", STAGE_TEMPLATES[stage]), message)
 
 
 def _rebase(recipe: Recipe, base: Path) -> Recipe:

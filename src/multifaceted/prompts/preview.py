@@ -3,16 +3,25 @@
 What only a reply can give is stood in for: the sampled preferences, and a mark for the system message.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from multifaceted.prompts.stages import StagePrompts
 from multifaceted.records import Message, PreferenceEntry, RowTask, Stage
 
 STAND_IN = "[the system message that the model writes]"
 
 
-def preview_row(
-    prompts: StagePrompts, task: RowTask, *, system: str = STAND_IN
-) -> dict[Stage, tuple[Message, ...]]:
-    """The chat turns of every stage, with `system` in place of a system message."""
+class Preview(NamedTuple):
+    """One request of a row."""
+
+    stage: Stage
+    part: str  # the dimension it asks about, in a stage that asks once for each; else empty
+    turns: tuple[Message, ...]
+
+
+def preview_row(prompts: StagePrompts, task: RowTask, *, system: str = STAND_IN) -> list[Preview]:
+    """The chat turns of every request, with `system` in place of a system message."""
     entries = [
         PreferenceEntry(
             dimension=preference.id.split("/")[0],
@@ -22,8 +31,11 @@ def preview_row(
         )
         for preference in task.seeds.preferences
     ]
-    return {
-        "preferences": prompts.preferences(task),
-        "system_message": prompts.system_message(entries),
-        "response": prompts.response(system, task.instruction.prompt),
+    asked = task.instruction.prompt
+    render: dict[Stage, Callable[[], list[tuple[str, tuple[Message, ...]]]]] = {
+        "preferences": lambda: [("", prompts.preferences(task))],
+        "system_message": lambda: [("", prompts.system_message(entries))],
+        "response": lambda: [("", prompts.response(system, asked))],
+        "rubric": lambda: [(entry.dimension, prompts.rubric(asked, entry)) for entry in entries],
     }
+    return [Preview(stage, part, turns) for stage in prompts.stages for part, turns in render[stage]()]

@@ -6,15 +6,21 @@ Example:
     prompts.parse_preferences(task, '{"style": {…}, …}')
 """
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from multifaceted.prompts.reply import (
+    FilledText,
+    ReplyError,
+    explain_fault,
+    object_schema,
+    read_json_object,
+)
+from multifaceted.prompts.rubrics import rubric_schema
 from multifaceted.prompts.template import Template, TemplateName
 from multifaceted.records import STAGES, Message, PreferenceEntry, RowTask, Stage
 from multifaceted.taxonomy import Preference, Subdimension, Taxonomy, rank_by_key
@@ -26,36 +32,25 @@ EXAMPLES_SHOWN = 3  # preferences of the sampled subdimension shown to the model
 # string until the reply is cut, and a plain `maxLength` would cut it in the middle of a word.
 SMALL_DESCRIPTION = "^The reader [a-zA-Z ,;'-]{40,220}\\.$"
 
-OBJECT_START = re.compile(r'\{\s*["}]')  # no brace in the prose before it
-
 STAGE_TEMPLATES: dict[Stage, TemplateName] = {
     "preferences": "preference_set",
     "system_message": "system_message",
     "response": "response",
+    "rubric": "rubric",
 }
 
 
-class ReplyError(ValueError):
-    """A reply does not validate; `problems` go into the repair turn."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
+def templates_of(stages: Iterable[Stage]) -> list[TemplateName]:
+    """The templates that a run of these stages needs."""
+    return [*(STAGE_TEMPLATES[stage] for stage in stages), "repair"]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    subdimension: str
-    preference: str
-    description: str
-
-    @field_validator("*")
-    @classmethod
-    def _strip(cls, text: str) -> str:
-        if not text.strip():
-            raise ValueError("is empty")
-        return text.strip()
+    subdimension: FilledText
+    preference: FilledText
+    description: FilledText
 
 
 _ENTRIES = TypeAdapter(dict[str, _Entry])
@@ -89,10 +84,26 @@ class StagePrompts:
         """Ask for the gold response."""
         return self.templates["response"].render({"system_message": system, "instruction": instruction})
 
+    def rubric(self, instruction: str, entry: PreferenceEntry) -> tuple[Message, ...]:
+        """Ask for the rubric of one preference: not from the reference answer, which it may then judge."""
+        return self.templates["rubric"].render({"instruction": instruction, **entry.model_dump()})
+
     def repair(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
         """The turns so far, the reply that did not validate, and what is wrong with it."""
         asked_again = self.templates["repair"].render({"problems": fault.problems})
         return (*turns, Message("assistant", text), *asked_again)
+
+    def reply_schema(self, stage: Stage, task: RowTask, *, fix_known: bool) -> dict[str, Any] | None:
+        """JSON Schema of a stage's reply; None where it is free text.
+
+        Args:
+            stage: which.
+            task: the row that asks.
+            fix_known: as in `schema`.
+        """
+        if stage == "preferences":
+            return self.schema(task, fix_known=fix_known)
+        return rubric_schema(bound=fix_known) if stage == "rubric" else None
 
     def schema(self, task: RowTask, *, fix_known: bool) -> dict[str, Any]:
         """JSON Schema of the preference-set reply: one property per dimension, none optional.
@@ -103,20 +114,20 @@ class StagePrompts:
                 for models too small to be asked.
         """
         if not fix_known:
-            free = _object_schema({name: {"type": "string"} for name in _Entry.model_fields})
-            return _object_schema(dict.fromkeys(self._slugs, free))
+            free = object_schema({name: {"type": "string"} for name in _Entry.model_fields})
+            return object_schema(dict.fromkeys(self._slugs, free))
         entries = {}
         for preference in task.seeds.preferences:
             seed = self._seed(task, preference)
             names = [example["name"] for example in seed["examples"]]
-            entries[seed["dimension"]] = _object_schema(
+            entries[seed["dimension"]] = object_schema(
                 {
                     "subdimension": {"const": seed["subdimension"]},
                     "preference": {"enum": names},
                     "description": {"type": "string", "pattern": SMALL_DESCRIPTION},
                 }
             )
-        return _object_schema(entries)
+        return object_schema(entries)
 
     def parse_preferences(self, text: str) -> list[PreferenceEntry]:
         """Read a preference-set reply, in the taxonomy's order of dimensions.
@@ -130,7 +141,7 @@ class StagePrompts:
         try:
             entries = _ENTRIES.validate_python({slug: data[slug] for slug in self._slugs if slug in data})
         except ValidationError as error:
-            problems += [f"{show_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors()]
+            problems += [f"{show_path(detail['loc'])}: {explain_fault(detail)}" for detail in error.errors()]
         if problems:
             raise ReplyError(problems)
         return [PreferenceEntry(dimension=slug, **dict(entries[slug])) for slug in self._slugs]
@@ -142,8 +153,13 @@ class StagePrompts:
 
     @property
     def hashes(self) -> dict[Stage, str]:
-        """The hash of each stage's template."""
-        return {stage: self.templates[STAGE_TEMPLATES[stage]].hash for stage in STAGES}
+        """The hash of each stage's template, for the stages that a run has."""
+        return {stage: self.templates[STAGE_TEMPLATES[stage]].hash for stage in self.stages}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that there are templates for."""
+        return tuple(stage for stage in STAGES if STAGE_TEMPLATES[stage] in self.templates)
 
     @property
     def _slugs(self) -> list[str]:
@@ -166,59 +182,3 @@ class StagePrompts:
             "description": subdimension.description,
             "examples": [{"name": p.name, "description": p.description} for p in examples],
         }
-
-
-def parse_text(text: str) -> str:
-    """Read a free-text reply: the text without surrounding white space.
-
-    Raises:
-        ReplyError: where nothing is left.
-    """
-    if not text.strip():
-        raise ReplyError(["the reply is empty"])
-    return text.strip()
-
-
-def read_json_object(text: str) -> dict[str, Any]:
-    """The JSON object in a reply; words or code fences around it are passed over.
-
-    Raises:
-        ReplyError: where there is none, it is broken, or a key stands twice in it.
-    """
-    start = OBJECT_START.search(text)
-    if start is None:
-        raise ReplyError(["the reply holds no JSON object"])
-    try:
-        data, _ = json.JSONDecoder(object_pairs_hook=_unique_pairs).raw_decode(text, start.start())
-    except ReplyError:
-        raise
-    except ValueError as error:
-        raise ReplyError([f"the JSON is broken: {error}"]) from error
-    except RecursionError as error:
-        raise ReplyError(["the JSON is nested too deeply"]) from error
-    assert isinstance(data, dict)  # noqa: S101 - it begins with a brace
-    return data
-
-
-def _explain(detail: Any) -> str:
-    if detail["type"] == "missing":
-        return "is missing"
-    if detail["type"] == "model_type":
-        return "must be an object"
-    return str(detail["msg"]).removeprefix("Value error, ")
-
-
-def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        raise ReplyError(["a key stands twice in one JSON object"])
-    return data
-
-
-def _object_schema(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

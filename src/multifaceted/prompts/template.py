@@ -12,16 +12,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2 import Template as JinjaTemplate
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError, meta, nodes
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_text
+from multifaceted.jinjafile import STUMBLES, line_in, strict_environment
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
 
-TemplateName = Literal["preference_set", "system_message", "response", "repair"]
+TemplateName = Literal["preference_set", "system_message", "response", "rubric", "repair"]
 TEMPLATES: tuple[TemplateName, ...] = get_args(TemplateName)
 
 # What each template may speak of; anything else is refused when the recipe is compiled.
@@ -29,6 +29,7 @@ VARIABLES: dict[TemplateName, tuple[str, ...]] = {
     "preference_set": ("dimensions", "instruction", "seeds"),
     "system_message": ("descriptions",),
     "response": ("instruction", "system_message"),
+    "rubric": ("instruction", "dimension", "subdimension", "preference", "description"),
     "repair": ("problems",),
 }
 # Blocks in the order of the chat turns they become, and the roles that speak them. An example told as two
@@ -39,20 +40,6 @@ BLOCKS: dict[str, Literal["system", "user", "assistant"]] = {
     "example_assistant": "assistant",
     "user": "user",
 }
-
-
-# What an expression in a template may raise on a value it was not made for.
-STUMBLES = (
-    TemplateError,
-    TypeError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
-# Jinja's globals whose output is random or keeps state between two renderings.
-UNSTEADY = ("lipsum", "cycler", "joiner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +62,7 @@ class Template:
             written = self._compiled.blocks
             texts = {block: "".join(written[block](context)) for block in BLOCKS if block in written}
         except STUMBLES as error:
-            raise InputError([Problem(self.file, _line_in(error, self._compiled), str(error))]) from error
+            raise InputError([Problem(self.file, line_in(error, self._compiled), str(error))]) from error
         return tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
 
 
@@ -102,11 +89,7 @@ def load_template(name: TemplateName, path: Path | None = None, *, small: bool =
         source = (path or shipped_template(name, small=small)).read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError([Problem(file, 0, f"cannot be read: {error}")]) from error
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-    )
-    for name_of_global in UNSTEADY:
-        environment.globals.pop(name_of_global)
+    environment = strict_environment()
     try:
         tree = environment.parse(source)
         problems = list(_check(tree, name, file))
@@ -135,13 +118,3 @@ def _check(tree: nodes.Template, name: TemplateName, file: str) -> list[Problem]
     if "user" not in blocks:
         problems.append(Problem(file, 0, "has no {% block user %}"))
     return problems
-
-
-def _line_in(error: Exception, compiled: JinjaTemplate) -> int:
-    """The template's line where `error` arose, from the innermost frame of compiled template code."""
-    trace, line = error.__traceback__, 0
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == (compiled.filename or "<template>"):
-            line = compiled.get_corresponding_lineno(trace.tb_lineno)
-        trace = trace.tb_next
-    return line

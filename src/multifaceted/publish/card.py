@@ -1,83 +1,149 @@
 """The dataset card: YAML that `load_dataset` and the Hub read, and a page that people do.
 
-The content digest in each config's `description` is what keeps `datasets` from serving a rebuilt folder out
-of its cache: the cache key of a local folder is made from the card alone.
+Everything in it comes from the manifest, the rows and the row models, so that equal runs have equal cards.
 """
 
-from importlib import resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from datasets import DatasetInfo, Features, SplitDict, SplitInfo
-from datasets.info import DatasetInfosDict
-from datasets.utils.metadata import MetadataConfigs
-from huggingface_hub import DatasetCardData
-from jinja2 import Environment, StrictUndefined
-
-from multifaceted.export import BY_NAME
+from multifaceted.errors import InputError, Problem
+from multifaceted.export import CONFIGS
+from multifaceted.export.fields import FieldLine, describe_fields
 from multifaceted.export.summary import RowSummary
+from multifaceted.publish.card_header import pretty_name, render_header
+from multifaceted.publish.card_template import CardTemplate
+from multifaceted.publish.citation import CITATION
+from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
+from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import ShardSummary
+from multifaceted.store.shards import read_published
 
 CARD = "README.md"
-MAX_QUOTE = 1200  # characters of a text shown in the card
-SIZES = (("n<1K", 1_000), ("1K<n<10K", 10_000), ("10K<n<100K", 100_000), ("100K<n<1M", 1_000_000))
+PAIRS = ("dpo", "orpo", "rm")
+_MILLION = 1_000_000
 
 
-def render_card(manifest: BuiltManifest, summary: RowSummary) -> str:
-    """The card's whole text."""
-    environment = Environment(
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 - Markdown
+@dataclass(frozen=True, slots=True)
+class ConfigView:
+    """What the card says of one config."""
+
+    name: str
+    summary: str
+    splits: dict[str, int]  # name → rows
+    rows: int
+    bytes: int
+    digest: str
+    fields: list[FieldLine]
+    like: str  # a config told before whose fields are the same; empty where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """What the card says of one stage. Counts are None where the endpoint reports none."""
+
+    name: str
+    model: str
+    sampling: dict[str, Any]
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    price: str  # in words; empty where it is unknown
+    usd: float | None
+
+
+def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSummary, folder: Path) -> str:
+    """The card's whole text.
+
+    Args:
+        template: the shipped one, or one that extends it.
+        manifest: of the built folder.
+        summary: of the run's rows.
+        folder: where the shards are written by now.
+
+    Raises:
+        InputError: where the template fails, or leaves out of the YAML what the folder needs.
+    """
+    stages = [_view_stage(stage, manifest.run, summary.tokens) for stage in manifest.run.models]
+    card = template.render(
+        {
+            "header": render_header(manifest),
+            "title": pretty_name(manifest),
+            "manifest": manifest,
+            "summary": summary,
+            "configs": _view_configs(manifest),
+            "names": [config.name for config in manifest.configs],
+            "pairs": [config.name for config in manifest.configs if config.name in PAIRS],
+            "example": _read_example(folder, manifest.configs[0]),
+            "stages": stages,
+            "cost": _sum_cost(stages),
+            "prices": _group_prices(stages),
+            "citation": CITATION,
+            "failures": _sum_failures(manifest.run.summaries),
+        }
     )
-    environment.filters["quote_block"] = _quote_block
-    template = (resources.files("multifaceted") / "templates" / "card.md.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        header=_render_header(manifest),
-        manifest=manifest,
-        summary=summary,
-        failures=_sum_failures(manifest.run.summaries),
-        example=summary.example,
-        summaries={name: config.summary for name, config in BY_NAME.items()},
-    )
+    faults = list(find_card_faults(card, manifest))
+    if faults:
+        hint = "keep {{ header }} as it is, between two lines of ---; lines of your own may follow it"
+        raise InputError([Problem(template.file, 0, fault) for fault in faults], hint=hint)
+    return card
 
 
-def _render_header(manifest: BuiltManifest) -> str:
-    rows = manifest.configs[0].rows
-    data = DatasetCardData(
-        pretty_name=manifest.name.replace("_", " ").title(),
-        task_categories=["text-generation"],
-        size_categories=[next((name for name, least in SIZES if rows < least), "1M<n<10M")],
-        tags=["synthetic", "preferences", "system-messages", "alignment"],
-    )
-    infos = {config.name: _describe(config) for config in manifest.configs}
-    DatasetInfosDict(infos).to_dataset_card_data(data)
-    metadata = {c.name: _locate(c, default=c is manifest.configs[0]) for c in manifest.configs}
-    MetadataConfigs(metadata).to_dataset_card_data(data)
-    return str(data.to_yaml()).strip()
+def _view_configs(manifest: BuiltManifest) -> list[ConfigView]:
+    told: dict[type, str] = {}
+    views = []
+    for config in manifest.configs:
+        published = CONFIGS[manifest.run.kind][config.name]
+        views.append(
+            ConfigView(
+                name=config.name,
+                summary=published.summary,
+                splits={name: sum(file.rows for file in files) for name, files in config.splits.items()},
+                rows=config.rows,
+                bytes=config.bytes,
+                digest=config.digest,
+                fields=describe_fields(published.model),
+                like=told.get(published.model, ""),
+            )
+        )
+        told.setdefault(published.model, config.name)
+    return views
 
 
-def _locate(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
-    suffix = config.files[0].path.rsplit(".", 1)[-1]
-    # The pattern ends in the extension: else it would match temporary files too.
-    files = [{"split": split, "path": f"{config.name}/{split}-*.{suffix}"} for split in config.splits]
-    description = f"content {config.digest}"
-    return {"data_files": files, "description": description, **({"default": True} if default else {})}
+def _view_stage(stage: Any, run: RunData, tokens: Mapping[str, Mapping[str, int]]) -> StageView:
+    spent = tokens.get(stage, {})
+    prompt, completion = spent.get("prompt") or None, spent.get("completion") or None
+    price, usd = run.prices.get(stage), None
+    if price is not None and not price.input and not price.output:
+        usd = 0.0
+    elif price is not None and prompt and completion:
+        usd = (prompt * price.input + completion * price.output) / _MILLION
+    words = f"{price.input:g} in, {price.output:g} out ({price.source})" if price else ""
+    sampling = run.sampling.get(stage, {})
+    return StageView(stage, run.models[stage], sampling, prompt, completion, words, usd)
 
 
-def _describe(config: BuiltConfig) -> DatasetInfo:
-    splits = {
-        name: SplitInfo(name, num_bytes=sum(f.bytes for f in files), num_examples=sum(f.rows for f in files))
-        for name, files in config.splits.items()
-    }
-    return DatasetInfo(
-        features=Features.from_arrow_schema(BY_NAME[config.name].schema),
-        splits=SplitDict(splits),
-        download_size=config.bytes,
-        dataset_size=config.bytes,
-        config_name=config.name,
-    )
+def _sum_cost(stages: list[StageView]) -> float | None:
+    """USD of the replies that the rows are made of; None where the price of a stage is unknown."""
+    known = [stage.usd for stage in stages if stage.usd is not None]
+    return sum(known) if len(known) == len(stages) else None
+
+
+def _group_prices(stages: list[StageView]) -> dict[str, list[str]]:
+    """Prices in words, each with the stages that it is of."""
+    found: dict[str, list[str]] = {}
+    for stage in stages:
+        found.setdefault(stage.price, []).append(stage.name)
+    return found
+
+
+def _read_example(folder: Path, config: BuiltConfig) -> dict[str, Any]:
+    """The first row, as `load_dataset` gives it."""
+    [batch] = islice(read_published(folder / config.files[0].path), 1)
+    row: dict[str, Any] = batch.slice(0, 1).to_pylist()[0]
+    return row
 
 
 def _sum_failures(summaries: list[ShardSummary]) -> dict[str, int]:
@@ -86,8 +152,3 @@ def _sum_failures(summaries: list[ShardSummary]) -> dict[str, int]:
         for kind, rows in summary.failures.items():
             totals[kind] = totals.get(kind, 0) + rows
     return dict(sorted(totals.items()))
-
-
-def _quote_block(text: str) -> str:
-    cut = text if len(text) <= MAX_QUOTE else f"{text[:MAX_QUOTE]} […]"
-    return "\n".join(f"> {line}" for line in cut.splitlines())

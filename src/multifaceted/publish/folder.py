@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS, choose
+from multifaceted.export import CONFIGS, Choice, choose
 from multifaceted.export.build import read_run_rows, write_configs
 from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
+from multifaceted.publish.card_template import load_card_template
+from multifaceted.publish.croissant import CROISSANT, render_croissant
 from multifaceted.store.atomic import translate_os_errors, write_text
 from multifaceted.store.built_folder import (
     BuiltManifest,
@@ -18,57 +20,54 @@ from multifaceted.store.built_folder import (
     read_built_manifest,
     write_built_manifest,
 )
-from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 
-def build_folder(run: Path, out: Path, *, file_format: FileFormat = "arrow") -> BuiltManifest:
+def build_folder(
+    run: Path, out: Path, *, file_format: FileFormat = "arrow", card: Path | None = None
+) -> BuiltManifest:
     """Turn a whole run into a folder that `load_dataset` opens.
 
     Args:
         run: the run folder.
         out: where to build; an earlier build there is replaced, anything else is left alone.
         file_format: of the published shards.
+        card: a template of the card that extends the shipped one.
 
     Raises:
+        InputError: where that template is missing or wrong. Nothing is written then.
         StorageError: where the run is not whole or damaged, or `out` holds something else.
     """
+    template = load_card_template(card)
     folder = RunFolder(run)
-    data = _read_whole_run(folder)
+    data = read_whole_run(folder)
     _refuse_foreign(out)
     with _replaced(out) as place:
         files = [folder.rows_file(summary.name) for summary in data.summaries]
-        choice = choose(read_run_rows(files), data.seed)
-        configs = write_configs(files, choice, CONFIGS, place, file_format)
+        published = CONFIGS[data.kind].values()
+        chosen = any(config.chosen for config in published)
+        choice = choose(read_run_rows(files), data.seed) if chosen else Choice()
+        configs = write_configs(files, choice, published, place, file_format)
         present = {config.name for config in configs}
         manifest = BuiltManifest(
             name=data.name,
             file_format=file_format,
             configs=configs,
-            absent=[config.name for config in CONFIGS if config.name not in present],
+            absent=[config.name for config in published if config.name not in present],
             left_out=choice.left_out,
             run=data,
         )
-        card = render_card(manifest, summarize_rows(read_run_rows(files)))
-        write_text(place / CARD, card)
-        manifest = manifest.model_copy(update={"metadata": {CARD: hash_text(card)}})
+        text = render_card(template, manifest, summarize_rows(read_run_rows(files)), place)
+        texts = {CARD: text}
+        if file_format == "parquet":
+            texts[CROISSANT] = render_croissant(manifest)
+        for name, content in texts.items():
+            write_text(place / name, content)
+        metadata = {name: hash_text(content) for name, content in texts.items()}
+        manifest = manifest.model_copy(update={"metadata": metadata})
         write_built_manifest(place, manifest)
     return manifest
-
-
-def _read_whole_run(folder: RunFolder) -> RunData:
-    data = read_manifest(folder)
-    if data is None:
-        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
-        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
-    faults = folder.verify(data.summaries)
-    if faults:
-        hint = "run `multifaceted generate` again: the rows come back from the journal"
-        raise StorageError("\n".join(faults), hint=hint)
-    if not data.ok:
-        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
-        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
-    return data
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
-from huggingface_hub import metadata_load
 
 from multifaceted.errors import StorageError
-from multifaceted.export import BY_NAME
+from multifaceted.export import CONFIGS, PublishedConfig
 from multifaceted.publish.card import CARD
+from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
+from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.publish.verify_rows import RowChecker
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest, read_built_manifest
 from multifaceted.store.manifest import read_manifest
@@ -39,11 +40,11 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     for extra in sorted(found - listed - {*manifest.metadata, CARD, MANIFEST}):
         yield f"{folder / extra} is not in the manifest"
-    rows = RowChecker()
+    rows = RowChecker(default=next(iter(CONFIGS[manifest.run.kind])))
     damaged = False
     for config in manifest.configs:
         for file in config.files:
-            for fault in _check_file(folder, config, file, rows):
+            for fault in _check_file(folder, config, file, CONFIGS[manifest.run.kind].get(config.name), rows):
                 damaged = True
                 yield f"{folder / file.path} {fault}"
     yield from rows.faults(complete=not damaged)
@@ -52,18 +53,22 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
         if fault:
             yield f"{folder / name} {fault}; if you changed it, build with a card template instead"
     if not damaged:
-        yield from _check_card(folder / CARD, manifest)
+        for name, find_faults in ((CARD, find_card_faults), (CROISSANT, find_croissant_faults)):
+            if (folder / name).is_file():
+                text = (folder / name).read_text(encoding="utf-8")
+                yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
         yield from _check_loading(folder, manifest)
 
 
-def _check_file(folder: Path, config: BuiltConfig, file: BuiltFile, rows: RowChecker) -> Iterator[str]:
+def _check_file(
+    folder: Path, config: BuiltConfig, file: BuiltFile, published: PublishedConfig | None, rows: RowChecker
+) -> Iterator[str]:
     path = folder / file.path
     fault = verify_file(path, file.sha256)
     if fault:
         yield fault
     if not path.is_file():
         return
-    published = BY_NAME.get(config.name)
     count = 0
     try:
         for batch in read_published(path):
@@ -76,22 +81,6 @@ def _check_file(folder: Path, config: BuiltConfig, file: BuiltFile, rows: RowChe
         yield f"cannot be read: {error}"
     if count != file.rows:
         yield f"holds {count} rows, the manifest says {file.rows}"
-
-
-def _check_card(card: Path, manifest: BuiltManifest) -> Iterator[str]:
-    """The digests and counts in the card must be those of the data: `datasets` keys its cache by them."""
-    header = metadata_load(card) if card.is_file() else None
-    if header is None:
-        yield f"{card} is missing, or has no YAML header"
-        return
-    digests = {str(entry.get("config_name")): entry.get("description") for entry in header.get("configs", [])}
-    infos = {str(info.get("config_name")): info.get("splits", []) for info in header.get("dataset_info", [])}
-    for config in manifest.configs:
-        if digests.get(config.name) != f"content {config.digest}":
-            yield f"{card}: the content digest of config {config.name!r} is not that of the data"
-        counts = {split["name"]: split["num_examples"] for split in infos.get(config.name, [])}
-        if counts != {name: sum(file.rows for file in files) for name, files in config.splits.items()}:
-            yield f"{card}: the rows of config {config.name!r} are not those of the data"
 
 
 def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
@@ -107,6 +96,6 @@ def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
             counts = {name: sum(file.rows for file in files) for name, files in config.splits.items()}
             if {name: rows.num_rows for name, rows in loaded.items()} != counts:
                 yield f"load_dataset gives other rows of {config.name!r} than the manifest says"
-            features = datasets.Features.from_arrow_schema(BY_NAME[config.name].schema)
+            features = datasets.Features.from_arrow_schema(CONFIGS[manifest.run.kind][config.name].schema)
             if any(rows.features != features for rows in loaded.values()):
                 yield f"load_dataset gives other features for config {config.name!r} than it was written with"

@@ -17,7 +17,7 @@ import pyarrow as pa
 from multifaceted.ids import hash_text
 
 MOST_NAMED = 5  # ids in a message
-DEFAULT, PROVENANCE, SMALL = "sft", "provenance", "sft_small"
+TEXTS, PROVENANCE, SMALL, BENCH = "sft", "provenance", "sft_small", "bench"
 PAIRS = ("dpo", "orpo", "rm")
 # Keys as their issuers make them; texts about keys show shorter ones.
 SECRETS = (
@@ -28,22 +28,31 @@ SECRETS = (
 
 @dataclass
 class RowChecker:
-    """Remembers ids and hashes of texts, never the texts."""
+    """Remembers ids and hashes of texts, never the texts.
 
+    Args:
+        default: the config that has every row.
+    """
+
+    default: str = TEXTS
     _ids: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _instructions: dict[str, str] = field(default_factory=dict)  # row id → instruction id
-    _systems: dict[str, str] = field(default_factory=dict)  # row id → hash, of the default config
+    _systems: dict[str, str] = field(default_factory=dict)  # row id → hash
     _outputs: dict[str, str] = field(default_factory=dict)
     _pairs: dict[str, dict[str, tuple[str, str, str]]] = field(default_factory=lambda: defaultdict(dict))
     _secrets: list[str] = field(default_factory=list)
+    _unjudged: list[str] = field(default_factory=list)  # rows that lack a rubric
 
     def add(self, config: str, split: str, batch: pa.RecordBatch) -> None:
         """Take in one batch."""
         self._ids[config, split] += batch.column("id").to_pylist()
         self._find_secrets(config, batch)
-        if config == DEFAULT:
+        if config == TEXTS:
             for row_id, system, output in _columns(batch, "id", "system", "output"):
                 self._systems[row_id], self._outputs[row_id] = hash_text(system), hash_text(output)
+        elif config == BENCH:
+            rows = _columns(batch, "id", "preference_set", "rubrics")
+            self._unjudged += [row for row, preferences, rubrics in rows if len(rubrics) != len(preferences)]
         elif config == PROVENANCE:
             self._instructions.update(_columns(batch, "id", "instruction_id"))
         elif config == "rm":
@@ -61,20 +70,22 @@ class RowChecker:
             repeated = [row for row, count in Counter(ids).items() if count > 1]
             if repeated:
                 yield f"config {config!r}, {split}: {_name(repeated)} stand more than once"
-        if complete and self._systems:
+        if self._unjudged:
+            yield f"config {BENCH!r}: {_name(self._unjudged)} have not one rubric for each preference"
+        if complete and any(config == self.default for config, _ in self._ids):
             yield from self._compare_ids()
             yield from self._check_pairs()
             yield from self._check_splits()
 
     def _compare_ids(self) -> Iterator[str]:
-        known = set(self._systems)
+        known = {row for (config, _), ids in self._ids.items() if config == self.default for row in ids}
         for (config, _), ids in self._ids.items():
             strange = [row for row in ids if row not in known]
             if strange:
-                yield f"config {config!r}: {_name(strange)} are not in {DEFAULT!r}"
+                yield f"config {config!r}: {_name(strange)} are not in {self.default!r}"
         if self._instructions:
             if set(self._instructions) != known:
-                yield f"configs {DEFAULT!r} and {PROVENANCE!r} have not the same ids"
+                yield f"configs {self.default!r} and {PROVENANCE!r} have not the same ids"
             small = [self._instructions.get(row) for row in self._ids.get((SMALL, "train"), [])]
             if len(small) != len(set(small)):
                 yield f"config {SMALL!r} has more than one variant of an instruction"

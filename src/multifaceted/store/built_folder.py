@@ -25,6 +25,7 @@ class BuiltFile(_Frozen):
     path: str  # relative to the folder, with forward slashes
     rows: int
     bytes: int
+    memory: int = 0  # bytes of its rows as Arrow tables, which is what `datasets` calls a dataset's size
     sha256: str
 
 

@@ -6,11 +6,12 @@
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
+from multifaceted.kinds import KindName
 from multifaceted.records import Stage
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
@@ -18,11 +19,22 @@ from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 _LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
 
 
+class UsedPrice(BaseModel):
+    """What a stage's model cost when the run was last started: USD per million tokens, not cached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: float
+    output: float
+    source: str
+
+
 class RunData(BaseModel):
     """The part that two equal runs share to the byte."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: KindName = "collection"
     name: str
     recipe: str  # fingerprint of all that rows depend on, the instructions included
     seed: int
@@ -34,6 +46,11 @@ class RunData(BaseModel):
     sampling: dict[Stage, dict[str, Any]]
     taxonomy: dict[str, str]  # name, version, fingerprint
     templates: dict[str, str]  # name → SHA-256 of its text
+    mode: Literal["live", "batch"] = "live"
+    prices: dict[Stage, UsedPrice | None] = {}  # None: unknown
+    license: str | None = None  # of the collection, as the recipe states it
+    language: list[str] = []
+    source_licenses: dict[str, str] = {}  # of the instructions, by source
     shards: dict[str, str]  # name → fingerprint, in order
     summaries: list[ShardSummary] = []  # of all shards, once the run is whole
 
@@ -95,6 +112,26 @@ def read_manifest(folder: RunFolder) -> RunData | None:
     """The manifest of a whole run; None where it is not whole, or was begun anew with another recipe."""
     manifest, begun = _read(folder.path / MANIFEST), _read(folder.path / "run.json")
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
+
+
+def read_whole_run(folder: RunFolder) -> RunData:
+    """The manifest of a run that rows can be taken from.
+
+    Raises:
+        StorageError: where the run is not whole, is damaged, or has no row.
+    """
+    data = read_manifest(folder)
+    if data is None:
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
+    faults = folder.verify(data.summaries)
+    if faults:
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
+        raise StorageError("\n".join(faults), hint=hint)
+    if not data.ok:
+        hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
+        raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
+    return data
 
 
 def _read(path: Path) -> RunData | None:

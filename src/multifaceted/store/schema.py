@@ -21,9 +21,8 @@ def arrow_schema(model: type[BaseModel]) -> pa.Schema:
     Raises:
         TypeError: for a field that has no Arrow counterpart here.
     """
-    return pa.schema(
-        [pa.field(name, _arrow_type(info.annotation)) for name, info in model.model_fields.items()]
-    )
+    fields = model.model_fields.items()
+    return pa.schema([pa.field(info.alias or name, _arrow_type(info.annotation)) for name, info in fields])
 
 
 def _arrow_type(annotation: Any) -> pa.DataType:
@@ -32,8 +31,7 @@ def _arrow_type(annotation: Any) -> pa.DataType:
     if get_origin(annotation) is list:
         return pa.list_(_arrow_type(get_args(annotation)[0]))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields.items()
-        return pa.struct([pa.field(name, _arrow_type(info.annotation)) for name, info in fields])
+        return pa.struct(list(arrow_schema(annotation)))
     if get_origin(annotation) is UnionType:
         raise TypeError(f"{annotation}: one column has one type")
     raise TypeError(f"{annotation} has no Arrow type here")

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 from multifaceted.journal import JournalSum, sum_replies
-from multifaceted.records import STAGES
+from multifaceted.records import STAGES, Stage
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 
@@ -50,7 +50,7 @@ def read_status(folder: RunFolder) -> RunStatus:
     for summary in whole:
         for kind, rows in summary.failures.items():
             status.failures[kind] = status.failures.get(kind, 0) + rows
-    _add_spent(status, read_spent(folder, list(data.shards)))
+    _add_spent(status, read_spent(folder, list(data.shards)), list(data.models))
     return status
 
 
@@ -64,13 +64,14 @@ def read_spent(folder: RunFolder, names: list[str]) -> list[JournalSum]:
     return sorted(sums.values(), key=lambda part: (ORDER.index(part.stage), part.model, part.mode))
 
 
-def _add_spent(status: RunStatus, spent: list[JournalSum]) -> None:
+def _add_spent(status: RunStatus, spent: list[JournalSum], stages: list[Stage]) -> None:
     status.spent = [asdict(part) for part in spent]
     status.usd = sum(part.usd for part in spent)
     status.unpriced = sum(part.unpriced for part in spent)
-    status.requests = {"total": sum(part.replies for part in spent), **dict.fromkeys(STAGES, 0)}
+    status.requests = {"total": sum(part.replies for part in spent), **dict.fromkeys(stages, 0)}
     for part in spent:
-        status.requests[part.stage] += part.replies
+        # A former recipe of this folder may have had a stage more.
+        status.requests[part.stage] = status.requests.get(part.stage, 0) + part.replies
     status.tokens = {
         "prompt": sum(part.prompt_tokens for part in spent),
         "cached": sum(part.cached_tokens for part in spent),

@@ -1,4 +1,4 @@
-"""What can go wrong on demand: `Fault` for one request, `BatchFault` for one batch.
+"""What can go wrong on demand: `Fault` for one request, `BatchFault` for one batch, `HubFault` for the Hub.
 
 Example:
     ChatServer(batch_fault=lambda number, body: BatchFault(expired_after=3) if number == 0 else None)
@@ -65,3 +65,24 @@ class BatchFault:
     create_anyway: bool = False
     content_errors: int = 0
     content_drops: int = 0
+
+
+@dataclass(frozen=True)
+class HubFault:
+    """How one request to a `HubServer` goes wrong; the default is that it does not.
+
+    Args:
+        status: of the answer, such as 412, 500 or 503; None is the ordinary answer.
+        message: in that answer.
+        headers: of that answer.
+        drop: close the connection without an answer.
+        cut: close the connection in the middle of the answer's body.
+        afterwards: do what was asked before `status` or `drop`: a commit that is made, whose answer is lost.
+    """
+
+    status: int | None = None
+    message: str = "the hub misbehaves on demand"
+    headers: dict[str, str] = field(default_factory=dict)
+    drop: bool = False
+    cut: bool = False
+    afterwards: bool = False

@@ -6,11 +6,9 @@ Example:
 """
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
@@ -18,6 +16,7 @@ from multifaceted.testing.batches import BatchDesk
 from multifaceted.testing.faults import BatchFault, Fault
 from multifaceted.testing.files import FileStore
 from multifaceted.testing.limits import RateLimits, describe_wait
+from multifaceted.testing.loopback import LoopbackServer
 from multifaceted.testing.replies import (
     Answer,
     complete,
@@ -33,7 +32,7 @@ MAX_UPLOAD = 512 * 2**20  # bytes, OpenAI's limit for any file; a batch takes le
 _OK = 200
 
 
-class ChatServer:
+class ChatServer(LoopbackServer):
     """Serves `/v1/chat/completions`, `/v1/files` and `/v1/batches` on a free loopback port.
 
     Every argument but `port` is also an attribute that may be changed while the server runs. A request gets
@@ -94,8 +93,8 @@ class ChatServer:
         batch_fault: Callable[[int, dict[str, Any]], BatchFault | None] | None = None,
         upload_errors: int = 0,
     ) -> None:
+        super().__init__(port)
         self.latency, self.api_key, self.refuse, self.fault = latency, api_key, refuse, fault
-        self.port = port
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.limit_headers, self.retry_after = limit_headers, retry_after
         self.cached_tokens, self.reasoning_tokens = cached_tokens, reasoning_tokens
@@ -110,9 +109,6 @@ class ChatServer:
         self.batches: list[dict[str, Any]] = []
         self.batch_lines = 0
         self._limits = RateLimits()
-        self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
     def base_url(self) -> str:
@@ -123,31 +119,6 @@ class ChatServer:
     def repeats(self) -> int:
         """Requests answered beyond the first time: money paid twice."""
         return sum(count - 1 for count in self.paid.values())
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _serve(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        runner = web.AppRunner(self._make_app(), access_log=None, shutdown_timeout=0)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", self.port)
-        self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
-        self._ready.set()
-        self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):  # answers that would hang for longer than the server
-            task.cancel()
-        self._loop.run_until_complete(runner.cleanup())
-        self._loop.close()
 
     def _make_app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_UPLOAD, middlewares=[self._receive])

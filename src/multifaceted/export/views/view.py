@@ -1,0 +1,52 @@
+"""What a trainer view is: a row model, how a published row becomes its row, and the files beside the rows.
+
+Its rows come from the published config `sft`, or from that of the pairs: `dpo`, `orpo` and `rm` hold the same
+pairs, and only `dpo` and `orpo` keep system message and instruction apart, which chat templates need.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel
+
+from multifaceted.export.pairs import Turn
+
+Trainer = Literal["trl", "axolotl", "openrlhf"]
+Task = Literal["sft", "dpo", "orpo", "rm"]
+TRAINERS: tuple[Trainer, ...] = get_args(Trainer)
+TASKS: tuple[Task, ...] = get_args(Task)
+
+PublishedRow = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One task in the shape of one trainer.
+
+    Args:
+        model: fixes field names, their order and types.
+        make: a row of it from a published row.
+        files: name of each file beside the rows → the template it is rendered from.
+        command: starts the training, in the exported folder.
+    """
+
+    model: type[BaseModel]
+    make: Callable[[PublishedRow], BaseModel]
+    files: dict[str, str]
+    command: str
+
+
+def open_conversation(row: PublishedRow) -> list[Turn]:
+    """The turns before the response: system message and instruction."""
+    return [Turn(role="system", content=row["system"]), Turn(role="user", content=row["prompt"])]
+
+
+def respond(text: str) -> Turn:
+    """The turn that the model is trained on."""
+    return Turn(role="assistant", content=text)
+
+
+def last_text(turns: list[dict[str, str]]) -> str:
+    """The response of a published conversation."""
+    return turns[-1]["content"]

@@ -1,0 +1,42 @@
+"""Jinja files that people write: a strict sandbox, and the line on which one of them stumbles.
+
+Example:
+    environment = strict_environment()
+    environment.from_string("{{ missing }}").render()     # raises, instead of writing nothing
+"""
+
+from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+# What an expression in a template may raise on a value it was not made for.
+STUMBLES = (
+    TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+# Jinja's globals whose output is random or keeps state between two renderings.
+UNSTEADY = ("lipsum", "cycler", "joiner")
+
+
+def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvironment:
+    """An environment for text that is no HTML: no undefined names, nothing unsafe, nothing random."""
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, loader=loader
+    )
+    for name in UNSTEADY:
+        environment.globals.pop(name)
+    return environment
+
+
+def line_in(error: Exception, template: Template) -> int:
+    """The template's line where `error` arose, from the innermost frame of its compiled code; 0: unknown."""
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == (template.filename or "<template>"):
+            line = template.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    return line

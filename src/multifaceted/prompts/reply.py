@@ -1,0 +1,84 @@
+"""Reading any reply at all, and asking for JSON that can be read: `read_json_object(text)`."""
+
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+OBJECT_START = re.compile(r'\{\s*["}]')  # no brace in the prose before it
+
+
+class ReplyError(ValueError):
+    """A reply does not validate; `problems` go into the repair turn."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _strip(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text.strip()
+
+
+FilledText = Annotated[str, AfterValidator(_strip)]  # in a model of a JSON reply
+
+
+def parse_text(text: str) -> str:
+    """Read a free-text reply: the text without surrounding white space.
+
+    Raises:
+        ReplyError: where nothing is left.
+    """
+    if not text.strip():
+        raise ReplyError(["the reply is empty"])
+    return text.strip()
+
+
+def read_json_object(text: str) -> dict[str, Any]:
+    """The JSON object in a reply; words or code fences around it are passed over.
+
+    Raises:
+        ReplyError: where there is none, it is broken, or a key stands twice in it.
+    """
+    start = OBJECT_START.search(text)
+    if start is None:
+        raise ReplyError(["the reply holds no JSON object"])
+    try:
+        data, _ = json.JSONDecoder(object_pairs_hook=_unique_pairs).raw_decode(text, start.start())
+    except ReplyError:
+        raise
+    except ValueError as error:
+        raise ReplyError([f"the JSON is broken: {error}"]) from error
+    except RecursionError as error:
+        raise ReplyError(["the JSON is nested too deeply"]) from error
+    assert isinstance(data, dict)  # noqa: S101 - it begins with a brace
+    return data
+
+
+def explain_fault(detail: Any) -> str:
+    """One of pydantic's error details, in words for the repair turn."""
+    if detail["type"] == "missing":
+        return "is missing"
+    if detail["type"] == "model_type":
+        return "must be an object"
+    return str(detail["msg"]).removeprefix("Value error, ")
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of an object with exactly these properties."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        raise ReplyError(["a key stands twice in one JSON object"])
+    return data

@@ -1,0 +1,55 @@
+"""The rows that the page shows: whole instructions, chosen by seed, each row with its story.
+
+A page of all 196,998 rows would be a gigabyte; `multifaceted why` tells of any one of them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from multifaceted.report.diversity import choose_ids
+from multifaceted.report.rows import Source
+
+
+def pick_rows(source: Source, count: int) -> list[dict[str, Any]]:
+    """About `count` rows, all variants of each instruction, in the order of the run."""
+    variants = max(1, source.run.variants)
+    names = (name for frame in source.batches() for name in frame["instruction_id"].unique())
+    wanted = sorted(choose_ids(names, -(-count // variants), source.run.seed))
+    chosen_by = {rejected: chosen for chosen, rejected in source.choice.rejected.items()}
+    return [
+        _tell(row, source, chosen_by)
+        for frame in source.batches()
+        for row in frame.filter(pl.col("instruction_id").is_in(wanted)).iter_rows(named=True)
+    ]
+
+
+def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dict[str, Any]:
+    row_id = row["id"]
+    return {
+        "id": row_id,
+        "source": row["main_source"],
+        "origin": row["original_source"],
+        "prompt": row["prompt"],
+        "system": row["system"],
+        "output": row["output"],
+        "preferences": row["preference_set"],
+        "rejected": source.choice.rejected.get(row_id, ""),  # this row is chosen, that one rejected
+        "chosen": chosen_by.get(row_id, ""),  # the other way round
+        "split": "test" if row_id in source.choice.test else "train",
+        "small": row_id in source.choice.small,
+        "stages": [line for stage in source.stages for line in _tell_stage(stage, row[stage])],
+    }
+
+
+def _tell_stage(stage: str, asked: dict[str, Any] | list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for record in asked if isinstance(asked, list) else [asked]:
+        yield {
+            "stage": stage,
+            "model": record["model"],
+            "prompt": record["tokens"]["prompt"],
+            "completion": record["tokens"]["completion"],
+            "template": record["template"][:12],
+            "key": record["request_key"][:12],
+        }

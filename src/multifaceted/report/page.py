@@ -1,0 +1,143 @@
+"""The report: one HTML page that needs no network, its figures as files, and the numbers as JSON.
+
+write_report(Path("run"), Path("report"))
+
+report/index.html  statistics.json  figures/sunburst.svg  figures/sunburst.png  …
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from multifaceted.errors import SetupError, StorageError
+from multifaceted.report.browser import pick_rows
+from multifaceted.report.coverage import Leaf
+from multifaceted.report.rows import Source, read_source
+from multifaceted.report.statistics import Statistics, measure
+from multifaceted.store.atomic import translate_os_errors
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.status import read_status
+from multifaceted.taxonomy import Taxonomy
+
+PAGE, NUMBERS, FIGURES = "index.html", "statistics.json", "figures"
+MOST_LISTED = 15  # preferences in the lists of over- and under-used and coined ones
+
+
+def write_report(
+    place: Path,
+    out: Path,
+    *,
+    taxonomy: Taxonomy | None = None,
+    rows: int = 300,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Statistics:
+    """Measure a run or a built folder and write the report.
+
+    Args:
+        place: a run folder, whole or at work, or a built folder.
+        out: where to write; an earlier report there is replaced, anything else is left alone.
+        taxonomy: the one the rows were made with; None leaves out what it offers and nobody used.
+        rows: about how many rows the page shows; the numbers are of all.
+        tell: called with what is being done.
+
+    Raises:
+        StorageError: where there are no rows, or `out` holds something else.
+        SetupError: where the extra `report` is not installed.
+    """
+    _refuse_foreign(out)
+    figures = _import_figures()
+    tell("reading")
+    source = read_source(place)
+    tell("measuring")
+    found = measure(source, taxonomy)
+    found.usd = _read_cost(source)
+    tell("drawing")
+    drawn = figures.draw_figures(found)
+    page = _render_page(found, drawn, pick_rows(source, rows), ink=figures.INK, paper=figures.PAPER)
+    tell("writing")
+    with translate_os_errors(out):
+        fresh = out.with_name(f".{out.name}.writing")
+        shutil.rmtree(fresh, ignore_errors=True)
+        (fresh / FIGURES).mkdir(parents=True)
+        for figure in drawn:
+            (fresh / FIGURES / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
+            (fresh / FIGURES / f"{figure.name}.png").write_bytes(figure.png)
+        numbers = json.dumps(found.as_dict(), ensure_ascii=False, indent=1)
+        (fresh / NUMBERS).write_text(numbers, encoding="utf-8")
+        (fresh / PAGE).write_text(page, encoding="utf-8")
+        shutil.rmtree(out, ignore_errors=True)
+        fresh.rename(out)
+    return found
+
+
+def _import_figures() -> Any:
+    try:
+        from multifaceted.report import figures  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        hint = "install it with: pip install 'multifaceted[report]'"
+        raise SetupError(f"a report needs {error.name}, which is not installed", hint=hint) from error
+    return figures
+
+
+def _refuse_foreign(out: Path) -> None:
+    ours = (out / NUMBERS).is_file() and (out / PAGE).is_file()
+    if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
+        hint = "name another folder with --out, or move this one away"
+        raise StorageError(f"{out} exists and holds no report", hint=hint)
+
+
+def _read_cost(source: Source) -> float | None:
+    """What the run cost so far; a built folder has no journal to tell."""
+    if not (source.path / "run.json").is_file():
+        return None
+    status = read_status(RunFolder(source.path))
+    return None if status.unpriced else status.usd
+
+
+def _render_page(
+    found: Statistics, drawn: list[Any], rows: list[dict[str, Any]], *, ink: str, paper: str
+) -> str:
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True
+    )
+    environment.filters["number"] = _format_number
+    template = (resources.files("multifaceted") / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    svgs = {
+        figure.name: Markup(figure.svg.replace(ink, "currentColor").replace(paper, "var(--paper)"))  # noqa: S704
+        for figure in drawn
+    }
+    used, unused, coined = _rank_preferences(found.coverage)
+    return environment.from_string(template).render(
+        found=found,
+        figures=drawn,
+        svgs=svgs,
+        used=used[:MOST_LISTED],
+        unused=unused,
+        coined=coined[:MOST_LISTED],
+        rows=rows,
+        data=_embed_json(rows),
+    )
+
+
+def _rank_preferences(leaves: list[Leaf]) -> tuple[list[Leaf], list[Leaf], list[Leaf]]:
+    """Most used first, unused, coined."""
+    used = sorted((leaf for leaf in leaves if leaf.known and leaf.rows), key=lambda leaf: -leaf.rows)
+    unused = [leaf for leaf in leaves if leaf.known and not leaf.rows]
+    return used, unused, [leaf for leaf in leaves if not leaf.known]
+
+
+def _embed_json(rows: list[dict[str, Any]]) -> Markup:
+    """JSON that cannot end the script element that holds it, whatever the texts say."""
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    safe = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    return Markup(safe)  # noqa: S704 - nothing in it is markup any more
+
+
+def _format_number(value: float | None, digits: int = 0) -> str:
+    return "unknown" if value is None else f"{value:,.{digits}f}"
