@@ -96,19 +96,19 @@ class Waves:
         """Submit batches as far as there is room, and look after all until none is left."""
         while True:
             waiting = await self._submit_into_room(waiting)
-            at_work = self._at_work()
-            self._show(at_work)
-            for record in at_work:
+            self._show(self._at_work())
+            for record in self._at_work():
                 if record.state == "submitting":  # a start that was cut short; it may have come through
                     await self._submit(record)
                 else:
                     await self._look_after(record)
                 self.control.check_stop()
             # What a queue takes nothing of now waits for longer than a poll, and comes in smaller batches.
-            refused = [record for record in waiting if self._queue_of(record).refusals]
+            queued = self._count_queued()
+            refused = [r for r in waiting if self._queue_of(r).refusals and not queued[r.queue]]
             self._discard(refused)
             waiting = [record for record in waiting if record not in refused]
-            if not at_work and not waiting:
+            if not queued and not waiting:
                 return
             await self.control.pause(self.collector.spec.poll_seconds)
 

@@ -153,8 +153,9 @@ class BatchFolder:
             if record.state == "written":
                 self.discard(record)
         keep = {f"{record.number:04d}" for record in records if record.at_work}
-        for file in self.path.glob("*.jsonl*"):
-            if file.name.partition(".")[0] not in keep:
+        for file in list(self.path.iterdir()):
+            is_of_none = ".jsonl" in file.name and file.name.partition(".")[0] not in keep
+            if is_of_none or file.suffix == ".tmp":
                 file.unlink()
 
     def settle(self) -> None:
