@@ -16,8 +16,10 @@ import pyarrow as pa
 
 from multifaceted.errors import StorageError
 from multifaceted.export import BY_NAME, CONFIGS, Choice, PublishedConfig, choose
+from multifaceted.export.choice import keep_rows
 from multifaceted.ids import content_id
 from multifaceted.store.built_folder import read_built_manifest
+from multifaceted.store.curation import curation_folder, read_curation, read_kept
 from multifaceted.store.manifest import RunData, read_manifest
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published
@@ -62,30 +64,44 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
             }
             return [_split(name, files, None, name) for name, files in found.items()]
         data = _read_run(self._folder)
-        files = [
-            str(RunFolder(self._folder).rows_file(summary.name)) for summary in data.summaries if summary.ok
-        ]
-        choice = choose((batch for file in files for batch in read_published(Path(file))), data.seed)
+        folder, starts, rows = RunFolder(self._folder), dict[str, int](), 0
+        for summary in data.summaries:
+            if summary.ok:
+                starts[str(folder.rows_file(summary.name))] = rows
+            rows += summary.ok
+        curation = read_kept(folder, data)
+        batches = (batch for file in starts for batch in read_published(Path(file)))
+        choice = choose(batches, data.seed, kept=curation.kept if curation else None)
         splits = [name for name in self._published.splits if name != "test" or choice.test]
-        return [_split(name, files, choice, name) for name in splits]
+        return [_split(name, list(starts), choice, name, starts) for name in splits]
 
     def _generate_tables(
-        self, files: list[str], choice: Choice | None, name: str
+        self, files: list[str], choice: Choice | None, name: str, starts: dict[str, int]
     ) -> Iterator[tuple[Any, pa.Table]]:
         for file_index, file in enumerate(files):
-            batches = read_published(Path(file))
-            derived = batches if choice is None else self._published.derive(batches, name, choice)
+            derived = read_published(Path(file))
+            if choice is not None:
+                kept = choice.kept if choice.kept is None else choice.kept.slice(starts[file])
+                derived = self._published.derive(keep_rows(derived, kept), name, choice)
             for batch_index, batch in enumerate(derived):
                 yield (file_index, batch_index), pa.Table.from_batches([batch])
 
 
-def _split(name: str, files: list[str], choice: Choice | None, split: str) -> datasets.SplitGenerator:
-    return datasets.SplitGenerator(name=name, gen_kwargs={"files": files, "choice": choice, "name": split})
+def _split(
+    name: str, files: list[str], choice: Choice | None, split: str, starts: dict[str, int] | None = None
+) -> datasets.SplitGenerator:
+    # `files` is shared out among processes; the others go to each of them.
+    arguments = {"files": files, "choice": choice, "name": split, "starts": starts or {}}
+    return datasets.SplitGenerator(name=name, gen_kwargs=arguments)
 
 
 def _digest(folder: Path) -> str:
     built = read_built_manifest(folder)
-    return built.digest if built else content_id([s.sha256 for s in _read_run(folder).summaries], length=16)
+    if built is not None:
+        return built.digest
+    curation = read_curation(curation_folder(RunFolder(folder)))
+    hashes = [summary.sha256 for summary in _read_run(folder).summaries]
+    return content_id([*hashes, *([curation.record] if curation else [])], length=16)
 
 
 def _read_run(folder: Path) -> RunData:
