@@ -156,6 +156,28 @@ def test_load_dataset_opens_the_curated_folder(
     assert REFUSAL not in rows["output"][:]
 
 
+def test_the_builder_heeds_the_curation_of_a_run_folder(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from multifaceted.builders import MultifacetedCollection
+
+    datasets.disable_progress_bars()
+    build_folder(run, tmp_path / "all")
+    loaded = {}
+    for curated in (False, True):
+        if curated:
+            curate_run(run, load_curation())
+            build_folder(run, tmp_path / "kept")
+        for name in ("sft", "sft_small", "dpo"):
+            builder = MultifacetedCollection(name, data_dir=run, cache_dir=str(tmp_path / "cache"))
+            builder.download_and_prepare()
+            loaded[curated, name] = builder.as_dataset(split="train")["id"][:]
+    for name in ("sft", "sft_small", "dpo"):
+        assert loaded[False, name] == built_ids(tmp_path / "all", name)
+        assert loaded[True, name] == built_ids(tmp_path / "kept", name)
+    assert loaded[False, "sft"] != loaded[True, "sft"]
+
+
 def test_a_record_of_other_rows_is_stale(
     server: ChatServer, make_recipe: MakeRecipe, run: Path, tmp_path: Path
 ) -> None:

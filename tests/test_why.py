@@ -207,6 +207,14 @@ def test_without_the_recipe_the_replies_are_still_told(run: Path, recipe: Path) 
     assert failed.failure is not None
 
 
+def test_a_run_that_does_not_name_its_recipe_is_told_of_all_the_same(run: Path) -> None:
+    began = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**began, "environment": {}}))
+    story = tell_story(run, "i0-v1")
+    assert "does not say where the recipe is" in story.remarks[0]
+    assert len(story.turns) == 3
+
+
 def test_a_changed_template_is_told(
     run: Path, recipe: Path, make_recipe: MakeRecipe, server: ChatServer
 ) -> None:

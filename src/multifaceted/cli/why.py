@@ -89,6 +89,9 @@ def _show_outcome(story: dict[str, Any]) -> None:
         for entry in story["made"]["preference_set"]:
             path = " → ".join((entry["dimension"], entry["subdimension"], entry["preference"]))
             show.text(f"  {path}: {entry['description']}")
+        if not story["turns"]:  # else they stand there, as they came
+            show.text(f"[system] {story['made']['system']}")
+            show.text(f"[output] {story['made']['output']}")
     spent = story["spent"]
     unpriced = f", {spent['unpriced']} replies of unknown price" if spent["unpriced"] else ""
     show.text(

@@ -92,10 +92,14 @@ def read_recipe_file(folder: RunFolder) -> Path:
     """Where the recipe of the run in `folder` lay when it last started.
 
     Raises:
-        StorageError: where no run was ever started there.
+        StorageError: where no run was ever started there, or it does not say.
     """
     read_run(folder)
-    return Path(read_json(folder.path / "run.json")["environment"]["recipe_file"])
+    found = read_json(folder.path / "run.json").get("environment", {}).get("recipe_file")
+    if not found:
+        message = f"{folder.path / 'run.json'} does not say where the recipe is"
+        raise StorageError(message, hint="name it with --recipe")
+    return Path(found)
 
 
 def read_layout(folder: RunFolder) -> int | None:
