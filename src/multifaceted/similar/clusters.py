@@ -1,0 +1,122 @@
+"""Clusters of similar rows: pairs that LSH proposes are measured, and joined by union-find."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from multifaceted.similar.words import Hashes, Places
+
+Measure = Callable[[Places, Places], npt.NDArray[np.float64]]  # true Jaccard of pairs of rows
+
+SMALL = 8  # rows that share a key: up to here all their pairs are measured at once
+
+
+class Clusters:
+    """Union-find over rows; the root of a cluster is its first row."""
+
+    def __init__(self, size: int) -> None:
+        self._roots = np.arange(size)
+        self._strongest: dict[int, tuple[float, int]] = {}
+
+    def same(self, lefts: Places, rights: Places) -> npt.NDArray[np.bool_]:
+        """Of each pair of rows, whether both are in one cluster."""
+        return np.equal(self._roots[lefts], self._roots[rights])
+
+    def join(self, lefts: Places, rights: Places, jaccards: npt.NDArray[np.float64]) -> None:
+        """Make the clusters of each pair of similar rows one."""
+        above = self._roots
+        for one, other, jaccard in zip(lefts.tolist(), rights.tolist(), jaccards.tolist(), strict=True):
+            first, second = sorted((_find_root(above, one), _find_root(above, other)))
+            above[second] = first
+            for row, partner in ((one, other), (other, one)):
+                self._strongest[row] = max(self._strongest.get(row, (0.0, 0)), (jaccard, -partner))
+        while not np.array_equal(above, above[above]):
+            above = above[above]
+        self._roots = above
+
+    def strongest(self, row: int) -> int:
+        """The most similar row of those that `row` was joined with, the first where several are."""
+        return -self._strongest[row][1]
+
+    def lists(self) -> list[list[int]]:
+        """The clusters of two rows and more, rows and clusters in order."""
+        members: dict[int, list[int]] = {}
+        for row, root in enumerate(self._roots.tolist()):
+            members.setdefault(root, []).append(row)
+        return [rows for rows in members.values() if len(rows) > 1]
+
+
+def find_sharing(keys: Hashes) -> Places:
+    """The rows that share a key with another row in some band."""
+    shares = np.zeros(len(keys), dtype=np.bool_)
+    for order, starts, sizes in _groups_by_band(keys):
+        edges = np.zeros(len(keys) + 1, dtype=np.int64)
+        edges[starts] += 1
+        edges[starts + sizes] -= 1
+        shares[order[np.cumsum(edges[:-1]) > 0]] = True
+    return np.flatnonzero(shares)
+
+
+def cluster_rows(keys: Hashes, measure: Measure, threshold: float) -> Clusters:
+    """Cluster rows by their band keys: two rows that share a key are joined if they are similar enough.
+
+    Pairs whose rows are in one cluster already need no measuring: it would change nothing.
+    """
+    clusters = Clusters(len(keys))
+    refused = np.empty(0, dtype=np.int64)
+    for order, starts, sizes in _groups_by_band(keys):
+        pairs = np.unique(_pairs_of_small(order, starts, sizes, len(keys)))
+        pairs = pairs[~np.isin(pairs, refused, assume_unique=True)]
+        lefts, rights = np.divmod(pairs, max(len(keys), 1))
+        apart = ~clusters.same(lefts, rights)
+        lefts, rights = lefts[apart], rights[apart]
+        jaccards = measure(lefts, rights)
+        similar = jaccards >= threshold
+        clusters.join(lefts[similar], rights[similar], jaccards[similar])
+        refused = np.union1d(refused, pairs[apart][~similar])
+        for start, size in zip(starts[sizes > SMALL], sizes[sizes > SMALL], strict=True):
+            _join_large(order[start : start + size], measure, threshold, clusters)
+    return clusters
+
+
+def _groups_by_band(keys: Hashes) -> Iterator[tuple[Places, Places, Places]]:
+    """For each band its rows by key, and where in them the groups of two and more begin, and their sizes."""
+    for band in range(keys.shape[1]):
+        order = np.argsort(keys[:, band], kind="stable")  # stable: the rows of a group stay in order
+        ordered = keys[order, band]
+        edges = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
+        sizes = np.diff(edges)
+        yield order, edges[:-1][sizes > 1], sizes[sizes > 1]
+
+
+def _pairs_of_small(order: Places, starts: Places, sizes: Places, count: int) -> Places:
+    """All pairs of rows of the small groups, each as one number."""
+    pairs = [np.empty(0, dtype=np.int64)]
+    for size in range(2, SMALL + 1):
+        rows = order[starts[sizes == size][:, None] + np.arange(size)]
+        firsts, seconds = np.triu_indices(size, 1)
+        pairs.append((rows[:, firsts] * count + rows[:, seconds]).ravel())
+    return np.concatenate(pairs)
+
+
+def _join_large(rows: Places, measure: Measure, threshold: float, clusters: Clusters) -> None:
+    """Join the rows of a large group: each is compared with those that are in other clusters by then."""
+    for index, row in enumerate(rows[:-1]):
+        if clusters.same(np.broadcast_to(rows[0], len(rows)), rows).all():
+            return
+        others = rows[index + 1 :]
+        others = others[~clusters.same(np.broadcast_to(row, len(others)), others)]
+        ones = np.full(len(others), row)
+        jaccards = measure(ones, others)
+        similar = jaccards >= threshold
+        clusters.join(ones[similar], others[similar], jaccards[similar])
+
+
+def _find_root(above: Places, row: int) -> int:
+    root = row
+    while above[root] != root:
+        root = int(above[root])
+    while above[row] != root:
+        above[row], row = root, int(above[row])
+    return root

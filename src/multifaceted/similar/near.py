@@ -1,0 +1,185 @@
+"""Near duplicates: which of many texts say almost the same, by true Jaccard over shingles.
+
+    found = find_near_duplicates(["Why is the sky blue today?", ...], NearSpec(threshold=0.8))
+    found.matches[0]   # NearMatch(row=17, kept=3, jaccard=0.93, through=3)
+
+MinHash LSH proposes pairs, true Jaccard decides them, union-find joins them to clusters. Texts are gone
+through and never held: once for signatures, and those that were proposed once more for their shingles.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from multifaceted.similar.clusters import Clusters, cluster_rows, find_sharing
+from multifaceted.similar.shingles import (
+    Shingles,
+    choose_bands,
+    join_shingles,
+    make_band_keys,
+    measure_pairs,
+    shingle_texts,
+)
+from multifaceted.similar.words import Hashes, Places
+
+Texts = Sequence[str] | pa.Array | pa.ChunkedArray
+Progress = Callable[[int], None]  # told how many texts were gone through since it was told last
+
+BATCH_TEXTS = 2048
+
+
+class NearSpec(BaseModel):
+    """When two texts are near duplicates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8  # the least Jaccard
+    shingle: Annotated[int, Field(ge=1, le=50)] = 3  # words
+    permutations: Annotated[int, Field(ge=16, le=1024)] = 128  # of MinHash: more find more of what is there
+
+
+@dataclass(frozen=True, slots=True)
+class NearMatch:
+    """A text that is a near duplicate of an earlier one."""
+
+    row: int
+    kept: int  # the first text of its cluster
+    jaccard: float  # with that one; below the threshold where only a chain leads there
+    through: int  # the text that it was joined with: `kept`, or another of its cluster
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """What was found among `texts`; clusters and matches are sorted by row."""
+
+    texts: int
+    clusters: tuple[tuple[int, ...], ...]  # of two rows and more
+    matches: tuple[NearMatch, ...]  # one for each row that is not the first of its cluster
+    candidates: int  # texts that shared a band with another
+
+
+@dataclass(frozen=True, slots=True)
+class CrossMatch:
+    """The text of another set that a text is most similar to."""
+
+    row: int
+    other: int
+    jaccard: float
+
+
+@dataclass(frozen=True)
+class NearIndex:
+    """A set of texts to look near duplicates of other texts up in: `NearIndex.of(benchmark, spec)`."""
+
+    spec: NearSpec
+    keys: Hashes
+    shingles: Shingles
+
+    @classmethod
+    def of(cls, texts: Sequence[str], spec: NearSpec) -> "NearIndex":
+        """Index texts."""
+        return cls(spec, sign_texts(texts, spec), _distinct_shingles(texts, spec))
+
+    def match(self, texts: Sequence[str]) -> Iterator[CrossMatch]:
+        """For each text that is near to one of ours, the most similar; the first where several are."""
+        keys = sign_texts(texts, self.spec)
+        rows, others = _propose(keys, self.keys)
+        wanted, places = np.unique(rows, return_inverse=True)
+        shingles = _distinct_shingles([texts[row] for row in wanted.tolist()], self.spec)
+        jaccards = measure_pairs(shingles, places, self.shingles, others)
+        order = np.lexsort((others, -jaccards, rows))
+        best = order[np.unique(rows[order], return_index=True)[1]]
+        for row, other, jaccard in zip(rows[best], others[best], jaccards[best], strict=True):
+            if jaccard >= self.spec.threshold:
+                yield CrossMatch(int(row), int(other), float(jaccard))
+
+
+def find_near_duplicates(texts: Texts, spec: NearSpec, *, progress: Progress | None = None) -> NearDuplicates:
+    """Find the clusters of near duplicates among texts.
+
+    Args:
+        texts: a sequence, or an Arrow column of strings, which may be memory-mapped.
+        spec: what counts as near.
+        progress: told how far the first pass is.
+
+    Raises:
+        SetupError: where the extra `curation` is not installed.
+    """
+    keys = sign_texts(texts, spec, progress=progress)
+    rows = find_sharing(keys)
+    shingles = _distinct_shingles(_take(texts, rows), spec)
+
+    def measure(lefts: Places, rights: Places) -> npt.NDArray[np.float64]:
+        return measure_pairs(shingles, lefts, shingles, rights)
+
+    clusters = cluster_rows(keys[rows], measure, spec.threshold)
+    found = clusters.lists()
+    return NearDuplicates(
+        texts=len(texts),
+        clusters=tuple(tuple(rows[cluster].tolist()) for cluster in found),
+        matches=tuple(_describe(found, rows, shingles, clusters)),
+        candidates=len(rows),
+    )
+
+
+def sign_texts(texts: Texts, spec: NearSpec, *, progress: Progress | None = None) -> Hashes:
+    """The band keys of each text, shape (texts, bands). Texts without a word get keys that nothing shares."""
+    bands, rows = choose_bands(spec.threshold, spec.permutations)
+    keys = np.empty((len(texts), bands), dtype=np.uint64)
+    done = 0
+    for batch in _batches(texts):
+        for shingles in shingle_texts(batch, spec.shingle):
+            count = len(shingles.sizes)
+            keys[done : done + count] = make_band_keys(shingles, bands, rows)
+            empty = done + np.flatnonzero(shingles.sizes == 0)
+            keys[empty] = empty[:, None]  # small numbers, which a hash is by chance only
+            done += count
+        if progress:
+            progress(len(batch))
+    return keys
+
+
+def _batches(texts: Texts) -> Iterator[list[str]]:
+    for start in range(0, len(texts), BATCH_TEXTS):
+        part = texts[start : start + BATCH_TEXTS]
+        yield list(part) if isinstance(part, Sequence) else part.to_pylist()
+
+
+def _take(texts: Texts, rows: Places) -> Texts:
+    return [texts[row] for row in rows] if isinstance(texts, Sequence) else texts.take(pa.array(rows))
+
+
+def _distinct_shingles(texts: Texts, spec: NearSpec) -> Shingles:
+    parts = (part for batch in _batches(texts) for part in shingle_texts(batch, spec.shingle))
+    return join_shingles([part.distinct() for part in parts])
+
+
+def _propose(keys: Hashes, other_keys: Hashes) -> tuple[Places, Places]:
+    """The pairs (row, other) that share a key in some band, each once."""
+    pairs = [np.empty(0, dtype=np.int64)]
+    for band in range(keys.shape[1]):
+        order = np.argsort(other_keys[:, band], kind="stable")
+        ordered = other_keys[order, band]
+        starts = np.searchsorted(ordered, keys[:, band], side="left")
+        sizes = np.searchsorted(ordered, keys[:, band], side="right") - starts
+        rows = np.repeat(np.arange(len(keys)), sizes)
+        places = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+        pairs.append(rows * len(other_keys) + order[places])
+    found = np.unique(np.concatenate(pairs))
+    rows, others = np.divmod(found, max(len(other_keys), 1))
+    return rows, others
+
+
+def _describe(found: list[list[int]], rows: Places, shingles: Shingles, clusters: Clusters) -> list[NearMatch]:
+    pairs = [(cluster[0], other) for cluster in found for other in cluster[1:]]
+    firsts, others = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    jaccards = measure_pairs(shingles, firsts, shingles, others)
+    through = np.array([clusters.strongest(place) for place in others.tolist()], dtype=np.int64)
+    columns = (rows[others], rows[firsts], jaccards, rows[through])
+    matches = [NearMatch(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return sorted(matches, key=lambda match: match.row)
