@@ -104,6 +104,13 @@ def hash_words(texts: Sequence[str], *, signs: bool = False) -> Words:
     return Words(hashes, np.searchsorted(starts, begins))
 
 
+def split_words(text: str, *, signs: bool = False) -> list[str]:
+    """The words that `hash_words` makes hashes of."""
+    folded = fold(text)
+    starts, ends = _find_words(_kinds(signs=signs)[_to_codes(folded)])
+    return [folded[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+
+
 def split_batches(texts: Sequence[str], *, most: int = BATCH_CHARACTERS) -> Iterator[tuple[int, int]]:
     """Bounds of batches of texts that hold about so many characters, and one text at least."""
     start = 0
