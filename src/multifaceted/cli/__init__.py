@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from multifaceted.cli import folder, init, look, model, plan, run, show, taxonomy
+from multifaceted.cli import folder, init, instructions, look, model, plan, run, show, taxonomy
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("status")(look.status)
 app.command("failures")(look.failures)
 app.command("build")(folder.build)
 app.command("check")(folder.check)
+app.add_typer(instructions.app, name="instructions")
 app.add_typer(model.app, name="model")
 app.add_typer(taxonomy.app, name="taxonomy")
 

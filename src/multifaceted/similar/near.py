@@ -9,7 +9,7 @@ through and never held: once for signatures, and those that were proposed once m
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,8 @@ from multifaceted.similar.shingles import (
 )
 from multifaceted.similar.words import Hashes, Places
 
-Texts = Sequence[str] | pa.Array | pa.ChunkedArray
-Progress = Callable[[int], None]  # told how many texts were gone through since it was told last
+Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
+Progress: TypeAlias = Callable[[int], None]  # told how many texts were gone through since it was told last
 
 BATCH_TEXTS = 2048
 
@@ -36,7 +36,7 @@ BATCH_TEXTS = 2048
 class NearSpec(BaseModel):
     """When two texts are near duplicates."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8  # the least Jaccard
     shingle: Annotated[int, Field(ge=1, le=50)] = 3  # words
@@ -175,7 +175,9 @@ def _propose(keys: Hashes, other_keys: Hashes) -> tuple[Places, Places]:
     return rows, others
 
 
-def _describe(found: list[list[int]], rows: Places, shingles: Shingles, clusters: Clusters) -> list[NearMatch]:
+def _describe(
+    found: list[list[int]], rows: Places, shingles: Shingles, clusters: Clusters
+) -> list[NearMatch]:
     pairs = [(cluster[0], other) for cluster in found for other in cluster[1:]]
     firsts, others = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     jaccards = measure_pairs(shingles, firsts, shingles, others)

@@ -1,7 +1,7 @@
 """Decontamination: which texts hold something of a benchmark.
 
     index = BenchmarkIndex(["What breed dog is the smallest?"], OverlapSpec())
-    index.match(["Tell me, what breed dog is the smallest?"])   # [Overlap(row=0, other=0, kind="contains", …)]
+    index.match(["So what breed dog is the smallest?"])   # [Overlap(row=0, other=0, kind="contains", …)]
 
 Words are compared, so case, punctuation and white space do not count. Texts that are shorter than an n-gram
 are compared as a whole: with whole texts, and with each run of as many words inside a text.
@@ -31,13 +31,13 @@ KINDS: tuple[OverlapKind, ...] = get_args(OverlapKind)  # a text gets the first 
 class OverlapSpec(BaseModel):
     """What counts as an overlap with a benchmark."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ngram: Annotated[int, Field(ge=2, le=100)] = 13  # words
     # Of an n-gram; fewer have the rows of a table or a list of numbers, which all texts of that kind share.
     distinct_words: Annotated[int, Field(ge=1)] = 7
     # Texts with fewer words are only compared with whole texts: "Write a story" stands inside many others.
-    least_words: Annotated[int, Field(ge=1)] = 6
+    least_words: Annotated[int, Field(ge=1)] = 5
     near: NearSpec | None = NearSpec()
 
 
@@ -76,7 +76,9 @@ class BenchmarkIndex:
         shorts = [self._kept[counts[self._kept] == length] for length in self._short_lengths]
         self._shorts = [RunTable(wholes[rows], rows) for rows in shorts]
         self._tables: dict[int, RunTable] = {}
-        self._near = NearIndex.of([texts[row] for row in self._kept], spec.near) if spec.near else None
+        self._near = (
+            NearIndex.of([texts[row] for row in self._kept.tolist()], spec.near) if spec.near else None
+        )
 
     def match(self, texts: Sequence[str]) -> list[Overlap]:
         """The overlaps of texts, at most one for each, by row."""

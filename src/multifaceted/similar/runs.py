@@ -29,7 +29,7 @@ class WordRuns:
         return self._rolling.hash(self._words.offsets[:-1], self._words.offsets[1:])
 
     def of_length(self, length: int) -> tuple[Hashes, Bools]:
-        """A hash of the run of `length` words that begins at each word, and whether it ends in the same text."""
+        """A hash of the run of `length` words from each word on, and whether it ends in the same text."""
         hashes = self._rolling.hash_runs(length)
         owners = self.owners
         return hashes, np.equal(owners[: len(hashes)], owners[length - 1 :][: len(hashes)])
@@ -42,7 +42,8 @@ class WordRuns:
     def count_distinct(self, places: Places, length: int) -> Places:
         """How many different words the runs at these places have."""
         runs = np.sort(self._words.hashes[places[:, None] + np.arange(length)], axis=1)
-        return (runs[:, 1:] != runs[:, :-1]).sum(axis=1) + 1
+        distinct: Places = (runs[:, 1:] != runs[:, :-1]).sum(axis=1) + 1
+        return distinct
 
 
 class RunTable:

@@ -69,9 +69,7 @@ def join_shingles(parts: Sequence[Shingles]) -> Shingles:
     return Shingles(np.concatenate(hashes), np.cumsum(np.concatenate(sizes)))
 
 
-def measure_pairs(
-    left: Shingles, lefts: Places, right: Shingles, rights: Places
-) -> npt.NDArray[np.float64]:
+def measure_pairs(left: Shingles, lefts: Places, right: Shingles, rights: Places) -> npt.NDArray[np.float64]:
     """True Jaccard of each pair of texts, `left[lefts[i]]` and `right[rights[i]]`; 0 where both are empty.
 
     Both sides must be distinct.
@@ -123,7 +121,8 @@ def _pick(shingles: Shingles, texts: Places) -> Hashes:
     sizes = shingles.sizes[texts]
     shifts = shingles.offsets[texts] - (np.cumsum(sizes) - sizes)
     owners = np.repeat(np.arange(len(texts), dtype=np.uint64), sizes)
-    return shingles.hashes[np.arange(sizes.sum()) + np.repeat(shifts, sizes)] | (owners << _SHIFT)
+    picked: Hashes = shingles.hashes[np.arange(sizes.sum()) + np.repeat(shifts, sizes)] | (owners << _SHIFT)
+    return picked
 
 
 def _load_rensa() -> Any:

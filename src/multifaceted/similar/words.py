@@ -35,7 +35,7 @@ SPACELESS = (
     (0xF900, 0xFAFF),
     (0x20000, CODES - 1),
 )
-# Signs that carry the meaning of a formula: "3+4" is another text than "3*4". Other punctuation does not count.
+# Signs carry the meaning of a formula: "3+4" is another text than "3*4". Other punctuation does not count.
 SIGN_CATEGORIES = ("Sm", "Sc", "So")
 SIGNS = "*/%&@"
 NOTHING, WORD, ALONE = 0, 1, 2  # of a character: between words, part of a word, a word by itself

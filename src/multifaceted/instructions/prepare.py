@@ -1,0 +1,161 @@
+"""From raw pools to instructions: `prepare(Path("sources.yaml"), Path("instructions.parquet"))`.
+
+Row by row into a spool (`intake.py`), then what needs all rows: near duplicates, benchmarks, the sample. Of
+duplicates the one is kept that comes first: of the earlier source, then of the earlier row.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from multifaceted.ids import content_id, hash_file
+from multifaceted.instructions.benchmarks import Benchmarks, read_benchmarks
+from multifaceted.instructions.files import OutFiles, open_files
+from multifaceted.instructions.intake import Intake
+from multifaceted.instructions.sample import Drawable, draw_sample
+from multifaceted.instructions.sources import SourcesRecipe, load_sources
+from multifaceted.instructions.spool import Spool, SpoolRows
+from multifaceted.instructions.watch import Watch, watch_nothing
+from multifaceted.similar.near import NearDuplicates, find_near_duplicates
+from multifaceted.store.atomic import temporary_of
+
+BATCH_ROWS = 2000
+
+
+def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> dict[str, Any]:
+    """Prepare instructions as a recipe asks, and write them, what was dropped, and a report.
+
+    Returns:
+        The report, as it stands in `<stem>.report.json`.
+
+    Raises:
+        InputError: where recipe or pools are not sound, or a file at `out` is not of an earlier preparation.
+    """
+    recipe, folder = load_sources(recipe_file), recipe_file.parent
+    with open_files(out) as files, Spool(temporary_of(out.with_name(f"{out.name}.spool"))) as spool:
+        benchmarks = read_benchmarks(recipe, folder)
+        intake = Intake(recipe, folder, spool, files)
+        intake.read(watch)
+        work = _Preparation(recipe, intake, spool.finish(), watch)
+        near = work.drop_near_duplicates()
+        if benchmarks:
+            work.drop_contaminated(benchmarks)
+        work.drop_unsampled()
+        licences = work.write(files)
+        intake.funnel.check()
+        report = {
+            "recipe": content_id(recipe.model_dump(mode="json")),
+            "inputs": _describe_inputs(recipe, folder),
+            "funnel": intake.funnel.as_dict(),
+            "licences": licences,
+            "changed": {
+                "unicode": intake.cleaner.unicode_changed,
+                "system_message": intake.system_removed,
+                "renamed_ids": intake.renamed,
+            },
+            "near_duplicates": _describe_near(near, recipe),
+            "decontamination": benchmarks.as_dict() if benchmarks else None,
+        }
+        files.settle(report)
+    return report
+
+
+class _Preparation:
+    """The steps that need all rows at once."""
+
+    def __init__(self, recipe: SourcesRecipe, intake: Intake, rows: SpoolRows, watch: Watch) -> None:
+        self._recipe, self._intake, self._rows, self._watch = recipe, intake, rows, watch
+        self._alive = np.ones(len(rows), dtype=np.bool_)
+
+    def drop_near_duplicates(self) -> NearDuplicates | None:
+        """Keep the first row of each cluster."""
+        spec, done = self._recipe.near_duplicates, 0
+        if spec is None:
+            return None
+
+        def tell(count: int) -> None:
+            nonlocal done
+            done += count
+            self._watch("near duplicates", done, len(self._rows))
+
+        found = find_near_duplicates(self._rows.prompts, spec, progress=tell)
+        needed = sorted({match.kept for match in found.matches})
+        kept = dict(self._rows.read(needed))
+        matches = {match.row: match for match in found.matches}
+        for number, row in self._rows.read(sorted(matches)):
+            match = matches[number]
+            chain = "" if match.through == match.kept else f", through {self._rows.ids[match.through]}"
+            detail = f"Jaccard {match.jaccard:.3f}{chain}"
+            partner = self._intake.describe_partner(kept[match.kept], match.jaccard)
+            self._intake.drop(row, "near_duplicate", detail, **partner)
+        self._alive[list(matches)] = False
+        return found
+
+    def drop_contaminated(self, benchmarks: Benchmarks) -> None:
+        """Leave out what holds something of a benchmark."""
+        numbers = np.flatnonzero(self._alive).tolist()
+        for start in range(0, len(numbers), BATCH_ROWS):
+            some = numbers[start : start + BATCH_ROWS]
+            rows = [row for _, row in self._rows.read(some)]
+            for overlap in benchmarks.index.match([row.prompt for row in rows]):
+                detail, partner = benchmarks.describe(overlap)
+                self._intake.drop(rows[overlap.row], "contaminated", detail, **partner)
+                self._alive[some[overlap.row]] = False
+            self._watch("benchmarks", start + len(some), len(numbers))
+
+    def drop_unsampled(self) -> None:
+        """Leave out what quotas and size do not let through."""
+        rows = self._rows
+        left = [
+            Drawable(number, rows.ids[number], rows.pools[number], rows.sources[number])
+            for number in np.flatnonzero(self._alive).tolist()
+        ]
+        reasons = draw_sample(left, self._recipe)
+        for number, row in rows.read(sorted(reasons)):
+            self._intake.drop(row, "not_sampled", reasons[number])
+        self._alive[list(reasons)] = False
+
+    def write(self, files: OutFiles) -> dict[str, int]:
+        """Write what is left, in the order of the sources; gives rows by licence."""
+        licences: Counter[str] = Counter()
+        for _, row in self._rows.read(np.flatnonzero(self._alive).tolist()):
+            licences[row.licence or "unknown"] += 1
+            self._intake.funnel.kept[self._recipe.sources[row.pool].label] += 1
+            files.out.add(
+                id=row.id,
+                prompt=row.prompt,
+                source=row.source,
+                original_source=row.original_source,
+                licence=row.licence,
+            )
+        return dict(sorted(licences.items()))
+
+
+def _describe_inputs(recipe: SourcesRecipe, folder: Path) -> list[dict[str, Any]]:
+    pools = [("source", pool) for pool in recipe.sources] + [
+        ("benchmark", pool) for pool in recipe.decontaminate
+    ]
+    return [
+        {
+            "name": pool.label,
+            "role": role,
+            "place": pool.place,
+            "sha256": hash_file(folder / pool.path) if pool.path else None,
+            "revision": pool.revision,
+        }
+        for role, pool in pools
+    ]
+
+
+def _describe_near(found: NearDuplicates | None, recipe: SourcesRecipe) -> dict[str, Any] | None:
+    if found is None or recipe.near_duplicates is None:
+        return None
+    return {
+        **recipe.near_duplicates.model_dump(),
+        "compared": found.texts,
+        "clusters": len(found.clusters),
+        "largest_cluster": max(map(len, found.clusters), default=0),
+        "in_chains": sum(match.jaccard < recipe.near_duplicates.threshold for match in found.matches),
+    }

@@ -1,0 +1,83 @@
+"""Where prompts wait between the steps: an Arrow file on disk, mapped into memory, so that none are held."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from multifaceted.instructions.mapping import Candidate
+from multifaceted.store.atomic import translate_os_errors
+
+BATCH_ROWS = 2000
+SCHEMA = pa.schema(
+    [("pool", pa.int32()), ("line", pa.int64())]
+    + [(name, pa.string()) for name in ("prompt", "id", "source", "original_source", "licence")]
+)
+
+
+class Spool:
+    """Candidates are added in order, and read after `finish`. The file is gone after the block."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows = 0
+        self._batch: list[Candidate] = []
+
+    def __enter__(self) -> Self:
+        with translate_os_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("wb")
+        self._writer = pa.ipc.new_file(self._file, SCHEMA)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def add(self, candidate: Candidate) -> int:
+        """Add a row; gives its number."""
+        self._batch.append(candidate)
+        self.rows += 1
+        if len(self._batch) == BATCH_ROWS:
+            self._flush()
+        return self.rows - 1
+
+    def finish(self) -> "SpoolRows":
+        """Write what is left, and open all for reading."""
+        self._flush()
+        with translate_os_errors(self.path):
+            self._writer.close()
+            self._file.flush()
+        return SpoolRows(pa.ipc.open_file(pa.memory_map(str(self.path))).read_all())
+
+    def _flush(self) -> None:
+        columns = [[getattr(row, name) for row in self._batch] for name in SCHEMA.names]
+        self._batch = []
+        with translate_os_errors(self.path):
+            self._writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+
+
+class SpoolRows:
+    """The rows of a finished spool, by number."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.prompts = table["prompt"]
+        self.ids: list[str] = table["id"].to_pylist()
+        self.pools: list[int] = table["pool"].to_pylist()
+        self.sources: list[str] = table["source"].to_pylist()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Candidate]]:
+        """Some rows, in the order given, a batch in memory at a time."""
+        for start in range(0, len(numbers), BATCH_ROWS):
+            some = numbers[start : start + BATCH_ROWS]
+            rows: list[dict[str, Any]] = self._table.take(pa.array(some, pa.int64())).to_pylist()
+            for number, row in zip(some, rows, strict=True):
+                yield number, Candidate(**row)
