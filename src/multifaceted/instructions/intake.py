@@ -3,7 +3,6 @@
 What is sound goes into the spool; what is not goes into the dropped file with its reason and place.
 """
 
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ class Intake:
         self._recipe, self._folder, self._spool, self._files = recipe, folder, spool, files
         self._languages = LanguageFilter(recipe.languages) if recipe.languages else None
         self._ids: set[str] = set()
-        self._seen: dict[bytes, Candidate] = {}  # by the prompt's digest; without the prompt itself
+        self._seen: dict[bytes, tuple[int, int, str]] = {}  # prompt's digest → pool, line, id
         self._faults: list[Problem] = []
 
     def read(self, watch: Watch) -> None:
@@ -83,7 +82,8 @@ class Intake:
         except DropError as error:
             self.drop(candidate, error.reason, error.detail)
             return
-        self._keep(replace(candidate, prompt=prompt), source, removed)
+        candidate.prompt = prompt
+        self._keep(candidate, source, removed)
 
     def _map(self, row: RawRow, number: int, source: Source) -> Candidate:
         candidate = map_row(row, number, source.fields)
@@ -99,10 +99,12 @@ class Intake:
         digest = blake2b(candidate.prompt.encode(), digest_size=16).digest()
         first = self._seen.get(digest)
         if first is not None:
-            self.drop(candidate, "duplicate", "the same prompt", **self.describe_partner(first, 1.0))
+            pool, line, name = first
+            partner = Candidate(pool, line, candidate.prompt, name)
+            self.drop(candidate, "duplicate", "the same prompt", **self.describe_partner(partner, 1.0))
             return
         candidate.id = self._name(candidate)
-        self._seen[digest] = replace(candidate, prompt="")
+        self._seen[digest] = (candidate.pool, candidate.line, candidate.id)
         self._spool.add(candidate)
         if removed:
             self.system_removed += 1
@@ -115,17 +117,17 @@ class Intake:
             "partner_file": self._recipe.sources[partner.pool].place,
             "partner_line": partner.line,
             "partner_id": partner.id,
-            "partner_prompt": partner.prompt or None,
+            "partner_prompt": partner.prompt,
             "similarity": similarity,
         }
 
     def _name(self, candidate: Candidate) -> str:
         """An id that is no other row's: its own, one made of its prompt, or both."""
-        made = f"i{content_id(['instruction', candidate.prompt], length=16)}"
-        name = candidate.id or made
-        if name in self._ids:
-            self.renamed += 1
-            name = f"{name}-{made}"
+        name = candidate.id
+        if not name or name in self._ids:
+            made = f"i{content_id(['instruction', candidate.prompt], length=16)}"
+            self.renamed += bool(name)
+            name = f"{name}-{made}" if name else made
         self._ids.add(name)
         return name
 

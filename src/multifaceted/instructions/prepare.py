@@ -18,7 +18,8 @@ from multifaceted.instructions.sample import Drawable, draw_sample
 from multifaceted.instructions.sources import SourcesRecipe, load_sources
 from multifaceted.instructions.spool import Spool, SpoolRows
 from multifaceted.instructions.watch import Watch, watch_nothing
-from multifaceted.similar.near import NearDuplicates, find_near_duplicates
+from multifaceted.similar.near import NearDuplicates, Progress, find_near_duplicates, sign_texts
+from multifaceted.similar.words import Hashes
 from multifaceted.store.atomic import temporary_of
 
 BATCH_ROWS = 2000
@@ -68,23 +69,30 @@ class _Preparation:
     def __init__(self, recipe: SourcesRecipe, intake: Intake, rows: SpoolRows, watch: Watch) -> None:
         self._recipe, self._intake, self._rows, self._watch = recipe, intake, rows, watch
         self._alive = np.ones(len(rows), dtype=np.bool_)
+        self._keys: Hashes | None = None  # for near duplicates, once they are made
 
-    def drop_near_duplicates(self) -> NearDuplicates | None:
-        """Keep the first row of each cluster."""
-        spec, done = self._recipe.near_duplicates, 0
-        if spec is None:
-            return None
+    def _count(self, step: str, total: int) -> Progress:
+        done = 0
 
         def tell(count: int) -> None:
             nonlocal done
             done += count
-            self._watch("near duplicates", done, len(self._rows))
+            self._watch(step, done, total)
 
-        found = find_near_duplicates(self._rows.prompts, spec, progress=tell)
-        needed = sorted({match.kept for match in found.matches})
-        kept = dict(self._rows.read(needed))
+        return tell
+
+    def drop_near_duplicates(self) -> NearDuplicates | None:
+        """Keep the first row of each cluster."""
+        spec = self._recipe.near_duplicates
+        if spec is None:
+            return None
+        self._keys = sign_texts(
+            self._rows.prompts, spec, progress=self._count("near duplicates", len(self._rows))
+        )
+        found = find_near_duplicates(self._rows.prompts, spec, keys=self._keys)
+        kept = dict(self._rows.read(np.unique([match.kept for match in found.matches])))
         matches = {match.row: match for match in found.matches}
-        for number, row in self._rows.read(sorted(matches)):
+        for number, row in self._rows.read(np.array(list(matches))):
             match = matches[number]
             chain = "" if match.through == match.kept else f", through {self._rows.ids[match.through]}"
             detail = f"Jaccard {match.jaccard:.3f}{chain}"
@@ -95,32 +103,37 @@ class _Preparation:
 
     def drop_contaminated(self, benchmarks: Benchmarks) -> None:
         """Leave out what holds something of a benchmark."""
-        numbers = np.flatnonzero(self._alive).tolist()
+        numbers = np.flatnonzero(self._alive)
+        keys = self._keys if self._recipe.overlap.near == self._recipe.near_duplicates else None
+        tell = self._count("benchmarks", len(numbers))
         for start in range(0, len(numbers), BATCH_ROWS):
             some = numbers[start : start + BATCH_ROWS]
             rows = [row for _, row in self._rows.read(some)]
-            for overlap in benchmarks.index.match([row.prompt for row in rows]):
+            known = keys[some] if keys is not None else None
+            for overlap in benchmarks.index.match([row.prompt for row in rows], keys=known):
                 detail, partner = benchmarks.describe(overlap)
                 self._intake.drop(rows[overlap.row], "contaminated", detail, **partner)
                 self._alive[some[overlap.row]] = False
-            self._watch("benchmarks", start + len(some), len(numbers))
+            tell(len(some))
 
     def drop_unsampled(self) -> None:
         """Leave out what quotas and size do not let through."""
         rows = self._rows
+        if not self._recipe.samples:
+            return
         left = [
             Drawable(number, rows.ids[number], rows.pools[number], rows.sources[number])
             for number in np.flatnonzero(self._alive).tolist()
         ]
         reasons = draw_sample(left, self._recipe)
-        for number, row in rows.read(sorted(reasons)):
+        for number, row in rows.read(np.array(sorted(reasons))):
             self._intake.drop(row, "not_sampled", reasons[number])
         self._alive[list(reasons)] = False
 
     def write(self, files: OutFiles) -> dict[str, int]:
         """Write what is left, in the order of the sources; gives rows by licence."""
         licences: Counter[str] = Counter()
-        for _, row in self._rows.read(np.flatnonzero(self._alive).tolist()):
+        for _, row in self._rows.read(np.flatnonzero(self._alive)):
             licences[row.licence or "unknown"] += 1
             self._intake.funnel.kept[self._recipe.sources[row.pool].label] += 1
             files.out.add(

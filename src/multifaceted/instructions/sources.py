@@ -8,6 +8,7 @@ they are written, so that reports do not depend on where a folder stands.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -46,7 +47,7 @@ class Fields(_Strict):
     original_source: Name = "original_source"
     licence: Name = "licence"
 
-    @property
+    @cached_property
     def prompts(self) -> tuple[str, ...]:
         """The fields that make the prompt."""
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
@@ -82,12 +83,12 @@ class Pool(_Strict):
             )
         return self
 
-    @property
+    @cached_property
     def label(self) -> str:
         """Its name, given or derived."""
         return self.name or (self.path.stem if self.path else self.hub)
 
-    @property
+    @cached_property
     def place(self) -> str:
         """Where it is, for people."""
         return str(self.path) if self.path else f"hub:{self.hub}"
@@ -143,6 +144,12 @@ class SourcesRecipe(_Strict):
     near_duplicates: NearSpec | None = NearSpec()  # null: exact duplicates only
     overlap: OverlapSpec = OverlapSpec()  # what counts as contaminated
     sample: SampleSpec = SampleSpec()
+
+    @property
+    def samples(self) -> bool:
+        """Whether anything is thinned out at all."""
+        quotas = [source.quota for source in self.sources if source.quota is not None]
+        return bool(quotas or self.sample.quotas or self.sample.size is not None)
 
 
 def load_sources(path: Path) -> SourcesRecipe:

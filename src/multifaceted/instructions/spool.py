@@ -1,16 +1,20 @@
 """Where prompts wait between the steps: an Arrow file on disk, mapped into memory, so that none are held."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+import numpy as np
 import pyarrow as pa
 
 from multifaceted.instructions.mapping import Candidate
+from multifaceted.similar.words import Places
 from multifaceted.store.atomic import translate_os_errors
 
 BATCH_ROWS = 2000
+CANDIDATE_FIELDS = [field.name for field in fields(Candidate)]
 SCHEMA = pa.schema(
     [("pool", pa.int32()), ("line", pa.int64())]
     + [(name, pa.string()) for name in ("prompt", "id", "source", "original_source", "licence")]
@@ -52,7 +56,7 @@ class Spool:
         with translate_os_errors(self.path):
             self._writer.close()
             self._file.flush()
-        return SpoolRows(pa.ipc.open_file(pa.memory_map(str(self.path))).read_all())
+        return SpoolRows(pa.ipc.open_file(pa.memory_map(str(self.path))).read_all().to_batches())
 
     def _flush(self) -> None:
         columns = [[getattr(row, name) for row in self._batch] for name in SCHEMA.names]
@@ -64,20 +68,25 @@ class Spool:
 class SpoolRows:
     """The rows of a finished spool, by number."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
+    def __init__(self, batches: list[pa.RecordBatch]) -> None:
+        self._batches = batches
+        table = pa.Table.from_batches(batches, SCHEMA)
         self.prompts = table["prompt"]
         self.ids: list[str] = table["id"].to_pylist()
         self.pools: list[int] = table["pool"].to_pylist()
         self.sources: list[str] = table["source"].to_pylist()
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(self.ids)
 
-    def read(self, numbers: Sequence[int]) -> Iterator[tuple[int, Candidate]]:
-        """Some rows, in the order given, a batch in memory at a time."""
-        for start in range(0, len(numbers), BATCH_ROWS):
-            some = numbers[start : start + BATCH_ROWS]
-            rows: list[dict[str, Any]] = self._table.take(pa.array(some, pa.int64())).to_pylist()
-            for number, row in zip(some, rows, strict=True):
-                yield number, Candidate(**row)
+    def read(self, numbers: Places) -> Iterator[tuple[int, Candidate]]:
+        """Some rows by ascending number, a batch in memory at a time."""
+        start = 0
+        for batch in self._batches:
+            first, last = np.searchsorted(numbers, (start, start + batch.num_rows))
+            if first < last:
+                some = numbers[first:last]
+                rows = batch.take(pa.array(some - start)) if last - first < batch.num_rows else batch
+                columns = [rows[name].to_pylist() for name in CANDIDATE_FIELDS]
+                yield from zip(some.tolist(), map(Candidate, *columns), strict=True)
+            start += batch.num_rows

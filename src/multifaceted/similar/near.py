@@ -77,18 +77,26 @@ class NearIndex:
     """A set of texts to look near duplicates of other texts up in: `NearIndex.of(benchmark, spec)`."""
 
     spec: NearSpec
-    keys: Hashes
+    orders: Places  # of each band, the texts by key
+    keys: Hashes  # of each band, sorted
     shingles: Shingles
 
     @classmethod
     def of(cls, texts: Sequence[str], spec: NearSpec) -> "NearIndex":
         """Index texts."""
-        return cls(spec, sign_texts(texts, spec), _distinct_shingles(texts, spec))
+        keys = sign_texts(texts, spec).T
+        orders = np.argsort(keys, axis=1, kind="stable")
+        return cls(spec, orders, np.take_along_axis(keys, orders, axis=1), _distinct_shingles(texts, spec))
 
-    def match(self, texts: Sequence[str]) -> Iterator[CrossMatch]:
-        """For each text that is near to one of ours, the most similar; the first where several are."""
-        keys = sign_texts(texts, self.spec)
-        rows, others = _propose(keys, self.keys)
+    def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> Iterator[CrossMatch]:
+        """For each text that is near to one of ours, the most similar; the first where several are.
+
+        Args:
+            texts: what to look up.
+            keys: their band keys, where they have been made with our spec already.
+        """
+        keys = sign_texts(texts, self.spec) if keys is None else keys
+        rows, others = self._propose(keys)
         wanted, places = np.unique(rows, return_inverse=True)
         shingles = _distinct_shingles([texts[row] for row in wanted.tolist()], self.spec)
         jaccards = measure_pairs(shingles, places, self.shingles, others)
@@ -98,19 +106,32 @@ class NearIndex:
             if jaccard >= self.spec.threshold:
                 yield CrossMatch(int(row), int(other), float(jaccard))
 
+    def _propose(self, keys: Hashes) -> tuple[Places, Places]:
+        """The pairs (row, ours) that share a key in some band, each once."""
+        pairs = [np.empty(0, dtype=np.int64)]
+        count = self.keys.shape[1]
+        for band, (order, ours) in enumerate(zip(self.orders, self.keys, strict=True)):
+            starts = np.searchsorted(ours, keys[:, band], side="left")
+            sizes = np.searchsorted(ours, keys[:, band], side="right") - starts
+            rows = np.repeat(np.arange(len(keys)), sizes)
+            places = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+            pairs.append(rows * count + order[places])
+        rows, others = np.divmod(np.unique(np.concatenate(pairs)), max(count, 1))
+        return rows, others
 
-def find_near_duplicates(texts: Texts, spec: NearSpec, *, progress: Progress | None = None) -> NearDuplicates:
+
+def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = None) -> NearDuplicates:
     """Find the clusters of near duplicates among texts.
 
     Args:
         texts: a sequence, or an Arrow column of strings, which may be memory-mapped.
         spec: what counts as near.
-        progress: told how far the first pass is.
+        keys: their band keys, where `sign_texts` has made them with this spec already.
 
     Raises:
         SetupError: where the extra `curation` is not installed.
     """
-    keys = sign_texts(texts, spec, progress=progress)
+    keys = sign_texts(texts, spec) if keys is None else keys
     rows = find_sharing(keys)
     shingles = _distinct_shingles(_take(texts, rows), spec)
 
@@ -128,7 +149,16 @@ def find_near_duplicates(texts: Texts, spec: NearSpec, *, progress: Progress | N
 
 
 def sign_texts(texts: Texts, spec: NearSpec, *, progress: Progress | None = None) -> Hashes:
-    """The band keys of each text, shape (texts, bands). Texts without a word get keys that nothing shares."""
+    """The band keys of each text, shape (texts, bands). Texts without a word get keys that nothing shares.
+
+    Args:
+        texts: a sequence, or an Arrow column of strings, which may be memory-mapped.
+        spec: what counts as near.
+        progress: told how many texts were gone through since it was told last.
+
+    Raises:
+        SetupError: where the extra `curation` is not installed.
+    """
     bands, rows = choose_bands(spec.threshold, spec.permutations)
     keys = np.empty((len(texts), bands), dtype=np.uint64)
     done = 0
@@ -151,28 +181,20 @@ def _batches(texts: Texts) -> Iterator[list[str]]:
 
 
 def _take(texts: Texts, rows: Places) -> Texts:
-    return [texts[row] for row in rows] if isinstance(texts, Sequence) else texts.take(pa.array(rows))
+    if isinstance(texts, Sequence):
+        return [texts[row] for row in rows.tolist()]
+    # Chunk by chunk: taking from all at once would first copy the whole column into one chunk.
+    taken, start = [], 0
+    for chunk in texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]:
+        first, last = np.searchsorted(rows, (start, start + len(chunk)))
+        taken.append(chunk.take(pa.array(rows[first:last] - start)))
+        start += len(chunk)
+    return pa.chunked_array(taken, type=texts.type)
 
 
 def _distinct_shingles(texts: Texts, spec: NearSpec) -> Shingles:
     parts = (part for batch in _batches(texts) for part in shingle_texts(batch, spec.shingle))
     return join_shingles([part.distinct() for part in parts])
-
-
-def _propose(keys: Hashes, other_keys: Hashes) -> tuple[Places, Places]:
-    """The pairs (row, other) that share a key in some band, each once."""
-    pairs = [np.empty(0, dtype=np.int64)]
-    for band in range(keys.shape[1]):
-        order = np.argsort(other_keys[:, band], kind="stable")
-        ordered = other_keys[order, band]
-        starts = np.searchsorted(ordered, keys[:, band], side="left")
-        sizes = np.searchsorted(ordered, keys[:, band], side="right") - starts
-        rows = np.repeat(np.arange(len(keys)), sizes)
-        places = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-        pairs.append(rows * len(other_keys) + order[places])
-    found = np.unique(np.concatenate(pairs))
-    rows, others = np.divmod(found, max(len(other_keys), 1))
-    return rows, others
 
 
 def _describe(

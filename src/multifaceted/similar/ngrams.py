@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from multifaceted.similar.near import NearIndex, NearSpec
 from multifaceted.similar.runs import RunTable, WordRuns
-from multifaceted.similar.words import Places, hash_words, split_batches, split_words
+from multifaceted.similar.words import Hashes, Places, hash_words, split_batches, split_words
 
 OverlapKind = Literal[
     "exact",  # the same words
@@ -73,28 +73,32 @@ class BenchmarkIndex:
         # A match with one of several equal texts is a match with all of them.
         self._kept = np.flatnonzero((self.first_equals == np.arange(len(texts))) & (counts > 0))
         self._wholes = RunTable(wholes[self._kept], self._kept)
-        shorts = [self._kept[counts[self._kept] == length] for length in self._short_lengths]
-        self._shorts = [RunTable(wholes[rows], rows) for rows in shorts]
+        shorts = self._kept[(counts[self._kept] >= spec.least_words) & (counts[self._kept] < spec.ngram)]
+        starts = self._runs.starts[shorts]
+        self._short_beginnings = RunTable(self._runs.hash(starts, starts + spec.least_words), shorts)
+        self._hashes = wholes
         self._tables: dict[int, RunTable] = {}
         self._near = (
             NearIndex.of([texts[row] for row in self._kept.tolist()], spec.near) if spec.near else None
         )
 
-    def match(self, texts: Sequence[str]) -> list[Overlap]:
-        """The overlaps of texts, at most one for each, by row."""
+    def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> list[Overlap]:
+        """The overlaps of texts, at most one for each, by row.
+
+        Args:
+            texts: what to look up.
+            keys: their band keys, where `sign_texts` has made them with our `near` already.
+        """
         found: dict[int, Overlap] = {}
         for start, stop in split_batches(texts):
             found.update(self._match_words(texts[start:stop], start))
         if self._near:
             rest = [row for row in range(len(texts)) if row not in found]
-            for match in self._near.match([texts[row] for row in rest]):
+            known = keys[rest] if keys is not None else None
+            for match in self._near.match([texts[row] for row in rest], keys=known):
                 row, other = rest[match.row], int(self._kept[match.other])
                 found[row] = Overlap(row, other, "near", match.jaccard, "")
         return [found[row] for row in sorted(found)]
-
-    @property
-    def _short_lengths(self) -> range:
-        return range(self.spec.least_words, self.spec.ngram)
 
     def _match_words(self, texts: Sequence[str], start: int) -> dict[int, Overlap]:
         runs = WordRuns(hash_words(texts))
@@ -109,13 +113,15 @@ class BenchmarkIndex:
             yield _Hit(row, other, "exact", 1.0, 0, int(runs.counts[row]))
 
     def _find_contains(self, runs: WordRuns) -> Iterator[_Hit]:
-        for length, table in reversed(list(zip(self._short_lengths, self._shorts, strict=True))):
-            for place, other in table.find(*runs.of_length(length)):
+        """Looks for the first words of each short benchmark text, and then for the others behind them."""
+        for place, other in self._short_beginnings.find(*runs.of_length(self.spec.least_words)):
+            length = int(self._runs.counts[other])
+            if runs.is_at(place, length, self._hashes[other]):
                 row, first = runs.locate(place)
                 yield _Hit(row, other, "contains", 1.0, first, length)
 
     def _find_inside(self, runs: WordRuns) -> Iterator[_Hit]:
-        for length in self._short_lengths:
+        for length in range(self.spec.least_words, self.spec.ngram):
             if (runs.counts == length).any():
                 for row, other in self._table(length).find(runs.wholes(), runs.counts == length):
                     yield _Hit(row, other, "inside", 1.0, 0, length)

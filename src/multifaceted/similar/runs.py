@@ -18,21 +18,32 @@ class WordRuns:
         self._words = words
         self._rolling = Rolling(words.hashes)
         self.counts = words.counts  # words of each text
+        self.starts = words.offsets[:-1]  # of each text, its first word
 
     @cached_property
     def owners(self) -> Places:
         """Of each word, its text."""
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
+    def hash(self, starts: Places, ends: Places) -> Hashes:
+        """A hash of each run of words from `start` to before `end`."""
+        return self._rolling.hash(starts, ends)
+
     def wholes(self) -> Hashes:
         """A hash of all words of each text."""
-        return self._rolling.hash(self._words.offsets[:-1], self._words.offsets[1:])
+        return self.hash(self.starts, self.starts + self.counts)
 
     def of_length(self, length: int) -> tuple[Hashes, Bools]:
         """A hash of the run of `length` words from each word on, and whether it ends in the same text."""
         hashes = self._rolling.hash_runs(length)
         owners = self.owners
         return hashes, np.equal(owners[: len(hashes)], owners[length - 1 :][: len(hashes)])
+
+    def is_at(self, place: int, length: int, run: np.uint64) -> bool:
+        """Whether the run with that hash stands at a word."""
+        end = place + length
+        inside = end <= len(self.owners) and self.owners[place] == self.owners[end - 1]
+        return bool(inside and self.hash(np.array([place]), np.array([end]))[0] == run)
 
     def locate(self, place: int) -> tuple[int, int]:
         """The text of a word, and its place in there."""
@@ -61,7 +72,11 @@ class RunTable:
     def find(self, hashes: Hashes, wanted: Bools) -> list[tuple[int, int]]:
         """(place in `hashes`, text here) of each hash that is wanted and here, by place and text."""
         places = np.flatnonzero(self._flags[hashes >> self._shift] & wanted)
+        if not len(places):
+            return []
         starts = np.searchsorted(self._hashes, hashes[places], side="left")
+        here = self._hashes[np.minimum(starts, len(self._hashes) - 1)] == hashes[places]
+        places, starts = places[here], starts[here]
         sizes = np.searchsorted(self._hashes, hashes[places], side="right") - starts
         spots = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
         return list(zip(np.repeat(places, sizes).tolist(), self._rows[spots].tolist(), strict=True))

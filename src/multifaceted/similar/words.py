@@ -38,7 +38,8 @@ SPACELESS = (
 # Signs carry the meaning of a formula: "3+4" is another text than "3*4". Other punctuation does not count.
 SIGN_CATEGORIES = ("Sm", "Sc", "So")
 SIGNS = "*/%&@"
-NOTHING, WORD, ALONE = 0, 1, 2  # of a character: between words, part of a word, a word by itself
+# Of a character: between words, part of a word, a word by itself, or one only where signs are words.
+NOTHING, WORD, ALONE, SIGN = 0, 1, 2, 3
 _P = np.uint64(0x9E37_79B9_7F4A_7C15)
 _P_INVERSE = np.uint64(pow(int(_P), -1, 1 << 64))
 
@@ -153,18 +154,24 @@ def _find_words(kinds: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
 
 @cache
 def _kinds(*, signs: bool) -> npt.NDArray[np.uint8]:
-    kinds = np.fromiter((_kind(chr(code), signs=signs) for code in range(CODES)), dtype=np.uint8, count=CODES)
+    kinds = _all_kinds().copy()
+    kinds[kinds == SIGN] = ALONE if signs else NOTHING
+    return kinds
+
+
+@cache
+def _all_kinds() -> npt.NDArray[np.uint8]:
+    categories = map(unicodedata.category, map(chr, range(CODES)))
+    by_category = {"L": WORD, "N": WORD, "M": WORD}
+    by_category |= dict.fromkeys(SIGN_CATEGORIES, SIGN)
+    kinds = np.fromiter(
+        (by_category.get(name, by_category.get(name[0], NOTHING)) for name in categories), np.uint8, CODES
+    )
+    kinds[[ord(sign) for sign in SIGNS]] = SIGN
     for first, last in SPACELESS:
         part = kinds[first : last + 1]
         part[part == WORD] = ALONE
     return kinds
-
-
-def _kind(character: str, *, signs: bool) -> int:
-    category = unicodedata.category(character)
-    if category[0] in "LNM":
-        return WORD
-    return ALONE if signs and (category in SIGN_CATEGORIES or character in SIGNS) else NOTHING
 
 
 @cache
