@@ -1,4 +1,4 @@
-"""Near duplicates: true Jaccard, clusters as brute force finds them, planted ones found, clean texts left alone."""
+"""Near duplicates: true Jaccard, clusters as brute force finds them, planted ones found, clean texts kept."""
 
 import itertools
 import random
@@ -119,7 +119,9 @@ def test_large_groups_below_the_threshold_are_told_apart() -> None:
     tails = make_texts(60, words=20, seed=8)
     texts = [f"{head} {tail}" for tail in tails]  # Jaccard about 0.5, so that many share a band of a few rows
     spec = NearSpec(threshold=0.45, permutations=128)
-    assert {frozenset(c) for c in find_near_duplicates(texts, spec).clusters} == cluster_by_brute_force(texts, spec)
+    assert {frozenset(c) for c in find_near_duplicates(texts, spec).clusters} == cluster_by_brute_force(
+        texts, spec
+    )
     spec = NearSpec(threshold=0.6, permutations=1024)
     assert find_near_duplicates(texts, spec).clusters == ()
 
@@ -147,7 +149,11 @@ def test_scripts_without_spaces_are_compared_character_by_character() -> None:
     assert split_words("詩を書いてください") == list("詩を書いてください")
     assert split_words("นี่คือแมว") == list("นี่คือแมว")
     assert split_words("हिन्दी में लिखो 2026") == ["हिन्दी", "में", "लिखो", "2026"]
-    texts = ["春の海について短い詩を書いてください。", "春の海について短い詩を書いてください", "秋の山についての長い話をしてください。"]
+    texts = [
+        "春の海について短い詩を書いてください。",
+        "春の海について短い詩を書いてください",
+        "秋の山についての長い話をしてください。",
+    ]
     assert find_near_duplicates(texts, NearSpec()).clusters == ((0, 1),)
 
 

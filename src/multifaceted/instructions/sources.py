@@ -118,7 +118,7 @@ class LengthSpec(_Strict):
 class LanguageSpec(_Strict):
     """Languages to keep, as ISO 639-1 codes such as `en`."""
 
-    keep: Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...], Field(min_length=1)]
+    keep: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...]
     confidence: float = Field(default=0.5, ge=0, le=1)  # of another language, from which on a row is dropped
 
 
@@ -133,7 +133,7 @@ class SampleSpec(_Strict):
 class SourcesRecipe(_Strict):
     """The one configuration model of `instructions prepare`."""
 
-    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    sources: tuple[Source, ...]
     decontaminate: tuple[Pool, ...] = ()
     max_broken: Bound = 0.01  # rows without a prompt or that cannot be read, of each source
     system_messages: Literal["remove", "drop", "keep"] = "remove"
@@ -166,6 +166,11 @@ def load_sources(path: Path) -> SourcesRecipe:
 
 
 def _check(recipe: SourcesRecipe, document: YamlDocument, folder: Path) -> Iterator[Problem]:
+    # Not bounds of the models: these would count the items that are wrong in themselves as missing.
+    if not recipe.sources:
+        yield document.problem(("sources",), "names no source")
+    if recipe.languages and not recipe.languages.keep:
+        yield document.problem(("languages", "keep"), "names no language")
     if recipe.length.min > recipe.length.max:
         yield document.problem(("length",), "min is above max")
     weighed = [source.weight is not None for source in recipe.sources]
