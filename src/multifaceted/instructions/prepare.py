@@ -82,7 +82,7 @@ class _Preparation:
         return tell
 
     def drop_near_duplicates(self) -> NearDuplicates | None:
-        """Keep the first row of each cluster."""
+        """Leave out what is near to an earlier row that is kept."""
         spec = self._recipe.near_duplicates
         if spec is None:
             return None
@@ -94,8 +94,7 @@ class _Preparation:
         matches = {match.row: match for match in found.matches}
         for number, row in self._rows.read(np.array(list(matches))):
             match = matches[number]
-            chain = "" if match.through == match.kept else f", through {self._rows.ids[match.through]}"
-            detail = f"Jaccard {match.jaccard:.3f}{chain}"
+            detail = f"Jaccard {match.jaccard:.3f}"
             partner = self._intake.describe_partner(kept[match.kept], match.jaccard)
             self._intake.drop(row, "near_duplicate", detail, **partner)
         self._alive[list(matches)] = False
@@ -170,5 +169,4 @@ def _describe_near(found: NearDuplicates | None, recipe: SourcesRecipe) -> dict[
         "compared": found.texts,
         "clusters": len(found.clusters),
         "largest_cluster": max(map(len, found.clusters), default=0),
-        "in_chains": sum(match.jaccard < recipe.near_duplicates.threshold for match in found.matches),
     }

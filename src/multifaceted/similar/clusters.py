@@ -17,27 +17,20 @@ class Clusters:
 
     def __init__(self, size: int) -> None:
         self._roots = np.arange(size)
-        self._strongest: dict[int, tuple[float, int]] = {}
 
     def same(self, lefts: Places, rights: Places) -> npt.NDArray[np.bool_]:
         """Of each pair of rows, whether both are in one cluster."""
         return np.equal(self._roots[lefts], self._roots[rights])
 
-    def join(self, lefts: Places, rights: Places, jaccards: npt.NDArray[np.float64]) -> None:
-        """Make the clusters of each pair of similar rows one."""
+    def join(self, lefts: Places, rights: Places) -> None:
+        """Make the clusters of each pair of rows one."""
         above = self._roots
-        for one, other, jaccard in zip(lefts.tolist(), rights.tolist(), jaccards.tolist(), strict=True):
+        for one, other in zip(lefts.tolist(), rights.tolist(), strict=True):
             first, second = sorted((_find_root(above, one), _find_root(above, other)))
             above[second] = first
-            for row, partner in ((one, other), (other, one)):
-                self._strongest[row] = max(self._strongest.get(row, (0.0, 0)), (jaccard, -partner))
         while not np.array_equal(above, above[above]):
             above = above[above]
         self._roots = above
-
-    def strongest(self, row: int) -> int:
-        """The most similar row of those that `row` was joined with, the first where several are."""
-        return -self._strongest[row][1]
 
     def lists(self) -> list[list[int]]:
         """The clusters of two rows and more, rows and clusters in order."""
@@ -73,11 +66,35 @@ def cluster_rows(keys: Hashes, measure: Measure, threshold: float) -> Clusters:
         lefts, rights = lefts[apart], rights[apart]
         jaccards = measure(lefts, rights)
         similar = jaccards >= threshold
-        clusters.join(lefts[similar], rights[similar], jaccards[similar])
+        clusters.join(lefts[similar], rights[similar])
         refused = np.union1d(refused, pairs[apart][~similar])
         for start, size in zip(starts[sizes > SMALL], sizes[sizes > SMALL], strict=True):
             _join_large(order[start : start + size], measure, threshold, clusters)
     return clusters
+
+
+def choose_kept(
+    clusters: list[list[int]], measure: Measure, threshold: float
+) -> Iterator[tuple[int, int, float]]:
+    """Go through each cluster in order and keep what is not similar to a kept row of it.
+
+    A cluster may be a chain, whose ends have little in common: more than its first row is kept then.
+
+    Yields:
+        (row, kept, jaccard) for each row that is not kept, and the first kept row that it is similar to.
+    """
+    owners = np.repeat(np.arange(len(clusters)), [len(cluster) for cluster in clusters])
+    rows = np.array([row for cluster in clusters for row in cluster], dtype=np.int64)
+    while len(rows):
+        present, firsts, places = np.unique(owners, return_index=True, return_inverse=True)
+        heads = rows[firsts][places]
+        others = rows != heads
+        rows, heads, owners = rows[others], heads[others], present[places][others]
+        jaccards = measure(heads, rows)
+        similar = jaccards >= threshold
+        columns = (rows[similar], heads[similar], jaccards[similar])
+        yield from zip(*(column.tolist() for column in columns), strict=True)
+        rows, owners = rows[~similar], owners[~similar]
 
 
 def _groups_by_band(keys: Hashes) -> Iterator[tuple[Places, Places, Places]]:
@@ -110,7 +127,7 @@ def _join_large(rows: Places, measure: Measure, threshold: float, clusters: Clus
         ones = np.full(len(others), row)
         jaccards = measure(ones, others)
         similar = jaccards >= threshold
-        clusters.join(ones[similar], others[similar], jaccards[similar])
+        clusters.join(ones[similar], others[similar])
 
 
 def _find_root(above: Places, row: int) -> int:

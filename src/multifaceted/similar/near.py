@@ -1,10 +1,11 @@
 """Near duplicates: which of many texts say almost the same, by true Jaccard over shingles.
 
     found = find_near_duplicates(["Why is the sky blue today?", ...], NearSpec(threshold=0.8))
-    found.matches[0]   # NearMatch(row=17, kept=3, jaccard=0.93, through=3)
+    found.matches[0]   # NearMatch(row=17, kept=3, jaccard=0.93)
 
-MinHash LSH proposes pairs, true Jaccard decides them, union-find joins them to clusters. Texts are gone
-through and never held: once for signatures, and those that were proposed once more for their shingles.
+MinHash LSH proposes pairs, true Jaccard decides them, union-find joins them to clusters. In each cluster,
+in order, a text is kept if it is near to none that is kept already. Texts are gone through and never held:
+once for signatures, and those that were proposed once more for their shingles.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from multifaceted.similar.clusters import Clusters, cluster_rows, find_sharing
+from multifaceted.similar.clusters import choose_kept, cluster_rows, find_sharing
 from multifaceted.similar.shingles import (
     Shingles,
     choose_bands,
@@ -45,12 +46,11 @@ class NearSpec(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class NearMatch:
-    """A text that is a near duplicate of an earlier one."""
+    """A text that is a near duplicate of an earlier one, which is kept."""
 
     row: int
-    kept: int  # the first text of its cluster
-    jaccard: float  # with that one; below the threshold where only a chain leads there
-    through: int  # the text that it was joined with: `kept`, or another of its cluster
+    kept: int  # the first text that is kept and near to it
+    jaccard: float  # of these two
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class NearDuplicates:
 
     texts: int
     clusters: tuple[tuple[int, ...], ...]  # of two rows and more
-    matches: tuple[NearMatch, ...]  # one for each row that is not the first of its cluster
+    matches: tuple[NearMatch, ...]  # one for each row that is not kept
     candidates: int  # texts that shared a band with another
 
 
@@ -138,12 +138,13 @@ def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = 
     def measure(lefts: Places, rights: Places) -> npt.NDArray[np.float64]:
         return measure_pairs(shingles, lefts, shingles, rights)
 
-    clusters = cluster_rows(keys[rows], measure, spec.threshold)
-    found = clusters.lists()
+    clusters = cluster_rows(keys[rows], measure, spec.threshold).lists()
+    found = choose_kept(clusters, measure, spec.threshold)
+    matches = [NearMatch(int(rows[row]), int(rows[kept]), jaccard) for row, kept, jaccard in found]
     return NearDuplicates(
         texts=len(texts),
-        clusters=tuple(tuple(rows[cluster].tolist()) for cluster in found),
-        matches=tuple(_describe(found, rows, shingles, clusters)),
+        clusters=tuple(tuple(rows[cluster].tolist()) for cluster in clusters),
+        matches=tuple(sorted(matches, key=lambda match: match.row)),
         candidates=len(rows),
     )
 
@@ -195,15 +196,3 @@ def _take(texts: Texts, rows: Places) -> Texts:
 def _distinct_shingles(texts: Texts, spec: NearSpec) -> Shingles:
     parts = (part for batch in _batches(texts) for part in shingle_texts(batch, spec.shingle))
     return join_shingles([part.distinct() for part in parts])
-
-
-def _describe(
-    found: list[list[int]], rows: Places, shingles: Shingles, clusters: Clusters
-) -> list[NearMatch]:
-    pairs = [(cluster[0], other) for cluster in found for other in cluster[1:]]
-    firsts, others = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
-    jaccards = measure_pairs(shingles, firsts, shingles, others)
-    through = np.array([clusters.strongest(place) for place in others.tolist()], dtype=np.int64)
-    columns = (rows[others], rows[firsts], jaccards, rows[through])
-    matches = [NearMatch(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
-    return sorted(matches, key=lambda match: match.row)
