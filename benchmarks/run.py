@@ -13,6 +13,7 @@ import crash
 import journal
 import limits
 import memory
+import prepare
 import throughput
 from common import Result
 
@@ -23,11 +24,13 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "crash": crash.bench,
     "journal": journal.bench,
     "build": build.bench,
+    "prepare": prepare.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {
     "memory": {"sizes": (5001, 99_999)},
     "build": {"rows": build.ORIGINAL_ROWS},
+    "prepare": {"rows": build.ORIGINAL_ROWS},
 }
 
 
@@ -36,7 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=BENCHES, action="append", help="may be repeated")
     parser.add_argument(
-        "--full", action="store_true", help="memory and build in full size: fifteen minutes more"
+        "--full", action="store_true", help="memory, build and prepare in full size: fifteen minutes more"
     )
     options = parser.parse_args()
     began, all_met = time.perf_counter(), True

@@ -20,6 +20,7 @@ from multifaceted.errors import InputError
 from multifaceted.instructions import read_instructions
 from multifaceted.instructions.prepare import prepare
 from multifaceted.instructions.sample import share_out
+from multifaceted.instructions.sources import Source, SourcesRecipe
 from multifaceted.plan import compile_plan
 
 ROOT = Path(__file__).parents[1]
@@ -537,6 +538,14 @@ def test_shares_take_all_there_is_and_no_more_than_fits(total: int, parts: list[
 def test_the_example_recipe_prepares_the_example_instructions(tmp_path: Path) -> None:
     report = prepare(ROOT / "examples/sources.yaml", tmp_path / "out.parquet")
     assert report["funnel"]["kept"] > 0
+
+
+def test_the_reference_shows_the_defaults_as_they_are() -> None:
+    text = (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    block = text.split('```yaml title="sources.yaml"\n')[1].split("```")[0]
+    shown = SourcesRecipe.model_validate(yaml.safe_load(block))
+    assert shown == SourcesRecipe(sources=(Source(path=Path("pool.jsonl"), name="pool"),))
+    assert set(yaml.safe_load(block)) == set(SourcesRecipe.model_fields)
 
 
 def test_an_interrupted_preparation_leaves_no_trace(
