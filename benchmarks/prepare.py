@@ -135,8 +135,9 @@ def _make_prompt(generator: random.Random, text: list[str], prompts: list[str], 
         words[generator.randrange(len(words))] = "changed"
         return " ".join(words)
     count = min(int(generator.lognormvariate(0, SPREAD) * MEDIAN_WORDS) + 4, MOST_WORDS)
-    start = generator.randrange(len(text) - count)
-    return f"{' '.join(text[start : start + count])} {number}?"
+    step = generator.randrange(1, 100)  # so that prompts hardly ever share words in a row
+    start = generator.randrange(len(text) - count * step)
+    return f"{' '.join(text[start : start + count * step : step])} {number}?"
 
 
 def _read(path: Path, rows: int) -> list[str]:

@@ -1,6 +1,5 @@
 """What is done to each prompt alone: the system message out, Unicode in one form, length within bounds."""
 
-import re
 import unicodedata
 from collections.abc import Callable
 
@@ -9,9 +8,10 @@ from multifaceted.instructions.funnel import Reason
 from multifaceted.instructions.sources import SourcesRecipe
 from multifaceted.instructions.system_text import split_system
 
-# Control characters that no text needs, and marks of byte order and width that nobody sees.
-_UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\u200b]")
-_LINE_ENDS = re.compile("\r\n?|\u2028")
+# Control characters that no text needs.
+_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127])
+# Marks of byte order and of width, which nobody sees, and a line end that only some programs know.
+_RARE = {"\ufeff": "", "\u200b": "", "\u2028": "\n"}
 
 
 class DropError(ValueError):
@@ -50,13 +50,15 @@ class Cleaner:
         return text, removed
 
     def _normalize(self, prompt: str) -> str:
-        text = prompt
+        text = prompt.replace("\r\n", "\n").replace("\r", "\n")
         if not text.isascii():
+            for character, better in _RARE.items():
+                text = text.replace(character, better)
             if self._mend:
                 text = self._mend(text)
             if self._recipe.unicode != "keep":
                 text = unicodedata.normalize(self._recipe.unicode, text)
-        text = _UNSEEN.sub("", _LINE_ENDS.sub("\n", text)).strip()
+        text = text.translate(_CONTROLS).strip()
         self.unicode_changed += text != prompt.strip()
         return text
 

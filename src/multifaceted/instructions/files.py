@@ -73,6 +73,15 @@ class RowFile:
         if len(self._batch) == BATCH_ROWS:
             self._flush()
 
+    def add_batch(self, rows: pa.RecordBatch) -> None:
+        """Write many rows at once, which have all columns."""
+        if self._writer:
+            self._writer.write_batch(rows.cast(self._schema))
+            self.rows += rows.num_rows
+        else:
+            for row in rows.to_pylist():
+                self.add(**row)
+
     def settle(self) -> None:
         """Make the file whole, durable, and named as it should be."""
         with translate_os_errors(self.path):

@@ -12,13 +12,14 @@ import numpy as np
 
 from multifaceted.ids import content_id, hash_file
 from multifaceted.instructions.benchmarks import Benchmarks, read_benchmarks
-from multifaceted.instructions.files import OutFiles, open_files
+from multifaceted.instructions.files import OUT_SCHEMA, OutFiles, open_files
 from multifaceted.instructions.intake import Intake
 from multifaceted.instructions.sample import Drawable, draw_sample
 from multifaceted.instructions.sources import SourcesRecipe, load_sources
 from multifaceted.instructions.spool import Spool, SpoolRows
 from multifaceted.instructions.watch import Watch, watch_nothing
 from multifaceted.similar.near import NearDuplicates, Progress, find_near_duplicates, sign_texts
+from multifaceted.similar.ngrams import Overlap
 from multifaceted.similar.words import Hashes
 from multifaceted.store.atomic import temporary_of
 
@@ -90,9 +91,11 @@ class _Preparation:
             self._rows.prompts, spec, progress=self._count("near duplicates", len(self._rows))
         )
         found = find_near_duplicates(self._rows.prompts, spec, keys=self._keys)
-        kept = dict(self._rows.read(np.unique([match.kept for match in found.matches])))
+        kept = dict(
+            self._rows.read(np.unique(np.array([match.kept for match in found.matches], dtype=np.int64)))
+        )
         matches = {match.row: match for match in found.matches}
-        for number, row in self._rows.read(np.array(list(matches))):
+        for number, row in self._rows.read(np.array(list(matches), dtype=np.int64)):
             match = matches[number]
             detail = f"Jaccard {match.jaccard:.3f}"
             partner = self._intake.describe_partner(kept[match.kept], match.jaccard)
@@ -105,15 +108,16 @@ class _Preparation:
         numbers = np.flatnonzero(self._alive)
         keys = self._keys if self._recipe.overlap.near == self._recipe.near_duplicates else None
         tell = self._count("benchmarks", len(numbers))
-        for start in range(0, len(numbers), BATCH_ROWS):
-            some = numbers[start : start + BATCH_ROWS]
-            rows = [row for _, row in self._rows.read(some)]
+        found: dict[int, Overlap] = {}
+        for some, prompts in self._rows.read_prompts(numbers):
             known = keys[some] if keys is not None else None
-            for overlap in benchmarks.index.match([row.prompt for row in rows], keys=known):
-                detail, partner = benchmarks.describe(overlap)
-                self._intake.drop(rows[overlap.row], "contaminated", detail, **partner)
-                self._alive[some[overlap.row]] = False
+            for overlap in benchmarks.index.match(prompts, keys=known):
+                found[int(some[overlap.row])] = overlap
             tell(len(some))
+        for number, row in self._rows.read(np.array(list(found), dtype=np.int64)):
+            detail, partner = benchmarks.describe(found[number])
+            self._intake.drop(row, "contaminated", detail, **partner)
+        self._alive[list(found)] = False
 
     def drop_unsampled(self) -> None:
         """Leave out what quotas and size do not let through."""
@@ -132,16 +136,13 @@ class _Preparation:
     def write(self, files: OutFiles) -> dict[str, int]:
         """Write what is left, in the order of the sources; gives rows by licence."""
         licences: Counter[str] = Counter()
-        for _, row in self._rows.read(np.flatnonzero(self._alive)):
-            licences[row.licence or "unknown"] += 1
-            self._intake.funnel.kept[self._recipe.sources[row.pool].label] += 1
-            files.out.add(
-                id=row.id,
-                prompt=row.prompt,
-                source=row.source,
-                original_source=row.original_source,
-                licence=row.licence,
-            )
+        pools: Counter[int] = Counter()
+        for batch in self._rows.read_batches(np.flatnonzero(self._alive)):
+            licences.update(licence or "unknown" for licence in batch["licence"].to_pylist())
+            pools.update(batch["pool"].to_pylist())
+            files.out.add_batch(batch.select(OUT_SCHEMA.names))
+        for pool, rows in pools.items():
+            self._intake.funnel.kept[self._recipe.sources[pool].label] = rows
         return dict(sorted(licences.items()))
 
 

@@ -79,14 +79,27 @@ class SpoolRows:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def read_prompts(self, numbers: Places) -> Iterator[tuple[Places, list[str]]]:
+        """The prompts of some rows by ascending number, batch by batch, with these numbers."""
+        for some, rows in self._take(numbers):
+            yield some, rows["prompt"].to_pylist()
+
+    def read_batches(self, numbers: Places) -> Iterator[pa.RecordBatch]:
+        """Some rows by ascending number, batch by batch."""
+        for _, rows in self._take(numbers):
+            yield rows
+
     def read(self, numbers: Places) -> Iterator[tuple[int, Candidate]]:
         """Some rows by ascending number, a batch in memory at a time."""
+        for some, rows in self._take(numbers):
+            columns = [rows[name].to_pylist() for name in CANDIDATE_FIELDS]
+            yield from zip(some.tolist(), map(Candidate, *columns), strict=True)
+
+    def _take(self, numbers: Places) -> Iterator[tuple[Places, pa.RecordBatch]]:
         start = 0
         for batch in self._batches:
             first, last = np.searchsorted(numbers, (start, start + batch.num_rows))
             if first < last:
                 some = numbers[first:last]
-                rows = batch.take(pa.array(some - start)) if last - first < batch.num_rows else batch
-                columns = [rows[name].to_pylist() for name in CANDIDATE_FIELDS]
-                yield from zip(some.tolist(), map(Candidate, *columns), strict=True)
+                yield some, batch.take(pa.array(some - start)) if len(some) < batch.num_rows else batch
             start += batch.num_rows

@@ -69,7 +69,7 @@ def cluster_rows(keys: Hashes, measure: Measure, threshold: float) -> Clusters:
         clusters.join(lefts[similar], rights[similar])
         refused = np.union1d(refused, pairs[apart][~similar])
         for start, size in zip(starts[sizes > SMALL], sizes[sizes > SMALL], strict=True):
-            _join_large(order[start : start + size], measure, threshold, clusters)
+            _join_large(np.sort(order[start : start + size]), measure, threshold, clusters)
     return clusters
 
 
@@ -98,9 +98,12 @@ def choose_kept(
 
 
 def _groups_by_band(keys: Hashes) -> Iterator[tuple[Places, Places, Places]]:
-    """For each band its rows by key, and where in them the groups of two and more begin, and their sizes."""
+    """For each band its rows by key, and where in them the groups of two and more begin, and their sizes.
+
+    Rows of equal keys are in no order: sorting them by key alone takes a sixth of the time.
+    """
     for band in range(keys.shape[1]):
-        order = np.argsort(keys[:, band], kind="stable")  # stable: the rows of a group stay in order
+        order = np.argsort(keys[:, band])
         ordered = keys[order, band]
         edges = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1], [True])))
         sizes = np.diff(edges)
@@ -111,7 +114,7 @@ def _pairs_of_small(order: Places, starts: Places, sizes: Places, count: int) ->
     """All pairs of rows of the small groups, each as one number."""
     pairs = [np.empty(0, dtype=np.int64)]
     for size in range(2, SMALL + 1):
-        rows = order[starts[sizes == size][:, None] + np.arange(size)]
+        rows = np.sort(order[starts[sizes == size][:, None] + np.arange(size)], axis=1)
         firsts, seconds = np.triu_indices(size, 1)
         pairs.append((rows[:, firsts] * count + rows[:, seconds]).ravel())
     return np.concatenate(pairs)

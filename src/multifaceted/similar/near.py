@@ -26,6 +26,7 @@ from multifaceted.similar.shingles import (
     measure_pairs,
     shingle_texts,
 )
+from multifaceted.similar.table import HashTable
 from multifaceted.similar.words import Hashes, Places
 
 Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
@@ -77,16 +78,15 @@ class NearIndex:
     """A set of texts to look near duplicates of other texts up in: `NearIndex.of(benchmark, spec)`."""
 
     spec: NearSpec
-    orders: Places  # of each band, the texts by key
-    keys: Hashes  # of each band, sorted
+    table: HashTable  # band keys
     shingles: Shingles
 
     @classmethod
     def of(cls, texts: Sequence[str], spec: NearSpec) -> "NearIndex":
         """Index texts."""
-        keys = sign_texts(texts, spec).T
-        orders = np.argsort(keys, axis=1, kind="stable")
-        return cls(spec, orders, np.take_along_axis(keys, orders, axis=1), _distinct_shingles(texts, spec))
+        keys = sign_texts(texts, spec)
+        owners = np.repeat(np.arange(len(texts)), keys.shape[1])
+        return cls(spec, HashTable(keys.ravel(), owners), _distinct_shingles(texts, spec))
 
     def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> Iterator[CrossMatch]:
         """For each text that is near to one of ours, the most similar; the first where several are.
@@ -96,7 +96,8 @@ class NearIndex:
             keys: their band keys, where they have been made with our spec already.
         """
         keys = sign_texts(texts, self.spec) if keys is None else keys
-        rows, others = self._propose(keys)
+        places, others = self.table.find(keys.ravel())
+        rows, others = np.unique(np.stack((places // keys.shape[1], others)), axis=1)
         wanted, places = np.unique(rows, return_inverse=True)
         shingles = _distinct_shingles([texts[row] for row in wanted.tolist()], self.spec)
         jaccards = measure_pairs(shingles, places, self.shingles, others)
@@ -105,19 +106,6 @@ class NearIndex:
         for row, other, jaccard in zip(rows[best], others[best], jaccards[best], strict=True):
             if jaccard >= self.spec.threshold:
                 yield CrossMatch(int(row), int(other), float(jaccard))
-
-    def _propose(self, keys: Hashes) -> tuple[Places, Places]:
-        """The pairs (row, ours) that share a key in some band, each once."""
-        pairs = [np.empty(0, dtype=np.int64)]
-        count = self.keys.shape[1]
-        for band, (order, ours) in enumerate(zip(self.orders, self.keys, strict=True)):
-            starts = np.searchsorted(ours, keys[:, band], side="left")
-            sizes = np.searchsorted(ours, keys[:, band], side="right") - starts
-            rows = np.repeat(np.arange(len(keys)), sizes)
-            places = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-            pairs.append(rows * count + order[places])
-        rows, others = np.divmod(np.unique(np.concatenate(pairs)), max(count, 1))
-        return rows, others
 
 
 def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = None) -> NearDuplicates:

@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from multifaceted.similar.near import NearIndex, NearSpec
-from multifaceted.similar.runs import RunTable, WordRuns
+from multifaceted.similar.runs import WordRuns
+from multifaceted.similar.table import HashTable
 from multifaceted.similar.words import Hashes, Places, hash_words, split_batches, split_words
 
 OverlapKind = Literal[
@@ -72,12 +73,12 @@ class BenchmarkIndex:
         self.first_equals: Places = firsts[classes]  # of each text, the first one that has the same words
         # A match with one of several equal texts is a match with all of them.
         self._kept = np.flatnonzero((self.first_equals == np.arange(len(texts))) & (counts > 0))
-        self._wholes = RunTable(wholes[self._kept], self._kept)
+        self._wholes = HashTable(wholes[self._kept], self._kept)
         shorts = self._kept[(counts[self._kept] >= spec.least_words) & (counts[self._kept] < spec.ngram)]
         starts = self._runs.starts[shorts]
-        self._short_beginnings = RunTable(self._runs.hash(starts, starts + spec.least_words), shorts)
+        self._short_beginnings = HashTable(self._runs.hash(starts, starts + spec.least_words), shorts)
         self._hashes = wholes
-        self._tables: dict[int, RunTable] = {}
+        self._tables: dict[int, HashTable] = {}
         self._near = (
             NearIndex.of([texts[row] for row in self._kept.tolist()], spec.near) if spec.near else None
         )
@@ -109,12 +110,12 @@ class BenchmarkIndex:
         return {start + row: _describe(hit, texts[row], start) for row, hit in hits.items()}
 
     def _find_exact(self, runs: WordRuns) -> Iterator[_Hit]:
-        for row, other in self._wholes.find(runs.wholes(), runs.counts > 0):
+        for row, other in _pairs(self._wholes.find(runs.wholes(), runs.counts > 0)):
             yield _Hit(row, other, "exact", 1.0, 0, int(runs.counts[row]))
 
     def _find_contains(self, runs: WordRuns) -> Iterator[_Hit]:
         """Looks for the first words of each short benchmark text, and then for the others behind them."""
-        for place, other in self._short_beginnings.find(*runs.of_length(self.spec.least_words)):
+        for place, other in _pairs(self._short_beginnings.find(*runs.of_length(self.spec.least_words))):
             length = int(self._runs.counts[other])
             if runs.is_at(place, length, self._hashes[other]):
                 row, first = runs.locate(place)
@@ -123,33 +124,34 @@ class BenchmarkIndex:
     def _find_inside(self, runs: WordRuns) -> Iterator[_Hit]:
         for length in range(self.spec.least_words, self.spec.ngram):
             if (runs.counts == length).any():
-                for row, other in self._table(length).find(runs.wholes(), runs.counts == length):
+                for row, other in _pairs(self._table(length).find(runs.wholes(), runs.counts == length)):
                     yield _Hit(row, other, "inside", 1.0, 0, length)
 
     def _find_ngrams(self, runs: WordRuns) -> Iterator[_Hit]:
         """Of the benchmark texts that share n-grams with a text, the one that shares most comes first."""
         length = self.spec.ngram
-        hashes, whole = runs.of_length(length)
-        pairs = self._table(length).find(hashes, whole)
-        places = np.array([place for place, _ in pairs], dtype=np.int64)
+        places, others = self._table(length).find(*runs.of_length(length))
         varied = runs.count_distinct(places, length) >= min(self.spec.distinct_words, length)
         shared: dict[tuple[int, int], list[int]] = {}
-        for (place, other), counts in zip(pairs, varied, strict=True):
-            if counts:
-                row, first = runs.locate(place)
-                shared.setdefault((row, other), []).append(first)
+        for place, other in _pairs((places[varied], others[varied])):
+            row, first = runs.locate(place)
+            shared.setdefault((row, other), []).append(first)
         for (row, other), firsts in sorted(shared.items(), key=lambda item: (-len(item[1]), item[0])):
             grams = int(self._runs.counts[other]) - length + 1
             yield _Hit(row, other, "ngram", min(len(firsts) / grams, 1.0), firsts[0], length)
 
-    def _table(self, length: int) -> RunTable:
+    def _table(self, length: int) -> HashTable:
         """All runs of so many words of all texts."""
         if length not in self._tables:
             hashes, whole = self._runs.of_length(length)
             owners = self._runs.owners[: len(hashes)]
             places = np.flatnonzero(whole & np.isin(owners, self._kept))
-            self._tables[length] = RunTable(hashes[places], owners[places])
+            self._tables[length] = HashTable(hashes[places], owners[places])
         return self._tables[length]
+
+
+def _pairs(found: tuple[Places, Places]) -> Iterator[tuple[int, int]]:
+    return zip(found[0].tolist(), found[1].tolist(), strict=True)
 
 
 def _describe(hit: _Hit, text: str, start: int) -> Overlap:

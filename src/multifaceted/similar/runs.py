@@ -1,14 +1,10 @@
-"""Runs of consecutive words of many texts as hashes, and a table to look such hashes up in."""
+"""Runs of consecutive words of many texts, as hashes."""
 
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from multifaceted.similar.words import Hashes, Places, Rolling, Words
-
-Bools = npt.NDArray[np.bool_]
-SPARE_BITS = 4  # of the filter: 1 of 16 flags is set
+from multifaceted.similar.words import Bools, Hashes, Places, Rolling, Words
 
 
 class WordRuns:
@@ -55,28 +51,3 @@ class WordRuns:
         runs = np.sort(self._words.hashes[places[:, None] + np.arange(length)], axis=1)
         distinct: Places = (runs[:, 1:] != runs[:, :-1]).sum(axis=1) + 1
         return distinct
-
-
-class RunTable:
-    """Hashes of runs, and the text of each."""
-
-    def __init__(self, hashes: Hashes, rows: Places) -> None:
-        order = np.lexsort((rows, hashes))
-        self._hashes, self._rows = hashes[order], rows[order]
-        # Most runs are in no benchmark; a look at one flag tells so.
-        bits = len(hashes).bit_length() + SPARE_BITS
-        self._shift = np.uint64(64 - bits)
-        self._flags = np.zeros(1 << bits, dtype=np.bool_)
-        self._flags[hashes >> self._shift] = True
-
-    def find(self, hashes: Hashes, wanted: Bools) -> list[tuple[int, int]]:
-        """(place in `hashes`, text here) of each hash that is wanted and here, by place and text."""
-        places = np.flatnonzero(self._flags[hashes >> self._shift] & wanted)
-        if not len(places):
-            return []
-        starts = np.searchsorted(self._hashes, hashes[places], side="left")
-        here = self._hashes[np.minimum(starts, len(self._hashes) - 1)] == hashes[places]
-        places, starts = places[here], starts[here]
-        sizes = np.searchsorted(self._hashes, hashes[places], side="right") - starts
-        spots = np.arange(sizes.sum()) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-        return list(zip(np.repeat(places, sizes).tolist(), self._rows[spots].tolist(), strict=True))
