@@ -14,6 +14,7 @@ import curate
 import journal
 import limits
 import memory
+import prepare
 import push
 import statistics_of_rows
 import throughput
@@ -29,6 +30,7 @@ BENCHES: dict[str, Callable[..., Iterator[Result]]] = {
     "statistics": statistics_of_rows.bench,
     "push": push.bench,
     "curate": curate.bench,
+    "prepare": prepare.bench,
 }
 
 FULL: dict[str, dict[str, Any]] = {
@@ -36,6 +38,7 @@ FULL: dict[str, dict[str, Any]] = {
     "build": {"rows": build.ORIGINAL_ROWS},
     "statistics": {"rows": build.ORIGINAL_ROWS},
     "curate": {"rows": build.ORIGINAL_ROWS},
+    "prepare": {"rows": build.ORIGINAL_ROWS},
 }
 
 
@@ -44,7 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=BENCHES, action="append", help="may be repeated")
     parser.add_argument(
-        "--full", action="store_true", help="memory and build in full size: fifteen minutes more"
+        "--full", action="store_true", help="memory, build and prepare in full size: fifteen minutes more"
     )
     options = parser.parse_args()
     began, all_met = time.perf_counter(), True

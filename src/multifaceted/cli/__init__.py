@@ -10,6 +10,7 @@ from multifaceted.cli import (
     folder,
     hub,
     init,
+    instructions,
     look,
     model,
     plan,
@@ -45,6 +46,7 @@ app.command("report")(report.report)
 app.command("diff")(report.diff)
 app.command("push")(hub.push)
 app.command("pull")(hub.pull)
+app.add_typer(instructions.app, name="instructions")
 app.add_typer(model.app, name="model")
 app.add_typer(taxonomy.app, name="taxonomy")
 

@@ -1,0 +1,86 @@
+"""`instructions prepare`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from multifaceted.cli import show
+from multifaceted.cli.plan import Json
+from multifaceted.instructions.watch import Watch
+
+app = typer.Typer(help="Make a pool of instructions.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `prepare` a word of its own: an app of one command would drop it."""
+
+
+@app.command()
+def prepare(
+    recipe: Annotated[Path, typer.Argument(help="The recipe of sources, a YAML file.", metavar="SOURCES")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The file to write, .parquet or .jsonl; an earlier one is replaced.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Read instruction pools, clean them, leave out duplicates and benchmark prompts, and draw a sample.
+
+    Beside the file stand what was dropped and why (`.dropped`), what was changed (`.changed`), and a report.
+
+    Example: `multifaceted instructions prepare sources.yaml --out instructions.parquet`
+    """
+    from multifaceted.instructions import prepare as work  # noqa: PLC0415 - numpy, which other commands spare
+
+    with _progress() as watch:
+        report = work.prepare(recipe, out, watch=watch)
+    if as_json:
+        show.data(report)
+    else:
+        _show(report, out)
+    if not report["funnel"]["kept"]:
+        show.say("nothing is left; the file of dropped rows says why")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[Watch]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as bar:
+
+        def watch(step: str, done: int, total: int | None) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done)
+
+        yield watch
+
+
+def _show(report: dict[str, Any], out: Path) -> None:
+    funnel = report["funnel"]
+    left, rows = funnel["read"], []
+    for reason, dropped in funnel["dropped"].items():
+        left -= dropped
+        if dropped:
+            rows.append([reason, dropped, left])
+    show.table("", ["step", "dropped", "left"], [["read", "", funnel["read"]], *rows])
+    names = list(funnel["by_source"])
+    sources = [[name, funnel["by_source"][name]["read"], funnel["by_source"][name]["kept"]] for name in names]
+    show.table("sources", ["source", "read", "kept"], sources)
+    show.table(
+        "licences of what is kept", ["licence", "rows"], [list(row) for row in report["licences"].items()]
+    )
+    if report["decontamination"]:
+        found = report["decontamination"]["dropped_by"]
+        show.table(
+            "benchmarks that dropped rows", ["benchmark", "rows"], [list(row) for row in found.items()]
+        )
+    total = sum(funnel["dropped"].values())
+    show.text(f"{funnel['read']:,} rows read = {funnel['kept']:,} kept + {total:,} dropped")
+    dropped = out.with_name(f"{out.stem}.dropped{out.suffix}")
+    show.text(f"{out}; why rows were dropped: {dropped}")

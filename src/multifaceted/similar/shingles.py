@@ -1,0 +1,140 @@
+"""Texts as sets of shingles (runs of a few words), the MinHash signatures of these sets, and true Jaccard."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from multifaceted.errors import SetupError
+from multifaceted.similar.words import Hashes, Places, Rolling, Words, hash_words, mix, split_batches
+
+SEED = 42  # of the permutations; part of which pairs are found, so it never changes
+MISSED = 0.002  # of the pairs that are exactly as similar as the threshold, the share that may go unseen
+OWNER_BITS = 16  # of a sorting key, so that one plain sort sorts many sets at once
+MOST_OWNERS = 1 << OWNER_BITS
+PAIRS_AT_ONCE = 4096
+_SHIFT = np.uint64(64 - OWNER_BITS)
+_MASK = np.uint64((1 << (64 - OWNER_BITS)) - 1)
+
+
+@dataclass(frozen=True)
+class Shingles:
+    """The shingles of some texts, one text after another."""
+
+    hashes: Hashes  # of 48 bits
+    offsets: Places  # of each text's first shingle, and at the end the number of shingles
+
+    @cached_property
+    def sizes(self) -> Places:
+        """Shingles of each text."""
+        return np.diff(self.offsets)
+
+    def distinct(self) -> "Shingles":
+        """Each text's shingles once, sorted."""
+        parts = [self._distinct(start) for start in range(0, len(self.sizes), MOST_OWNERS)]
+        return join_shingles(parts)
+
+    def _distinct(self, start: int) -> "Shingles":
+        offsets = self.offsets[start : start + MOST_OWNERS + 1]
+        owners = np.repeat(np.arange(len(offsets) - 1, dtype=np.uint64), np.diff(offsets))
+        keys = np.sort(self.hashes[offsets[0] : offsets[-1]] | (owners << _SHIFT))
+        keys = keys[np.concatenate((np.ones(min(len(keys), 1), np.bool_), keys[1:] != keys[:-1]))]
+        sizes = np.bincount((keys >> _SHIFT).astype(np.int64), minlength=len(offsets) - 1)
+        return Shingles(keys & _MASK, np.concatenate(([0], np.cumsum(sizes))))
+
+
+def shingle_texts(texts: Sequence[str], length: int) -> Iterator[Shingles]:
+    """The shingles of texts, batch by batch, in order; repeated where a text repeats itself."""
+    for start, stop in split_batches(texts):
+        yield make_shingles(hash_words(texts[start:stop], signs=True), length)
+
+
+def make_shingles(words: Words, length: int) -> Shingles:
+    """The runs of `length` words of each text; a shorter text is one shingle, an empty one has none."""
+    counts = words.counts
+    sizes = np.where(counts >= length, counts - length + 1, np.minimum(counts, 1))
+    offsets = np.concatenate(([0], np.cumsum(sizes)))
+    starts = np.arange(offsets[-1]) + np.repeat(words.offsets[:-1] - offsets[:-1], sizes)
+    ends = starts + np.repeat(np.minimum(counts, length), sizes)
+    return Shingles(Rolling(words.hashes).hash(starts, ends) & _MASK, offsets)
+
+
+def join_shingles(parts: Sequence[Shingles]) -> Shingles:
+    """Several batches as one."""
+    hashes = [np.empty(0, np.uint64), *(part.hashes for part in parts)]
+    sizes = [np.zeros(1, np.int64), *(part.sizes for part in parts)]
+    return Shingles(np.concatenate(hashes), np.cumsum(np.concatenate(sizes)))
+
+
+def measure_pairs(left: Shingles, lefts: Places, right: Shingles, rights: Places) -> npt.NDArray[np.float64]:
+    """True Jaccard of each pair of texts, `left[lefts[i]]` and `right[rights[i]]`; 0 where both are empty.
+
+    Both sides must be distinct.
+    """
+    found = [np.empty(0)]
+    for start in range(0, len(lefts), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        keys = np.concatenate((_pick(left, lefts[part]), _pick(right, rights[part])))
+        keys.sort()
+        # A shingle of both texts of a pair stands twice now; each text has it once.
+        twice = (keys[1:][keys[1:] == keys[:-1]] >> _SHIFT).astype(np.int64)
+        shared = np.bincount(twice, minlength=len(lefts[part]))
+        union = left.sizes[lefts[part]] + right.sizes[rights[part]] - shared
+        found.append(np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0))
+    return np.concatenate(found)
+
+
+def choose_bands(threshold: float, permutations: int) -> tuple[int, int]:
+    """Bands and rows of each, so that at most `MISSED` of the pairs at the threshold share no band.
+
+    A pair of Jaccard s shares a band of r rows with probability s**r, and one of b bands with
+    1 - (1 - s**r)**b (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, section 3.4).
+    """
+    for rows in range(permutations, 1, -1):
+        bands = permutations // rows
+        if (1 - threshold**rows) ** bands <= MISSED:
+            return bands, rows
+    return permutations, 1
+
+
+def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
+    """A hash of each band of each text's MinHash signature, shape (texts, bands); no two bands share any.
+
+    Raises:
+        SetupError: where the extra is not installed.
+    """
+    matrix = _load_rensa().RMinHash.digest_matrix_from_flat_token_hashes(
+        shingles.hashes, shingles.offsets.astype(np.uint64), bands * rows, SEED
+    )
+    values = array("I")  # takes lists in half the time that numpy takes
+    for signature in matrix.to_rows():
+        values.fromlist(signature)
+    signatures = np.frombuffer(values, dtype=np.uint32).reshape(-1, bands, rows)
+    keys = np.tile(np.arange(bands, dtype=np.uint64), (len(signatures), 1))
+    for row in range(rows):
+        keys = mix(keys * np.uint64(31) + signatures[:, :, row] + np.uint64(1))
+    return keys
+
+
+def _pick(shingles: Shingles, texts: Places) -> Hashes:
+    """The shingles of some texts, each with its text's place in the list in the upper bits."""
+    sizes = shingles.sizes[texts]
+    shifts = shingles.offsets[texts] - (np.cumsum(sizes) - sizes)
+    owners = np.repeat(np.arange(len(texts), dtype=np.uint64), sizes)
+    picked: Hashes = shingles.hashes[np.arange(sizes.sum()) + np.repeat(shifts, sizes)] | (owners << _SHIFT)
+    return picked
+
+
+def _load_rensa() -> Any:
+    try:
+        import rensa  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise SetupError(
+            "near duplicates need the library rensa, which is not installed",
+            hint='pip install "multifaceted[curation]"',
+        ) from error
+    return rensa
