@@ -73,7 +73,7 @@ class RowMaker:
                 )
                 for name in DIMENSIONS
             ],
-            # One system message in a hundred is nearly another's.
+            # One system message in two hundred is another's.
             system="You are a guide. " + self._write(random.Random(f"system {_pair(index)}"), 950),
             prompt=self._write(shared, shared.lognormvariate(5.9, 1.1)),
             output=output,
@@ -95,8 +95,8 @@ class RowMaker:
 
 
 def _pair(index: int) -> int:
-    """The same number for the first two rows of each two hundred."""
-    return index // 2 * 2 if index % (2 * FAULTY) <= 1 else index
+    """The same number for two rows of each two hundred, which are no others' faults."""
+    return index // 2 if index % (2 * FAULTY) in (2, 3) else -index
 
 
 def _make_sentence(generator: random.Random, chain: dict[str, list[str]], words: list[str]) -> str:
@@ -159,7 +159,8 @@ def bench(folder: Path, *, rows: int = 30_000) -> Iterator[Result]:
     scaled = f"{seconds:.0f} s for {ORIGINAL_ROWS:,}"
     yield Result(
         f"curate of {rows:,} rows, all default filters",
-        f"{cost.seconds:.0f} s, {cost.rss:,.0f} MB of memory; {kept:,} kept, {dropped:,} dropped",
+        f"{cost.seconds:.0f} s ({cost.cpu:.0f} s of processor time), {cost.rss:,.0f} MB of memory; "
+        f"{kept:,} kept, {dropped:,} dropped",
         f"a plain Python pass over a fifth of the faults {plain * rows:.0f} s; {scaled}",
         f"< {MOST_SECONDS:.0f} s for {ORIGINAL_ROWS:,}, < {MOST_MEMORY:,.0f} MB",
         kept + dropped == rows and seconds < MOST_SECONDS and cost.rss < MOST_MEMORY,
