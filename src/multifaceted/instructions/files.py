@@ -76,7 +76,8 @@ class RowFile:
     def add_batch(self, rows: pa.RecordBatch) -> None:
         """Write many rows at once, which have all columns."""
         if self._writer:
-            self._writer.write_batch(rows.cast(self._schema))
+            with translate_os_errors(self.path):
+                self._writer.write_batch(rows.cast(self._schema))
             self.rows += rows.num_rows
         else:
             for row in rows.to_pylist():
@@ -91,12 +92,13 @@ class RowFile:
 
     def _flush(self) -> None:
         rows, self._batch = self._batch, []
-        if self._writer and rows:
-            self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
-        elif not self._writer:
-            names = self._schema.names
-            full = ({name: row.get(name) for name in names} for row in rows)
-            self._lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in full)
+        with translate_os_errors(self.path):
+            if self._writer and rows:
+                self._writer.write_table(pa.Table.from_pylist(rows, schema=self._schema))
+            elif not self._writer:
+                names = self._schema.names
+                full = ({name: row.get(name) for name in names} for row in rows)
+                self._lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in full)
 
     def _close(self) -> None:
         if self._writer:

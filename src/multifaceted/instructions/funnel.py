@@ -31,20 +31,22 @@ class Funnel:
         """Count one dropped row."""
         self.dropped[reason][source] += 1
 
-    def check(self) -> None:
-        """Raise where rows came or went without a reason: a fault of this program, never of the data."""
+    def check(self, *, kept: int, dropped: int) -> None:
+        """Raise where rows came or went without a reason: a fault of this program, never of the data.
+
+        Args:
+            kept: rows in the file of those that are kept.
+            dropped: rows in the file of those that are not.
+        """
         for source, read in self.read.items():
             told = self.kept[source] + sum(counts[source] for counts in self.dropped.values())
             if told != read:
                 raise RuntimeError(f"{source}: {read} rows were read and {told} accounted for")
-
-    def steps(self) -> list[tuple[str, int, int]]:
-        """(reason, dropped, left after that) in the order of the steps."""
-        left, steps = self.read.total(), []
-        for reason in REASONS:
-            left -= self.dropped[reason].total()
-            steps.append((str(reason), self.dropped[reason].total(), left))
-        return steps
+        counted = sum(counts.total() for counts in self.dropped.values())
+        if (kept, dropped) != (self.kept.total(), counted):
+            raise RuntimeError(
+                f"{kept} and {dropped} rows were written, {self.kept.total()} and {counted} counted"
+            )
 
     def as_dict(self) -> dict[str, Any]:
         """For the report."""

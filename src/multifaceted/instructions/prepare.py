@@ -46,7 +46,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
             work.drop_contaminated(benchmarks)
         work.drop_unsampled()
         licences = work.write(files)
-        intake.funnel.check()
+        intake.funnel.check(kept=files.out.rows, dropped=files.dropped.rows)
         report = {
             "recipe": content_id(recipe.model_dump(mode="json")),
             "inputs": _describe_inputs(recipe, folder),

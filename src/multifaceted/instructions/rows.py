@@ -124,7 +124,7 @@ def _read_hub(pool: Pool) -> Iterator[RawRow]:
         )
         for number, data in enumerate(rows, start=1):
             yield RawRow(number, data)
-    except (OSError, ValueError) as error:  # what `datasets` and the Hub client raise are kinds of these
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())
         hint = "check name, config, split and revision; a private dataset needs HF_TOKEN"
         raise InputError([Problem(pool.place, 0, f"cannot be loaded: {reason}")], hint=hint) from error
