@@ -83,6 +83,17 @@ def test_a_plan_says_unknown_where_the_price_is(make_recipe: MakeRecipe) -> None
     assert "unknown; state it in the recipe as prices" in multifaceted("plan", recipe).stdout
 
 
+def test_another_model_of_a_stage_does_not_cost_what_the_model_costs(make_recipe: MakeRecipe) -> None:
+    model = model_at("http://127.0.0.1:9/v1", prices=PRICES)
+    usd = []
+    for prices in ({}, {"prices": {"input": 0, "output": 0}}):
+        recipe = make_recipe("", model=model, stages={"response": {"name": "another-model", **prices}})
+        usd.append(json.loads(multifaceted("plan", recipe, "--json").stdout)["usd"]["live"])
+    whole = json.loads(multifaceted("plan", make_recipe("", model=model), "--json").stdout)["usd"]["live"]
+    assert usd[0] is None
+    assert 0 < usd[1] < whole
+
+
 def test_a_plan_after_a_pilot_comes_close_to_what_the_run_costs(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
