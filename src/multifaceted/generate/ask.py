@@ -101,7 +101,7 @@ class Asker:
                 reply = read_reply(request.key, body)
                 entry = make_entry(Asked.of(request), body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
-                self.usage.learn(request, reply)
+                self.usage.learn(request.stage, request.characters, reply)
                 lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
                 self.control.tally.count_reply(reply, entry.usd)
                 if reply is None:

@@ -44,12 +44,12 @@ class Usage:
         prompt = request.characters / mean.characters_per_token
         return price.cost(prompt=prompt, cached=0, completion=self.expect(request) - prompt)
 
-    def learn(self, request: Request, reply: Reply | None) -> None:
-        """Take a reply's counts into the means, where its endpoint reports any."""
+    def learn(self, stage: Stage, characters: int, reply: Reply | None) -> None:
+        """Take a reply's counts, and the length of its prompt, into the means, where its endpoint counts."""
         if reply is None or not reply.prompt_tokens:
             return
-        mean = self._means.setdefault(request.stage, _Mean())
-        ratio = request.characters / reply.prompt_tokens
+        mean = self._means.setdefault(stage, _Mean())
+        ratio = characters / reply.prompt_tokens
         mean.characters_per_token += WEIGHT * (ratio - mean.characters_per_token)
         mean.reply_tokens += WEIGHT * (reply.completion_tokens - mean.reply_tokens)
 
