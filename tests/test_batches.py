@@ -576,6 +576,20 @@ def test_a_batch_that_may_exceed_the_budget_is_not_submitted_and_a_larger_budget
     bench.check(bench.run(recipe, max_usd=1000), live)
 
 
+def test_no_batch_is_submitted_on_a_budget_after_one_without_usage(bench: Bench) -> None:
+    def strip_usage(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
+        return status, body.replace(b'"usage"', b'"other"') if path.endswith("/content") else body
+
+    with meddled(bench.server, strip_usage) as url:
+        recipe = bench.recipe(url=url, model={"prices": PRICES})
+        with pytest.raises(LimitReachedError, match="cannot be kept"):
+            bench.run(recipe, max_usd=1000)
+        assert bench.totals() == [30]
+        assert bench.run(recipe).ok == 30
+    assert bench.totals() == [30, 30, 30]
+    assert read_status(RunFolder(bench.folder)).unpriced == 90
+
+
 def test_what_a_batch_may_cost_is_reckoned_from_the_replies_that_came(bench: Bench) -> None:
     bench.server.batch_fault = first_batch(BatchFault(expired_after=20))
     stages = {"preferences": {"name": "first-model", "prices": PRICES}}

@@ -17,7 +17,8 @@ from multifaceted.plan import LiveModel, compile_plan
 from multifaceted.plan.prices import find_price
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
-from multifaceted.testing import ChatServer
+from multifaceted.testing import ChatServer, Fault
+from multifaceted.testing.replies import complete
 
 OPENAI = "https://api.openai.com/v1"
 PRICES = {"input": 1000.0, "output": 2000.0, "cached_input": 100.0, "batch_factor": 0.5}  # to be seen
@@ -142,6 +143,35 @@ def test_a_budget_for_a_model_of_unknown_price_is_refused_before_anything_is_sen
     )
     assert (result.returncode, "prices" in result.stderr) == (2, True)
     assert server.bodies == []
+
+
+def answer_without_usage(body: dict[str, Any]) -> Fault:
+    reply = complete(body, Fault())
+    del reply["usage"]
+    return Fault(text=json.dumps(reply))
+
+
+def test_an_endpoint_that_reports_no_usage_stops_a_budget_and_not_a_run_without_one(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(fault=answer_without_usage) as server:
+        recipe = make_recipe("", model=model_at(server.base_url, prices=PRICES), concurrency=4)
+        stopped = multifaceted("generate", recipe, "--run", tmp_path / "run", "--max-usd", "5")
+        assert (stopped.returncode, "reports no token usage" in stopped.stderr) == (3, True)
+        asked = len(server.bodies)
+        assert 1 <= asked <= 4  # what was in flight when the first reply came
+        run(recipe, tmp_path / "run")
+        assert len(server.bodies) == 90  # nothing was asked again
+    found = read_status(RunFolder(tmp_path / "run"))
+    assert (found.rows["ok"], found.usd, found.unpriced) == (30, 0, 90)
+    assert "90 replies of unknown price" in multifaceted("status", tmp_path / "run").stdout
+
+
+def test_what_is_free_needs_no_usage_for_its_budget(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    with ChatServer(fault=answer_without_usage) as server:
+        model = model_at(server.base_url, prices={"input": 0, "output": 0})
+        generate(make_recipe("", model=model), tmp_path / "run", 1.0)
+    assert read_status(RunFolder(tmp_path / "run")).unpriced == 0
 
 
 # After
