@@ -106,6 +106,18 @@ def test_a_plan_after_a_pilot_comes_close_to_what_the_run_costs(
     assert planned["usd"]["live"] == pytest.approx(read_status(RunFolder(tmp_path / "run")).usd, rel=0.15)
 
 
+@pytest.mark.parametrize("made", [False, True])
+def test_a_plan_with_a_run_that_is_none_is_exit_code_2(
+    make_recipe: MakeRecipe, tmp_path: Path, made: bool
+) -> None:
+    folder = tmp_path / "rum"
+    if made:
+        folder.mkdir()
+    result = multifaceted("plan", make_recipe("http://127.0.0.1:9/v1"), "--run", folder)
+    assert (result.returncode, result.stdout, "rum holds no run" in result.stderr) == (2, "", True)
+    assert folder.exists() == made
+
+
 # The bound
 
 
