@@ -582,6 +582,31 @@ def test_a_batch_that_may_exceed_the_budget_is_not_submitted_and_a_larger_budget
     bench.check(bench.run(recipe, max_usd=1000), live)
 
 
+def test_no_batch_is_submitted_on_a_budget_after_one_without_usage(bench: Bench) -> None:
+    def strip_usage(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
+        return status, body.replace(b'"usage"', b'"other"') if path.endswith("/content") else body
+
+    with meddled(bench.server, strip_usage) as url:
+        recipe = bench.recipe(url=url, model={"prices": PRICES})
+        with pytest.raises(LimitReachedError, match="cannot be kept"):
+            bench.run(recipe, max_usd=1000)
+        assert bench.totals() == [30]
+        assert bench.run(recipe).ok == 30
+    assert bench.totals() == [30, 30, 30]
+    assert read_status(RunFolder(bench.folder)).unpriced == 90
+
+
+def test_what_a_batch_may_cost_is_reckoned_from_the_replies_that_came(bench: Bench) -> None:
+    bench.server.batch_fault = first_batch(BatchFault(expired_after=20))
+    stages = {"preferences": {"name": "first-model", "prices": PRICES}}
+    bench.run(bench.recipe(model={"prices": PRICES}, stages=stages), max_usd=1000)
+    expected = [r.expected_usd / r.requests for r in bench.records() if r.model == "first-model"]
+    spent = read_spent(RunFolder(bench.folder), [f"{number:05d}" for number in range(3)])
+    [cost] = [part.usd / part.replies for part in spent if part.stage == "preferences"]
+    assert len(expected) == 2
+    assert abs(expected[1] - cost) < abs(expected[0] - cost) / 2  # 20 replies are known by then
+
+
 # Endpoints that are no good
 
 

@@ -17,7 +17,8 @@ from multifaceted.plan import LiveModel, compile_plan
 from multifaceted.plan.prices import find_price
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
-from multifaceted.testing import ChatServer
+from multifaceted.testing import ChatServer, Fault
+from multifaceted.testing.replies import complete
 
 OPENAI = "https://api.openai.com/v1"
 PRICES = {"input": 1000.0, "output": 2000.0, "cached_input": 100.0, "batch_factor": 0.5}  # to be seen
@@ -83,6 +84,17 @@ def test_a_plan_says_unknown_where_the_price_is(make_recipe: MakeRecipe) -> None
     assert "unknown; state it in the recipe as prices" in multifaceted("plan", recipe).stdout
 
 
+def test_another_model_of_a_stage_does_not_cost_what_the_model_costs(make_recipe: MakeRecipe) -> None:
+    model = model_at("http://127.0.0.1:9/v1", prices=PRICES)
+    usd = []
+    for prices in ({}, {"prices": {"input": 0, "output": 0}}):
+        recipe = make_recipe("", model=model, stages={"response": {"name": "another-model", **prices}})
+        usd.append(json.loads(multifaceted("plan", recipe, "--json").stdout)["usd"]["live"])
+    whole = json.loads(multifaceted("plan", make_recipe("", model=model), "--json").stdout)["usd"]["live"]
+    assert usd[0] is None
+    assert 0 < usd[1] < whole
+
+
 def test_a_plan_after_a_pilot_comes_close_to_what_the_run_costs(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
@@ -92,6 +104,18 @@ def test_a_plan_after_a_pilot_comes_close_to_what_the_run_costs(
     planned = json.loads(multifaceted("plan", whole, "--run", tmp_path / "run", "--json").stdout)
     run(whole, tmp_path / "run")
     assert planned["usd"]["live"] == pytest.approx(read_status(RunFolder(tmp_path / "run")).usd, rel=0.15)
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_plan_with_a_run_that_is_none_is_exit_code_2(
+    make_recipe: MakeRecipe, tmp_path: Path, made: bool
+) -> None:
+    folder = tmp_path / "rum"
+    if made:
+        folder.mkdir()
+    result = multifaceted("plan", make_recipe("http://127.0.0.1:9/v1"), "--run", folder)
+    assert (result.returncode, result.stdout, "rum holds no run" in result.stderr) == (2, "", True)
+    assert folder.exists() == made
 
 
 # The bound
@@ -131,6 +155,35 @@ def test_a_budget_for_a_model_of_unknown_price_is_refused_before_anything_is_sen
     )
     assert (result.returncode, "prices" in result.stderr) == (2, True)
     assert server.bodies == []
+
+
+def answer_without_usage(body: dict[str, Any]) -> Fault:
+    reply = complete(body, Fault())
+    del reply["usage"]
+    return Fault(text=json.dumps(reply))
+
+
+def test_an_endpoint_that_reports_no_usage_stops_a_budget_and_not_a_run_without_one(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(fault=answer_without_usage) as server:
+        recipe = make_recipe("", model=model_at(server.base_url, prices=PRICES), concurrency=4)
+        stopped = multifaceted("generate", recipe, "--run", tmp_path / "run", "--max-usd", "5")
+        assert (stopped.returncode, "reports no token usage" in stopped.stderr) == (3, True)
+        asked = len(server.bodies)
+        assert 1 <= asked <= 4  # what was in flight when the first reply came
+        run(recipe, tmp_path / "run")
+        assert len(server.bodies) == 90  # nothing was asked again
+    found = read_status(RunFolder(tmp_path / "run"))
+    assert (found.rows["ok"], found.usd, found.unpriced) == (30, 0, 90)
+    assert "90 replies of unknown price" in multifaceted("status", tmp_path / "run").stdout
+
+
+def test_what_is_free_needs_no_usage_for_its_budget(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    with ChatServer(fault=answer_without_usage) as server:
+        model = model_at(server.base_url, prices={"input": 0, "output": 0})
+        generate(make_recipe("", model=model), tmp_path / "run", 1.0)
+    assert read_status(RunFolder(tmp_path / "run")).unpriced == 0
 
 
 # After

@@ -166,6 +166,48 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, place: 
     assert "hunter2" not in message
 
 
+ENDPOINTS = "endpoints: [{base_url: 'http://a/v1'}, {base_url: 'http://b/v1'}]"
+SPREAD = f"model: {{name: some-model, {ENDPOINTS}}}\n"
+
+
+@pytest.mark.parametrize("places", [f"base_url: 'http://c/v1', {ENDPOINTS}", "endpoints: []"])
+def test_a_stage_takes_either_a_base_url_or_endpoints(tmp_path: Path, places: str) -> None:
+    text = HEAD + LIVE + f"stages:\n  response: {{{places}}}\n"
+    [(line, where, message)] = faults_in(tmp_path, text)
+    assert (line, where) == (4, "stages.response")
+    assert message.startswith("takes either base_url or endpoints")
+
+
+@pytest.mark.parametrize("name", ["api_key_env: KEY", "requests_per_minute: 60", "tokens_per_minute: 900"])
+def test_what_a_stage_says_of_one_place_is_refused_where_there_are_endpoints(
+    tmp_path: Path, name: str
+) -> None:
+    where, refused = f"stages.response.{name.partition(':')[0]}", "belongs to each of the endpoints"
+    stage = f"stages:\n  response:\n    max_tokens: 9\n    {name}\n"
+    assert faults_in(tmp_path, HEAD + SPREAD + stage) == [(6, where, refused)]
+    own = f"{stage}    {ENDPOINTS}\n"
+    assert faults_in(tmp_path, HEAD + LIVE + own) == [(6, where, refused)]
+    elsewhere = read(tmp_path, HEAD + SPREAD + f"{stage}    base_url: http://c/v1\n").model_for("response")
+    assert isinstance(elsewhere, LiveModel)
+    assert [place.base_url for place in elsewhere.places] == ["http://c/v1"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "inherits"),
+    [
+        ("{name: another-model}", False),
+        ("{name: some-model, max_tokens: 9}", True),
+        ("{base_url: 'http://b/v1'}", True),
+    ],
+)
+def test_prices_belong_to_the_name_of_the_model(tmp_path: Path, stage: str, inherits: bool) -> None:
+    model = "model: {base_url: 'http://a/v1', name: some-model, prices: {input: 1, output: 2}}\n"
+    recipe = read(tmp_path, HEAD + model + f"stages: {{response: {stage}}}\n")
+    found = [recipe.model_for(name) for name in ("system_message", "response")]
+    prices = [model.prices for model in found if isinstance(model, LiveModel)]
+    assert [price is not None for price in prices] == [True, inherits]
+
+
 def test_a_stage_of_the_embedded_model_takes_no_name(tmp_path: Path) -> None:
     text = HEAD + "model: local\nstages:\n  response:\n    temperature: 0\n    name: x\n"
     assert faults_in(tmp_path, text) == [(6, "stages.response.name", "the embedded model takes no 'name'")]

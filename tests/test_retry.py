@@ -149,6 +149,39 @@ def test_failures_are_listed_with_kind_stage_and_raw_reply(make_recipe: MakeReci
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "30 rows planned = 30 ok + 0 failed")
 
 
+def test_a_retry_of_a_run_without_a_whole_shard_says_how_to_go_on(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(fault=strike(Fault(refusal="No."), "Question 0: why?")) as server:
+        recipe = make_recipe(server.base_url, stop_after_failures=0)
+        with pytest.raises(LimitReachedError):
+            run(recipe, tmp_path / "run")
+        asked = len(server.bodies)
+        again = multifaceted("retry", tmp_path / "run")
+        assert (again.returncode, again.stdout, len(server.bodies)) == (2, "", asked)
+    assert "no shard is whole yet" in again.stderr
+    assert f"multifaceted generate {recipe} --run {tmp_path / 'run'}" in " ".join(again.stderr.split())
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_retry_takes_whole_shards_and_tells_of_the_others(
+    make_recipe: MakeRecipe, tmp_path: Path, refused: bool
+) -> None:
+    fault = Fault(refusal="No.")
+    with ChatServer(fault=strike(fault)) as server:
+        recipe = make_recipe(server.base_url)
+        first = multifaceted("generate", recipe, "--run", tmp_path / "run", "--shards", "0")
+        assert (first.returncode, "1 of 3 shards are whole" in first.stdout) == (1, True)
+        asked = len(server.bodies)
+        server.fault = strike(fault) if refused else None
+        again = multifaceted("retry", tmp_path / "run")
+        assert len(server.bodies) == asked + 3
+    rows = "9 ok + 3 failed" if refused else "12 ok + 0 failed"
+    assert again.returncode == int(refused)
+    assert again.stdout.startswith(f"30 rows planned = {rows} + 18 pending\n")
+    assert f"2 of 3 shards are not whole yet; go on with: multifaceted generate {recipe}" in again.stdout
+
+
 def test_a_kind_that_does_not_exist_is_exit_code_2_with_the_one_that_was_meant(tmp_path: Path) -> None:
     result = multifaceted("failures", tmp_path, "--kind", "refusd", "--kind", "truncated")
     assert (result.returncode, "'refusd'" in result.stderr, "'refused'" in result.stderr) == (2, True, True)

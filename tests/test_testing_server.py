@@ -1,7 +1,9 @@
 """The public test server, driven by the real `openai` SDK: limits, files, batches and how they go wrong."""
 
 import asyncio
+import errno
 import json
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -143,6 +145,15 @@ def test_usage_reports_cached_and_reasoning_tokens_where_asked_to() -> None:
     assert usage.completion_tokens_details.reasoning_tokens == 40
     assert usage.completion_tokens == plain.completion_tokens + 40
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens
+
+
+def test_a_port_that_is_taken_is_told_at_once_and_leaves_nothing_behind(server: ChatServer) -> None:
+    threads = threading.active_count()
+    with pytest.raises(OSError, match=f"127.0.0.1:{server.port}: Address already in use") as caught:
+        ChatServer(port=server.port).__enter__()
+    assert caught.value.errno == errno.EADDRINUSE
+    assert threading.active_count() == threads
+    talk(server, ask)  # which goes on
 
 
 def test_a_request_without_messages_is_refused(server: ChatServer) -> None:

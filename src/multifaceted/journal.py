@@ -24,7 +24,7 @@ from multifaceted.errors import StorageError
 
 # What was paid for is never erased: a request that is asked again gets a further `attempt`, and a reply that
 # is not wanted any more is `set_aside`. `cut_at` is the max_tokens that cut a reply; `usd` is null where the
-# price was unknown. A plain table with an index: bodies are appended, and only keys are kept sorted.
+# cost was unknown. A plain table with an index: bodies are appended, and only keys are kept sorted.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
     key TEXT NOT NULL, attempt INTEGER NOT NULL, stage TEXT NOT NULL, row_id TEXT NOT NULL,
@@ -64,7 +64,7 @@ class JournalSum:
     completion_tokens: int
     reasoning_tokens: int  # of the completion's
     usd: float
-    unpriced: int  # replies whose price was unknown
+    unpriced: int  # replies whose cost is unknown
     seconds: float  # of all requests, one after the other
 
     def __add__(self, other: "JournalSum") -> "JournalSum":

@@ -4,6 +4,7 @@ Example:
     data = await generate(plan, Path("run"), control=RunControl())
 """
 
+import shlex
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ async def generate(
         The run's data, with the summaries of all shards that are whole.
 
     Raises:
-        InputError: where there is a budget and no price to reckon with.
+        InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
         MultifacetedError: what stopped the run. What was paid for is in the journal.
     """
     folder = RunFolder(run)
@@ -65,7 +66,7 @@ async def generate(
     prices = find_prices(models, plan.recipe.mode)
     max_usd = check_budget(plan, prices, max_usd)
     if retry is not None:
-        _order_again(folder, expected, mine, retry)
+        _order_again(plan, folder, expected, mine, retry)
     found = {s: find_work(folder, s, expected[s], models=models, kinds=retry) for s in mine}
     wanted = [work for work in found.values() if work is not None]
     _count_settled(control, plan, folder, found)
@@ -202,10 +203,18 @@ async def _open_asker(
 
 
 def _order_again(
-    folder: RunFolder, expected: Mapping[Shard, str], mine: list[Shard], kinds: Collection[FailureKind]
+    plan: Plan,
+    folder: RunFolder,
+    expected: Mapping[Shard, str],
+    mine: list[Shard],
+    kinds: Collection[FailureKind],
 ) -> None:
     """Mark what a retry asks for again; a run that another recipe made is left alone."""
     finished = [shard for shard in mine if folder.finished(shard.name) is not None]
+    if not finished:
+        message = "no shard is whole yet, and only rows of whole shards can be asked again"
+        again = shlex.join(["multifaceted", "generate", str(plan.path), "--run", str(folder.path)])
+        raise InputError([Problem(str(folder.path), 0, message)], hint=f"the run goes on with: {again}")
     changed = [shard.name for shard in finished if find_whole(folder, shard, expected[shard]) is None]
     if changed:
         message = "the recipe has changed since this run was made, and asks for other rows"

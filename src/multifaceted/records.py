@@ -220,7 +220,8 @@ class Tally:
     requests: int = 0  # answered in this session
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    usd: float = 0.0  # spent in this session and before; replies of unknown price count nothing
+    usd: float = 0.0  # spent in this session and before; replies of unknown cost count nothing
+    unpriced: int = 0  # replies of this session that have no known cost
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
     retries: dict[str, int] = field(default_factory=dict)  # kind → requests that are asked again
 
@@ -242,6 +243,7 @@ class Tally:
         self.requests += 1
         self.usd += usd or 0.0
         if reply is not None:
+            self.unpriced += usd is None
             self.prompt_tokens += reply.prompt_tokens
             self.completion_tokens += reply.completion_tokens
 

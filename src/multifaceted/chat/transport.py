@@ -1,7 +1,7 @@
 """One HTTP exchange with an endpoint: `await transport.post(body)` gives status, headers and text.
 
 The `openai` SDK is what users configure: base URL, key, organization, headers, proxies. Its own way of
-sending costs four times the CPU of the bare HTTP library beneath it, so `LeanTransport` takes the
+sending costs six times the CPU of the bare HTTP library beneath it, so `LeanTransport` takes the
 configured headers from the SDK and sends by itself. A subclass of the SDK's client may sign or rewrite each
 request (Azure does), and a key may be fetched for each, so these go through `SdkTransport`. Tests hold the
 two to the same behavior.

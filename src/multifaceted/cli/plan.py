@@ -14,7 +14,7 @@ from multifaceted.plan.compile import model_label
 from multifaceted.plan.cost import Estimate, StageEstimate
 from multifaceted.prompts.preview import preview_row
 from multifaceted.records import BenchRow, Failure, Row
-from multifaceted.store.manifest import read_layout
+from multifaceted.store.manifest import read_run
 from multifaceted.store.run_folder import RunFolder
 
 Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
@@ -34,7 +34,7 @@ def plan(
     """
     from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK
 
-    layout = read_layout(RunFolder(run)) if run else None
+    layout = read_run(RunFolder(run)).instructions_per_shard if run else None
     compiled = compile_plan(recipe, instructions_per_shard=layout)
     estimate = pipeline.estimate_run(compiled, run)
     if as_json:

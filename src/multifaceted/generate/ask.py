@@ -26,7 +26,7 @@ from multifaceted.errors import (
     TransientEndpointError,
 )
 from multifaceted.generate.control import RunControl
-from multifaceted.generate.usage import Usage
+from multifaceted.generate.usage import Usage, check_usage_is_known
 from multifaceted.ids import seed_from
 from multifaceted.journal import Journal, JournalEntry
 from multifaceted.plan import LiveModel, LocalModel
@@ -101,7 +101,7 @@ class Asker:
                 reply = read_reply(request.key, body)
                 entry = make_entry(Asked.of(request), body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
-                self.usage.learn(request, reply)
+                self.usage.learn(request.stage, request.characters, reply)
                 lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
                 self.control.tally.count_reply(reply, entry.usd)
                 if reply is None:
@@ -117,15 +117,20 @@ class Asker:
         """Look once more before money is spent: the run may have stopped while the request waited."""
         if self.control.stopping:
             raise InterruptedRunError("the run is stopping")
+        try:
+            self._check_budget()
+        except LimitReachedError as error:
+            self.control.stop(error)
+            raise
+
+    def _check_budget(self) -> None:
+        check_usage_is_known(self.control.tally, self.max_usd)
         spent = self.control.tally.usd
-        if self.max_usd is None or spent < self.max_usd:
-            return
-        error = LimitReachedError(
-            f"the budget of {self.max_usd:,.2f} USD is spent ({spent:,.2f} USD in all)",
-            hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
-        )
-        self.control.stop(error)
-        raise error
+        if self.max_usd is not None and spent >= self.max_usd:
+            raise LimitReachedError(
+                f"the budget of {self.max_usd:,.2f} USD is spent ({spent:,.2f} USD in all)",
+                hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
+            )
 
     def _note_retry(self, request: Request, state: RetryCallState) -> None:
         error = _error_of(state)

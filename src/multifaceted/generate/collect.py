@@ -114,7 +114,14 @@ class _Wave:
             self._left_over += 1
             return
         entry = IndexEntry(
-            custom_id, shard, request.stage, request.row_id, request.key, request.max_tokens, 0
+            custom_id=custom_id,
+            shard=shard,
+            stage=request.stage,
+            row_id=request.row_id,
+            key=request.key,
+            max_tokens=request.max_tokens,
+            characters=request.characters,
+            offset=0,
         )
         writer.add(line, entry, expected_usd=collector.usage.expect_usd(request))
 

@@ -52,7 +52,7 @@ class Harvest:
         record: the batch.
         written_as: how its requests were written.
         form: how the next ones will be; learns from refusals.
-        usage: prices replies.
+        usage: prices replies, and learns how long they are.
         tally: counts them.
         hide: blots the API key out of the endpoint's words.
     """
@@ -110,6 +110,7 @@ class Harvest:
             self._refuse(entry, translate_refusal(status, {}, self.hide(body)))
             return
         reply = read_reply(entry.key, body)
+        self.usage.learn(_stage_of(entry), entry.characters, reply)
         asked = Asked(entry.key, _stage_of(entry), entry.row_id, self.record.model, entry.max_tokens)
         self._held[entry.shard].append(make_entry(asked, body, reply, usage=self.usage))
         if reply is None:

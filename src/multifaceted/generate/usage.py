@@ -8,8 +8,9 @@ Example:
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from multifaceted.errors import LimitReachedError
 from multifaceted.plan.prices import Mode, Price
-from multifaceted.records import Reply, Request, Stage
+from multifaceted.records import Reply, Request, Stage, Tally
 
 CHARACTERS_PER_TOKEN = 4.0  # of English text, by OpenAI's rule of thumb; replaced by what endpoints report
 REPLY_TOKENS = 400.0  # before the first reply is there
@@ -20,6 +21,21 @@ WEIGHT = 0.05  # of the newest reply in the running means
 class _Mean:
     characters_per_token: float = CHARACTERS_PER_TOKEN
     reply_tokens: float = REPLY_TOKENS
+
+
+def check_usage_is_known(tally: Tally, max_usd: float | None) -> None:
+    """See that a budget can still be kept, before more is spent.
+
+    Raises:
+        LimitReachedError: where a reply came of which nobody knows what it cost.
+    """
+    if max_usd is None or not tally.unpriced:
+        return
+    raise LimitReachedError(
+        f"the budget of {max_usd:,.2f} USD cannot be kept: "
+        f"replies came without token usage, so nobody knows what they cost (replies: {tally.unpriced:,})",
+        hint="this endpoint reports no token usage: run without a budget, and it goes on from here",
+    )
 
 
 @dataclass
@@ -44,19 +60,21 @@ class Usage:
         prompt = request.characters / mean.characters_per_token
         return price.cost(prompt=prompt, cached=0, completion=self.expect(request) - prompt)
 
-    def learn(self, request: Request, reply: Reply | None) -> None:
-        """Take a reply's counts into the means, where its endpoint reports any."""
+    def learn(self, stage: Stage, characters: int, reply: Reply | None) -> None:
+        """Take a reply's counts, and the length of its prompt, into the means, where its endpoint counts."""
         if reply is None or not reply.prompt_tokens:
             return
-        mean = self._means.setdefault(request.stage, _Mean())
-        ratio = request.characters / reply.prompt_tokens
+        mean = self._means.setdefault(stage, _Mean())
+        ratio = characters / reply.prompt_tokens
         mean.characters_per_token += WEIGHT * (ratio - mean.characters_per_token)
         mean.reply_tokens += WEIGHT * (reply.completion_tokens - mean.reply_tokens)
 
     def cost(self, stage: Stage, reply: Reply) -> float | None:
-        """USD of a reply; None where the price is unknown."""
+        """USD of a reply; None where the price is unknown, or the endpoint reports no tokens."""
         price = self.prices.get(stage)
         if price is None:
+            return None
+        if not (reply.prompt_tokens or reply.completion_tokens or price.is_free):
             return None
         return price.cost(
             prompt=reply.prompt_tokens, cached=reply.cached_tokens, completion=reply.completion_tokens

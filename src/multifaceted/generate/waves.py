@@ -23,6 +23,7 @@ from multifaceted.generate.collect import Collector
 from multifaceted.generate.control import BatchView, RunControl
 from multifaceted.generate.harvest import Harvest
 from multifaceted.generate.queue_room import QueueRoom
+from multifaceted.generate.usage import check_usage_is_known
 from multifaceted.generate.work import Work
 from multifaceted.store.atomic import translate_os_errors
 from multifaceted.store.batches import BatchFailure, BatchFolder, BatchRecord
@@ -63,7 +64,7 @@ class Waves:
 
         Raises:
             InterruptedRunError: where the run is stopped; submitted batches go on by themselves.
-            LimitReachedError: where the budget does not allow the next batch.
+            LimitReachedError: where the budget does not allow the next batch, or cannot be kept.
             FatalEndpointError: where the endpoint refuses a batch.
         """
         self.batches.tidy()  # what was written and not submitted may be of another recipe
@@ -227,6 +228,7 @@ class Waves:
     def _check_budget(self, record: BatchRecord) -> None:
         if self.max_usd is None or record.state != "written":
             return
+        check_usage_is_known(self.control.tally, self.max_usd)
         at_work = sum(other.expected_usd for other in self._at_work())
         spent = self.control.tally.usd
         if spent + at_work + record.expected_usd <= self.max_usd:

@@ -31,6 +31,11 @@ class Price:
     output: float
     source: str
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it costs nothing, however many tokens there are."""
+        return not (self.input or self.cached_input or self.output)
+
     def cost(self, *, prompt: float, cached: float, completion: float) -> float:
         """USD for so many tokens. Cached tokens are part of the prompt's; reasoning tokens of the reply's."""
         usd = (prompt - cached) * self.input + cached * self.cached_input + completion * self.output

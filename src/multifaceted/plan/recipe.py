@@ -99,6 +99,10 @@ class EndpointSpec(_Strict):
     tokens_per_minute: Number | None = Field(default=None, gt=0)  # prompt and reply together
 
 
+# What stands with each of the endpoints, and beside `endpoints` would not be heeded.
+OF_ONE_PLACE = frozenset({"api_key_env", "requests_per_minute", "tokens_per_minute"})
+
+
 class LiveModel(_Sampling):
     """A model behind OpenAI-compatible endpoints. A parameter set to null is not sent."""
 
@@ -114,7 +118,7 @@ class LiveModel(_Sampling):
 
     @model_validator(mode="after")
     def _check_places(self) -> Self:
-        alone = self.model_fields_set & {"api_key_env", "requests_per_minute", "tokens_per_minute"}
+        alone = self.model_fields_set & OF_ONE_PLACE
         if bool(self.base_url) == bool(self.endpoints):
             raise ValueError("needs either base_url or endpoints")
         if self.endpoints and alone:
@@ -193,13 +197,24 @@ class StageModel(_Strict):
     retry_wait: Number = Field(default=0.5, gt=0)
     max_retry_time: Number = Field(default=3600, gt=0)
 
-    @property
-    def update(self) -> dict[str, Any]:
-        """What of a model this changes. Another place takes nothing over from the former one."""
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        moves = self.model_fields_set & {"base_url", "endpoints"}
+        if moves and bool(self.base_url) == bool(self.endpoints):
+            raise ValueError("takes either base_url or endpoints")
+        return self
+
+    def update(self, model: LiveModel | LocalModel) -> dict[str, Any]:
+        """What of a model this changes.
+
+        Another place takes nothing over from the former one, and another name no prices.
+        """
         given = {name: getattr(self, name) for name in self.model_fields_set}
-        if not given.keys() & {"base_url", "endpoints"}:
-            return given
-        fresh = ("base_url", "endpoints", "api_key_env", "requests_per_minute", "tokens_per_minute")
+        fresh: set[str] = set()
+        if given.keys() & {"base_url", "endpoints"}:
+            fresh |= {"base_url", "endpoints", *OF_ONE_PLACE}
+        if isinstance(model, LiveModel) and self.name not in ("", model.name):
+            fresh.add("prices")
         return {**{name: LiveModel.model_fields[name].default for name in fresh}, **given}
 
 
@@ -269,7 +284,7 @@ class Recipe(_Strict):
         override = self.stages.get(stage)
         if override is None:
             return self.model
-        return self.model.model_copy(update=override.update)
+        return self.model.model_copy(update=override.update(self.model))
 
     @property
     def instructions_per_shard(self) -> int:
@@ -291,10 +306,20 @@ def load_recipe(path: Path) -> Recipe:
         for name in override.model_fields_set
         if name not in type(recipe.model).model_fields
     ]
+    problems += _find_lost_limits(document, recipe)
     problems += _find_strange_stages(document, recipe)
     if problems:
         raise InputError(problems)
     return _rebase(recipe, path.parent)
+
+
+def _find_lost_limits(document: YamlDocument, recipe: Recipe) -> Iterator[Problem]:
+    """What a stage says of one place, though it has endpoints, its own or those of `model`."""
+    for stage, override in recipe.stages.items():
+        model = recipe.model_for(stage)
+        if isinstance(model, LiveModel) and model.endpoints:
+            for name in override.model_fields_set & OF_ONE_PLACE:
+                yield document.problem(("stages", stage, name), "belongs to each of the endpoints")
 
 
 def _find_strange_stages(document: YamlDocument, recipe: Recipe) -> Iterator[Problem]:

@@ -69,6 +69,7 @@ class IndexEntry(NamedTuple):
     row_id: str
     key: str
     max_tokens: int | None
+    characters: int  # of its messages
     offset: int  # of its line in the input
 
 

@@ -22,8 +22,8 @@ class RunStatus:
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
     requests: dict[str, int] = field(default_factory=dict)  # total, then by stage: replies in the journals
     tokens: dict[str, int] = field(default_factory=dict)  # of all replies ever paid for
-    usd: float = 0.0  # of all replies whose price was known when they came
-    unpriced: int = 0  # replies whose price was not
+    usd: float = 0.0  # of all replies whose cost was known when they came
+    unpriced: int = 0  # replies whose cost was not, for want of a price or of token counts
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
     curation: dict[str, object] | None = (
         None  # kept, dropped, reasons, and why it is stale; None: never curated

@@ -6,7 +6,9 @@ Example:
 """
 
 import asyncio
+import os
 import threading
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
@@ -18,17 +20,26 @@ class LoopbackServer:
 
     Args:
         port: to serve on; 0 takes a free one, and `port` then says which.
+
+    Raises:
+        OSError: where the block begins, if the port cannot be had.
     """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self._loop = asyncio.new_event_loop()
-        self._ready = threading.Event()
+        self._started: Future[int] = Future()  # gives the port
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._ready.wait()
+        try:
+            self.port = self._started.result()
+        except OSError as error:
+            self._thread.join()
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            message = f"cannot serve on 127.0.0.1:{self.port}: {reason}; port 0 takes a free one"
+            raise OSError(error.errno, message) from error
         return self
 
     def __exit__(
@@ -39,17 +50,28 @@ class LoopbackServer:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        runner = web.AppRunner(self._make_app(), access_log=None, shutdown_timeout=0)
-        self._loop.run_until_complete(runner.setup())
-        site = web.TCPSite(runner, "127.0.0.1", self.port)
-        self._loop.run_until_complete(site.start())
-        self.port = runner.addresses[0][1]
-        self._ready.set()
+        try:
+            runner = self._loop.run_until_complete(self._start())
+        except Exception as error:  # noqa: BLE001 - raised again where the block begins
+            self._loop.close()
+            self._started.set_exception(error)
+            return
+        self._started.set_result(runner.addresses[0][1])
         self._loop.run_forever()
         for task in asyncio.all_tasks(self._loop):  # answers that would hang for longer than the server
             task.cancel()
         self._loop.run_until_complete(runner.cleanup())
         self._loop.close()
+
+    async def _start(self) -> web.AppRunner:
+        runner = web.AppRunner(self._make_app(), access_log=None, shutdown_timeout=0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        return runner
 
     def _make_app(self) -> web.Application:
         raise NotImplementedError
