@@ -15,6 +15,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_cli import multifaceted
 
 from multifaceted.errors import InputError, SetupError
 from multifaceted.instructions import read_instructions
@@ -366,11 +367,10 @@ def test_a_hub_dataset_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert report["inputs"][0]["place"] == "hub:org/name"
 
 
-def test_a_hub_dataset_that_is_not_there_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_hub_dataset_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, sources=[{"hub": "org/name", "split": "test"}])
-    with pytest.raises(InputError, match="hub:org/name: cannot be loaded"):
-        prepare(recipe, tmp_path / "out.parquet")
+    result = multifaceted("instructions", "prepare", recipe, "--out", tmp_path / "out.parquet")
+    assert (result.returncode, "hub:org/name: cannot be loaded" in result.stderr) == (2, True)
 
 
 def test_ids_are_unique_and_rows_with_a_taken_one_are_kept(tmp_path: Path) -> None:
