@@ -59,7 +59,7 @@ def read_source(path: Path) -> Source:
     built = read_built_manifest(path)
     source = _open_run(path) if built is None else _open_built(path, built)
     if next(source.batches(), None) is None:
-        hint = "a run has rows once its first shard is whole; a built folder needs `sft` and `provenance`"
+        hint = "a run has rows once its first shard is whole, and curation keeps some of them"
         raise StorageError(f"{path} has no rows to look at", hint=hint)
     return source
 
