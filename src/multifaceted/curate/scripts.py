@@ -1,15 +1,10 @@
-"""Which language a text is in: by its letters first, and by a trained model where letters cannot tell.
+"""What letters and the commonest words tell of a text's language, without a trained model.
 
 Example:
     name_scripts(frame["prompt"])          # ["Latin", "Cyrillic", …]
-    open_identifier()(["Guten Morgen"])    # [("de", 0.99)]
 """
 
-from collections.abc import Callable
-
 import polars as pl
-
-from multifaceted.errors import SetupError
 
 SCRIPTS: dict[str, str] = {
     "Latin": r"\p{Latin}",
@@ -33,9 +28,6 @@ ENGLISH_SHARE = 0.12  # of the words; German, with "in" and "was", stays well be
 _DENSE = ("Han", "Kana", "Hangul")
 _BY_WEIGHT = ("Kana", "Hangul", *(name for name in SCRIPTS if name not in ("Kana", "Hangul")))
 IDEOGRAPH_WEIGHT = 3  # letters of an alphabet that one of these characters stands for, about
-
-# Texts to (language code, probability); the texts hold letters, a few words at least.
-Identify = Callable[[list[str]], list[tuple[str, float]]]
 
 
 def name_scripts(texts: pl.Series) -> pl.Series:
@@ -68,22 +60,3 @@ def is_english(text: pl.Expr) -> pl.Expr:
     """Whether a text is English beyond doubt, by its commonest words."""
     words = text.str.count_matches(r"\S+")
     return (words > 0) & (text.str.count_matches(ENGLISH) >= ENGLISH_SHARE * words)
-
-
-def open_identifier() -> Identify:
-    """The identifier of py3langid, whose model lies in its package.
-
-    Raises:
-        SetupError: where it is not installed.
-    """
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        hint = "pip install 'multifaceted[curation]', or set `language: {identifier: scripts}` in the recipe"
-        raise SetupError("the language filter needs py3langid, which is not installed", hint=hint) from error
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-    def identify(texts: list[str]) -> list[tuple[str, float]]:
-        return [(str(code), float(share)) for code, share in map(identifier.classify, texts)]
-
-    return identify
