@@ -120,7 +120,16 @@ def _call(connection: Connection, function: Callable[..., Any], arguments: tuple
     after = resource.getrusage(resource.RUSAGE_SELF)
     connection.send((seconds, value))
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    connection.send((cpu, after.ru_maxrss / 1024))
+    connection.send((cpu, _peak_memory()))
+
+
+def _peak_memory() -> float:
+    """MB of this process. Linux hands `ru_maxrss` down from the parent, even through exec; not so VmHWM."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return float(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_recipe(folder: Path, url: str, *, rows: int, name: str = "recipe", **changes: Any) -> Path:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from multifaceted.records import STAGES
 
 TOP_SUBDIMENSIONS = 5  # of each dimension
+COUNTED = ("instruction_id", "main_source", "preference_set")
 
 
 class SourceCount(NamedTuple):
@@ -38,7 +39,9 @@ class RowSummary:
         """Count one batch of run rows; rows of one instruction stand together."""
         if not batch.num_rows:
             return
-        frame = pl.DataFrame(pl.from_arrow(batch))
+        # Without the texts: a frame of them would stay in memory for a while.
+        names = [name for name in batch.schema.names if name in (*COUNTED, *STAGES)]
+        frame = pl.DataFrame(pl.from_arrow(batch.select(names)))
         self.dimensions = self.dimensions or [entry["dimension"] for entry in frame["preference_set"][0]]
         self.rows += frame.height
         ids = frame["instruction_id"]
@@ -47,8 +50,9 @@ class RowSummary:
         self.instructions += firsts.height
         for counts, rows in ((self._rows_of, frame), (self._instructions_of, firsts)):
             counts.update(dict(rows["main_source"].value_counts().iter_rows()))
-        entries = frame["preference_set"].explode().struct.unnest()
-        pairs = entries.group_by("dimension", "subdimension").len()
+        entries = frame["preference_set"].explode()
+        names = ("dimension", "subdimension")
+        pairs = pl.DataFrame({name: entries.struct.field(name) for name in names}).group_by(names).len()
         self._pairs.update({(dimension, name): rows for dimension, name, rows in pairs.iter_rows()})
         for stage in STAGES:
             if stage in frame.columns:

@@ -114,7 +114,7 @@ def read_published(path: Path) -> Iterator[pa.RecordBatch]:
         return
     try:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches()
+            yield from file.iter_batches(batch_size=BATCH_ROWS)
     except (pa.ArrowException, OSError) as error:
         raise StorageError(f"{path}: {error}") from error
 
