@@ -12,6 +12,7 @@ from multifaceted.records import STAGES
 
 TOP_SUBDIMENSIONS = 5  # of each dimension
 COUNTED = ("instruction_id", "main_source", "preference_set")
+PAIR = ("dimension", "subdimension")
 
 
 class SourceCount(NamedTuple):
@@ -51,8 +52,7 @@ class RowSummary:
         for counts, rows in ((self._rows_of, frame), (self._instructions_of, firsts)):
             counts.update(dict(rows["main_source"].value_counts().iter_rows()))
         entries = frame["preference_set"].explode()
-        names = ("dimension", "subdimension")
-        pairs = pl.DataFrame({name: entries.struct.field(name) for name in names}).group_by(names).len()
+        pairs = pl.DataFrame({name: entries.struct.field(name) for name in PAIR}).group_by(PAIR).len()
         self._pairs.update({(dimension, name): rows for dimension, name, rows in pairs.iter_rows()})
         for stage in STAGES:
             if stage in frame.columns:
