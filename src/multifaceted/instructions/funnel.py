@@ -13,6 +13,7 @@ Reason = Literal[
     "language",
     "duplicate",
     "near_duplicate",
+    "semantic_duplicate",
     "contaminated",
     "not_sampled",  # over a quota, or over the size of the sample
 ]

@@ -13,11 +13,13 @@ import numpy as np
 from multifaceted.ids import content_id, hash_file
 from multifaceted.instructions.benchmarks import Benchmarks, read_benchmarks
 from multifaceted.instructions.files import OUT_SCHEMA, OutFiles, open_files
+from multifaceted.instructions.funnel import Reason
 from multifaceted.instructions.intake import Intake
 from multifaceted.instructions.sample import Drawable, draw_sample
 from multifaceted.instructions.sources import SourcesRecipe, load_sources
 from multifaceted.instructions.spool import Spool, SpoolRows
 from multifaceted.instructions.watch import Watch, watch_nothing
+from multifaceted.similar.meaning import DIMENSIONS, Embedder, find_semantic_duplicates
 from multifaceted.similar.near import NearDuplicates, Progress, find_near_duplicates, sign_texts
 from multifaceted.similar.ngrams import Overlap
 from multifaceted.similar.words import Hashes
@@ -42,6 +44,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
         intake.read(watch)
         work = _Preparation(recipe, intake, spool.finish(), watch)
         near = work.drop_near_duplicates()
+        work.drop_semantic_duplicates()
         if benchmarks:
             work.drop_contaminated(benchmarks)
         work.drop_unsampled()
@@ -58,6 +61,9 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
                 "renamed_ids": intake.renamed,
             },
             "near_duplicates": _describe_near(near, recipe),
+            "semantic_duplicates": semantic.model_dump()
+            if (semantic := recipe.semantic_duplicates)
+            else None,
             "decontamination": benchmarks.as_dict() if benchmarks else None,
         }
         files.settle(report)
@@ -91,17 +97,34 @@ class _Preparation:
             self._rows.prompts, spec, progress=self._count("near duplicates", len(self._rows))
         )
         found = find_near_duplicates(self._rows.prompts, spec, keys=self._keys)
-        kept = dict(
-            self._rows.read(np.unique(np.array([match.kept for match in found.matches], dtype=np.int64)))
-        )
-        matches = {match.row: match for match in found.matches}
-        for number, row in self._rows.read(np.array(list(matches), dtype=np.int64)):
-            match = matches[number]
-            detail = f"Jaccard {match.jaccard:.3f}"
-            partner = self._intake.describe_partner(kept[match.kept], match.jaccard)
-            self._intake.drop(row, "near_duplicate", detail, **partner)
-        self._alive[list(matches)] = False
+        matches = {match.row: (match.kept, match.jaccard) for match in found.matches}
+        self._drop_similar("near_duplicate", "Jaccard", matches)
         return found
+
+    def drop_semantic_duplicates(self) -> None:
+        """Leave out what asks the same as an earlier row that is kept, in other words."""
+        spec = self._recipe.semantic_duplicates
+        if spec is None:
+            return
+        numbers = np.flatnonzero(self._alive)
+        embedder, tell = Embedder(), self._count("embeddings", len(numbers))
+        vectors = np.empty((len(numbers), DIMENSIONS), dtype=np.float32)
+        for some, prompts in self._rows.read_prompts(numbers):
+            vectors[np.searchsorted(numbers, some)] = embedder.embed(prompts)
+            tell(len(some))
+        progress = self._count("semantic duplicates", len(numbers))
+        found = find_semantic_duplicates(vectors, spec, progress=progress)
+        matches = {int(numbers[match.row]): (int(numbers[match.kept]), match.cosine) for match in found}
+        self._drop_similar("semantic_duplicate", "cosine", matches)
+
+    def _drop_similar(self, reason: Reason, measure: str, matches: dict[int, tuple[int, float]]) -> None:
+        """Leave out rows that are similar to others, given the number of the other and the similarity."""
+        kept = dict(self._rows.read(np.unique([other for other, _ in matches.values()]).astype(np.int64)))
+        for number, row in self._rows.read(np.array(list(matches), dtype=np.int64)):
+            other, similarity = matches[number]
+            partner = self._intake.describe_partner(kept[other], similarity)
+            self._intake.drop(row, reason, f"{measure} {similarity:.3f}", **partner)
+        self._alive[list(matches)] = False
 
     def drop_contaminated(self, benchmarks: Benchmarks) -> None:
         """Leave out what holds something of a benchmark."""

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from multifaceted.errors import InputError, Problem
+from multifaceted.similar.meaning import SemanticSpec
 from multifaceted.similar.near import NearSpec
 from multifaceted.similar.ngrams import OverlapSpec
 from multifaceted.yamlfile import YamlDocument, read_yaml
@@ -142,6 +143,7 @@ class SourcesRecipe(_Strict):
     length: LengthSpec = LengthSpec()
     languages: LanguageSpec | None = None  # null: any
     near_duplicates: NearSpec | None = NearSpec()  # null: exact duplicates only
+    semantic_duplicates: SemanticSpec | None = None  # null: the same in other words stays
     overlap: OverlapSpec = OverlapSpec()  # what counts as contaminated
     sample: SampleSpec = SampleSpec()
 
