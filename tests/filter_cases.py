@@ -293,6 +293,7 @@ SYSTEMS = [
         first="I am a guide who explains the sea. I speak plainly, and my words are short.",
         third="The assistant is a guide who explains the sea to visitors and speaks plainly.",
         reader="The reader wants pictures and a single cause, without the terms of sailors.",
+        told="The guide was asked to speak plainly, to act as a friend, and to keep the terms of sailors out.",
     ),
     *_system(
         "system_person",
@@ -303,6 +304,7 @@ SYSTEMS = [
         german="Du bist Leuchtturmwärter und erklärst Besuchern das Meer, so wie man am Küchentisch erklärt.",
         chinese="你是一位灯塔看守人，用家常的话向客人讲解大海。",
         imperative="Speak as a keeper of lighthouses would, and let your words be short.",
+        without_you="This is a harbor at dusk. Adopt the voice of its keeper, and explain the sea in short words.",
     ),
     *_system(
         "system_shape",

@@ -228,6 +228,20 @@ def test_curation_that_drops_everything_is_no_dataset(run: Path, tmp_path: Path)
         build_folder(run, tmp_path / "out")
 
 
+def test_a_filter_that_drops_most_rows_is_doubted_and_the_report_shows_them_all_the_same(
+    run: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path, filters={"system_length": {"min_characters": 2999}})
+    said = " ".join(invoke("curate", run, "--recipe", recipe).split())
+    assert "system_length drops 100% of all rows" in said
+    assert "filters: {system_length: false}" in said
+    assert "of all rows" not in invoke("curate", run, "--out", tmp_path / "trial")
+    with pytest.raises(StorageError, match="no rows to look at") as caught:
+        invoke("report", run, "--out", tmp_path / "report", code=2)
+    assert "--no-curation" in caught.value.hint
+    assert "30 rows" in invoke("report", run, "--out", tmp_path / "report", "--no-curation")
+
+
 def test_a_filter_can_be_switched_off_or_take_note_only(run: Path, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, filters={"alike_responses": False, "refusal": {"action": "note"}})
     found = curate_run(run, load_curation(recipe))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from multifaceted.curate.sample import Example
 
 MAX_SHOWN = 600  # characters of a text
+SUSPICIOUS = 0.5  # share of the rows that one filter drops, from which on it may be the filter that is wrong
 
 
 def curate(
@@ -64,6 +65,13 @@ def _report(run: Path, place: Path, found: CurationData, *, is_trial: bool) -> N
     if rows:
         show.table("a row may have several reasons", ["reason", "rows", ""], rows)
         show.text(f"look at some: multifaceted curate {run} --show {rows[0][0]}")
+    total = found.kept + found.dropped
+    for name, count in found.reasons.items():
+        if count > total * SUSPICIOUS:
+            show.text(
+                f"{name} drops {count / total:.0%} of all rows: if it does not fit them, "
+                f"a recipe (--recipe) with `filters: {{{name}: false}}` switches it off"
+            )
     if found.judges:
         _report_judges(found.judges)
     show.text(f"the record: {place}")

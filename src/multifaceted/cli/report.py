@@ -25,6 +25,9 @@ def report(
     taxonomy: Annotated[
         Path | None, typer.Option(help="The taxonomy file, where it is not the one of the run's recipe.")
     ] = None,
+    curation: Annotated[
+        bool, typer.Option(help="Leave out the rows that a run's curation drops, where it has one.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Write a page with figures, numbers and a browser over rows. It needs no network.
@@ -35,7 +38,12 @@ def report(
 
     with show.err.status("") as spinner:
         found = write_report(
-            place, out, taxonomy=_find_taxonomy(place, taxonomy), rows=rows, tell=spinner.update
+            place,
+            out,
+            taxonomy=_find_taxonomy(place, taxonomy),
+            rows=rows,
+            curated=curation,
+            tell=spinner.update,
         )
     if as_json:
         show.data({"page": str(out / PAGE), **found.as_dict()})

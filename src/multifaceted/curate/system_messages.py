@@ -12,6 +12,9 @@ SECOND_PERSON = (
     r"(?i)\b(?:you|your|yours|yourself|you['’](?:re|ve|ll|d)|thou|du|dich|dir|dein\w*|sie|ihnen|ihre?\w*|tu|toi|vous|votre"
     r"|vos|usted|tú|tus?|eres|você|seu|sua|lei|sei|tuo|tua|jij|je|jouw|ты|вы|вас|вам|ваш\w*|тво\w+)\b"
     r"|[你您]|あなた|당신|أنت"
+    # An imperative is in the second person too: verbs that English system messages begin sentences with.
+    r"|(?:^|[.!?;]\s+)(?:act|adopt|answer|assume|avoid|be|behave|embody|explain|imagine|keep|pretend|respond"
+    r"|role-?play|speak|step|take on|think|use|write)\b"
 )
 _FIRST_PERSON = r"\b(?:I|I['’](?:m|ll|ve|d)|[Mm]y|me|mine|myself)\b"
 _PREAMBLE = (

@@ -35,6 +35,7 @@ def write_report(
     *,
     taxonomy: Taxonomy | None = None,
     rows: int = 300,
+    curated: bool = True,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Statistics:
     """Measure a run or a built folder and write the report.
@@ -44,6 +45,7 @@ def write_report(
         out: where to write; an earlier report there is replaced, anything else is left alone.
         taxonomy: the one the rows were made with; None leaves out what it offers and nobody used.
         rows: about how many rows the page shows; the numbers are of all.
+        curated: leave out the rows that a run's curation drops, where it has one.
         tell: called with what is being done.
 
     Raises:
@@ -53,7 +55,7 @@ def write_report(
     _refuse_foreign(out)
     figures = _import_figures()
     tell("reading")
-    source = read_source(place)
+    source = read_source(place, curated=curated)
     tell("measuring")
     found = measure(source, taxonomy)
     found.usd = _read_cost(source)

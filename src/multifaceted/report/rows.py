@@ -50,21 +50,25 @@ class Source:
         return KINDS[self.run.kind].stages
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, *, curated: bool = True) -> Source:
     """Open a run folder, whole or at work, or a built folder.
+
+    Args:
+        path: the folder.
+        curated: leave out the rows that the run's curation drops, where it has one.
 
     Raises:
         StorageError: where it is neither, or holds no rows.
     """
     built = read_built_manifest(path)
-    source = _open_run(path) if built is None else _open_built(path, built)
+    source = _open_run(path, curated=curated) if built is None else _open_built(path, built)
     if next(source.batches(), None) is None:
-        hint = "a run has rows once its first shard is whole, and curation keeps some of them"
+        hint = "rows come with the first whole shard; where curation drops them all: --no-curation"
         raise StorageError(f"{path} has no rows to look at", hint=hint)
     return source
 
 
-def _open_run(path: Path) -> Source:
+def _open_run(path: Path, *, curated: bool) -> Source:
     folder = RunFolder(path)
     data = read_run(folder)
     found = [folder.finished(name) for name in data.shards]
@@ -77,7 +81,7 @@ def _open_run(path: Path) -> Source:
             failures[kind] = failures.get(kind, 0) + rows
     names = [*COLUMNS, *KINDS[data.kind].stages]
     seen = data.model_copy(update={"summaries": whole})
-    curation = read_kept(folder, seen) if len(whole) == len(found) else None
+    curation = read_kept(folder, seen) if curated and len(whole) == len(found) else None
     kept = curation.kept if curation else None
     return Source(
         path=path,

@@ -97,12 +97,15 @@ def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasonin
 
 
 def make_reply(body: Mapping[str, Any]) -> str:
-    """The text this server answers with: an instance of the asked-for schema, or forty words."""
+    """The text this server answers with: an instance of the asked-for schema, or forty words.
+
+    They begin with "You", so that as a system message they speak to the assistant, as curation wants it.
+    """
     generator = random.Random(identify_request(body))  # noqa: S311 - no secret
     schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
     if schema is not None:
         return json.dumps(_instance(schema, generator))
-    return _words(generator, 40)
+    return f"You {_words(generator, 39).lower()}"
 
 
 def _count_prompt(body: Mapping[str, Any]) -> int:
