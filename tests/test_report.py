@@ -1,5 +1,6 @@
 """Statistics against sums by hand, and the page in a browser where there is one."""
 
+import html
 import json
 import random
 import shutil
@@ -18,6 +19,7 @@ from test_generate import rows_of, run
 
 from multifaceted.publish.folder import build_folder
 from multifaceted.report.diversity import distinct_n, rouge_l, split_words, spread_within
+from multifaceted.report.page import write_report
 from multifaceted.report.rows import read_source
 from multifaceted.report.statistics import Statistics, measure
 from multifaceted.taxonomy import load_taxonomy
@@ -186,6 +188,23 @@ def test_a_browser_shows_and_filters_the_rows_and_runs_nothing_that_they_say(
     found = look(tmp_path / "report" / "index.html", tmp_path, address)
     assert f"1 of {len(rows)} rows" in found
     assert "how it was made" in found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_on_a_phone_nothing_is_wider_than_the_screen(
+    made: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    write_report(made[0], tmp_path / "report", taxonomy=load_taxonomy())
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    coined = f"<option>{'a long name that a model coined ' * 4}</option>"
+    probe = "<script>onload = () => { const all = document.documentElement;"
+    probe += "document.body.append(all.scrollWidth > all.clientWidth ? 'too wide' : 'fits') }</script>"
+    page = page.replace('<option value="">any</option>', coined).replace("</body>", f"{probe}</body>")
+    # In a frame: a window of Chromium's is never as narrow as a phone.
+    frame = f'<iframe style="width:390px;height:800px;border:0" srcdoc="{html.escape(page)}"></iframe>'
+    frame += "<script>onload = () => document.title = frames[0].document.body.lastChild.data</script>"
+    (tmp_path / "phone.html").write_text(frame, encoding="utf-8")
+    assert "<title>fits</title>" in look(tmp_path / "phone.html", tmp_path)
 
 
 def look(page: Path, folder: Path, address: str = "") -> str:

@@ -48,7 +48,7 @@ def report(
     if as_json:
         show.data({"page": str(out / PAGE), **found.as_dict()})
         return
-    show.text(f"{found.counts['ok']:,} rows for {found.instructions:,} instructions, {found.pairs:,} pairs")
+    show.text(f"{found.kept:,} rows for {found.instructions:,} instructions, {found.pairs:,} pairs")
     show.text(f"open {(out / PAGE).resolve().as_uri()}")
 
 
