@@ -32,7 +32,7 @@ from multifaceted.store.curation import (
     write_curation,
     write_record,
 )
-from multifaceted.store.manifest import RunData, read_manifest
+from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -118,23 +118,6 @@ def _have_judged(
         list_scores(found.scores),
         said,
     )
-
-
-def read_whole_run(folder: RunFolder) -> RunData:
-    """The manifest of a run whose files are what was written.
-
-    Raises:
-        StorageError: where the run is not whole, or a shard is damaged.
-    """
-    data = read_manifest(folder)
-    if data is None:
-        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
-        raise StorageError(f"{folder.path} holds no finished run", hint=hint)
-    faults = folder.verify(data.summaries)
-    if faults:
-        hint = "run `multifaceted generate` again: the rows come back from the journal"
-        raise StorageError("\n".join(faults), hint=hint)
-    return data
 
 
 def make_record(

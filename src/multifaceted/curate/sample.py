@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from multifaceted.curate.rows import read_frames
-from multifaceted.curate.run import read_whole_run
 from multifaceted.curate.secrets import mask_secrets
 from multifaceted.errors import StorageError
 from multifaceted.ids import rank_digest
 from multifaceted.store.curation import curate_again, read_curation, read_record
+from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 TEXTS = ("system", "prompt", "output")
