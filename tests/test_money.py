@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,11 @@ def test_the_recipe_s_prices_come_before_the_table_s() -> None:
     assert find_price(model, "batch") is None  # nobody said what a batch costs
 
 
-def test_a_known_model_has_the_table_s_prices_and_its_version_is_named() -> None:
+def test_a_known_model_has_the_table_s_prices_and_its_version_and_date_are_named() -> None:
     live, batch = (find_price(LiveModel(name="gpt-4o", base_url=OPENAI), mode) for mode in ("live", "batch"))
     assert live is not None
     assert 0 < live.cached_input < live.input < live.output
-    assert live.source.startswith("genai-prices ")
+    assert re.fullmatch(r"genai-prices [\d.]+, checked up to 20\d\d-\d\d-\d\d", live.source)
     assert batch is None or batch.input == pytest.approx(live.input / 2)
 
 

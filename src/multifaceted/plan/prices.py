@@ -7,7 +7,10 @@ Example:
 The table is that of the library `genai-prices`, read from the installed package; nothing is fetched.
 """
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from typing import Literal
 
@@ -52,6 +55,19 @@ def find_price(model: LiveModel | LocalModel, mode: Mode = "live") -> Price | No
     return found.pop() if len(found) == 1 else None  # endpoints of different price: no single answer
 
 
+@cache
+def describe_table() -> str:
+    """Name, version and date of the table: the newest day on which, by its own notes, a price was checked."""
+    providers = get_snapshot().providers
+    notes = [p.price_comments for p in providers]
+    notes += [model.price_comments for p in providers for model in p.models]
+    days = {day for note in notes if note for day in re.findall(r"\b20\d\d-\d\d-\d\d\b", note)}
+    today = datetime.now(UTC).date().isoformat()
+    past = [day for day in days if day <= today]  # the others say when a price will change
+    checked = f", checked up to {max(past)}" if past else ""
+    return f"{TABLE} {metadata.version(TABLE)}{checked}"
+
+
 def _from_recipe(prices: PriceSpec, mode: Mode) -> Price | None:
     factor = 1.0 if mode == "live" else prices.batch_factor
     if factor is None:
@@ -77,7 +93,7 @@ def _from_table(name: str, url: str, mode: Mode) -> Price | None:
             input=rate(Usage(input_tokens=_SAMPLE)),
             cached_input=rate(Usage(input_tokens=_SAMPLE, cache_read_tokens=_SAMPLE)),
             output=rate(Usage(output_tokens=_SAMPLE)),
-            source=f"{TABLE} {metadata.version(TABLE)}",
+            source=describe_table(),
         )
     except (LookupError, ValueError):
         return None
