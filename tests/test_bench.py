@@ -17,6 +17,8 @@ from test_crash import finish, kill_at, start
 
 from multifaceted import pipeline
 from multifaceted.builders import MultifacetedCollection
+from multifaceted.curate.recipe import load_curation
+from multifaceted.curate.run import curate_run
 from multifaceted.errors import FatalEndpointError, InputError
 from multifaceted.export import CONFIGS
 from multifaceted.generate.control import RunControl
@@ -36,6 +38,7 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status
 from multifaceted.testing import ChatServer, Fault, make_reply
+from multifaceted.why import tell_story
 
 # The folder of the original's published rows, where somebody has them; they are not ours to ship.
 REAL_ROWS = Path(os.environ.get("MULTIFACETED_REAL_ROWS", "real-rows"))
@@ -299,6 +302,26 @@ def test_the_card_of_a_bench_speaks_of_a_bench(
     assert not [word for word in ("rejected", "sft", "gold response") if word in card]
     asked = [line for line in card.splitlines() if line.startswith("| rubric |")]
     assert len(asked) == 1
+
+
+def test_a_bench_is_curated_and_why_tells_where_its_rows_are_published(
+    server: ChatServer, make_bench: MakeRecipe, tmp_path: Path
+) -> None:
+    rows = rows_of(tmp_path / "run", run(make_bench(server.base_url), tmp_path / "run"))
+    shortest, *_ = sorted({len(row["system"]) for row in rows})
+    long_ones = [row["id"] for row in rows if len(row["system"]) > shortest]
+    (tmp_path / "curate.yaml").write_text(
+        f"filters: {{system_length: {{min_characters: {shortest + 1}}}}}", encoding="utf-8"
+    )
+    found = curate_run(tmp_path / "run", load_curation(tmp_path / "curate.yaml"))
+    assert (found.kept, found.reasons) == (len(long_ones), {"system_length": len(rows) - len(long_ones)})
+    build_folder(tmp_path / "run", tmp_path / "bench")
+    assert check_folder(tmp_path / "bench") == []
+    for config in ("bench", "provenance"):
+        loaded = datasets.load_dataset(str(tmp_path / "bench"), config, split="train")
+        assert loaded["id"] == long_ones
+    story = tell_story(tmp_path / "run", long_ones[0])
+    assert story.published == {"configs": ["bench", "provenance"], "pair": None, "no_pair": None}
 
 
 def test_check_finds_a_row_that_lacks_a_rubric(

@@ -105,7 +105,7 @@ def test_the_pair_is_the_one_that_build_makes(run: Path) -> None:
     for variant in (1, 2, 3):
         story = tell_story(run, f"i0-v{variant}")
         assert story.published is not None
-        assert story.published["sft_small"] == (story.id in choice.small)
+        assert ("sft_small" in story.published["configs"]) == (story.id in choice.small)
         told[story.id] = story.published["pair"]
     [chosen] = [row for row in told if row in choice.rejected]
     rejected = choice.rejected[chosen]
@@ -145,7 +145,7 @@ def test_a_dropped_row_names_its_reason_and_is_published_nowhere(run: Path) -> N
     assert story.curation["verdict"] == "drop"
     assert story.curation["reasons"] == ["alike_responses"]
     assert story.curation["findings"][0]["partner"] == "i5-v1"
-    assert story.published == {"sft_small": False, "pair": None, "no_pair": "too_few_variants"}
+    assert story.published == {"configs": ["sft", "provenance"], "pair": None, "no_pair": "too_few_variants"}
     said = CliRunner().invoke(app, ["why", str(run), "i5-v2"]).stdout
     assert "curation: drop" in said
     assert "alike_responses: 1.00 like i5-v1" in said
@@ -166,7 +166,7 @@ def test_the_story_reads_from_top_to_bottom(run: Path) -> None:
             "what came of it",
             "3 replies, ",
             "curation: keep",
-            "published: sft, provenance",
+            "published: sft, ",
         )
     ]
     assert places == sorted(places)

@@ -114,7 +114,7 @@ def _show_verdict(story: dict[str, Any]) -> None:
     if found and found.get("verdict") == "drop":
         show.text("published: nowhere, `build` leaves it out")
     elif published:
-        show.text(f"published: sft, provenance{', sft_small' if published['sft_small'] else ''}")
+        show.text(f"published: {', '.join(published['configs'])}")
         _show_pair(published)
 
 
@@ -125,6 +125,5 @@ def _show_pair(published: dict[str, Any]) -> None:
         show.text(
             f"pair: {pair['as']} in dpo, orpo and rm ({pair['rm_split']}); {other} is {pair['partner']}"
         )
-    else:
-        reason = published["no_pair"]
-        show.text(f"pair: none{f', {reason}' if reason else ', other variants were chosen'}")
+    elif published["no_pair"]:
+        show.text(f"pair: none, {published['no_pair']}")

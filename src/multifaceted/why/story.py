@@ -8,7 +8,7 @@ import polars as pl
 
 from multifaceted.curate.secrets import mask_secrets
 from multifaceted.errors import MultifacetedError
-from multifaceted.export import choose
+from multifaceted.export import CONFIGS, choose
 from multifaceted.export.build import read_run_rows
 from multifaceted.records import STAGES
 from multifaceted.store.curation import (
@@ -157,7 +157,7 @@ def _choose_for(folder: RunFolder, data: RunData, row: dict[str, Any]) -> dict[s
     curation = read_kept(folder, data)
     files = [folder.rows_file(summary.name) for summary in data.summaries]
     if data.kind != "collection":  # nothing is chosen among the rows of a bench
-        return {"sft_small": False, "pair": None, "no_pair": None}
+        return {"configs": list(CONFIGS[data.kind]), "pair": None, "no_pair": None}
     choice = choose(read_run_rows(files), data.seed, kept=curation.kept if curation else None)
     row_id, partners = row["id"], {rejected: chosen for chosen, rejected in choice.rejected.items()}
     chosen = row_id if row_id in choice.rejected else partners.get(row_id)
@@ -170,7 +170,9 @@ def _choose_for(folder: RunFolder, data: RunData, row: dict[str, Any]) -> dict[s
             "rm_split": "test" if chosen in choice.test else "train",
         }
     reasons = [why for why, ids in choice.left_out.items() if row["instruction_id"] in ids]
-    return {"sft_small": row_id in choice.small, "pair": pair, "no_pair": reasons[0] if reasons else None}
+    no_pair = None if pair else reasons[0] if reasons else "other variants were chosen"
+    configs = ["sft", *(["sft_small"] if row_id in choice.small else []), "provenance"]
+    return {"configs": configs, "pair": pair, "no_pair": no_pair}
 
 
 def _mask(value: Any) -> Any:
