@@ -4,7 +4,6 @@ import asyncio
 import logging
 import re
 import shlex
-import signal
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,33 +123,24 @@ def _carry_out(order: _Order) -> None:
 async def _work(compiled: Plan, order: _Order, control: RunControl, shards: range | None) -> RunData:
     from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK, which only real requests need
 
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    def stop() -> None:
+        show.say("stopping: waiting for what is in flight; Ctrl-C again stops at once")
+        control.stop()
 
-    def interrupt() -> None:
-        if control.stopping and task is not None:
-            task.cancel()
-        else:
-            show.say("stopping: waiting for what is in flight; Ctrl-C again stops at once")
-            control.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
     try:
-        async with progress.watch(control, as_json=order.as_json):
-            return await pipeline.generate(
-                compiled,
-                order.run,
-                control=control,
-                shards=shards,
-                max_usd=order.max_usd,
-                retry=order.retry,
-                live_fallback=order.live_fallback,
-            )
+        with control.heed_signals(stop):
+            async with progress.watch(control, as_json=order.as_json):
+                return await pipeline.generate(
+                    compiled,
+                    order.run,
+                    control=control,
+                    shards=shards,
+                    max_usd=order.max_usd,
+                    retry=order.retry,
+                    live_fallback=order.live_fallback,
+                )
     except asyncio.CancelledError as error:
         raise InterruptedRunError("the run was stopped at once") from error
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 def _report(compiled: Plan, data: RunData, order: _Order, tally: Tally) -> None:

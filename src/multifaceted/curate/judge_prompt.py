@@ -12,15 +12,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from jinja2 import StrictUndefined, TemplateError
-from jinja2 import Template as JinjaTemplate
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_text
-from multifaceted.prompts.reply import ReplyError, read_json_object
-from multifaceted.prompts.template import Template, load_template
+from multifaceted.jinjafile import strict_environment
+from multifaceted.prompts.reply import ReplyError, object_schema, read_json_object
+from multifaceted.prompts.template import Template, ask_again, load_template
 from multifaceted.records import Message
 
 SCORES = range(1, 6)
@@ -44,9 +43,7 @@ _REPLY = TypeAdapter(dict[str, _Score])
 class JudgePrompt:
     """The judge's template, and the turn after a reply that does not validate."""
 
-    hash: str
-    file: str
-    _compiled: JinjaTemplate
+    _template: Template
     _repair: Template
 
     @classmethod
@@ -58,19 +55,21 @@ class JudgePrompt:
         """
         file = str(path) if path else "templates/judge.j2"
         shipped = resources.files("multifaceted") / "templates" / "judge.j2"
-        environment = ImmutableSandboxedEnvironment(
-            undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
-        )
         try:
             source = (path or shipped).read_text(encoding="utf-8")
-            compiled = environment.from_string(source)
+            compiled = strict_environment().from_string(source)
         except (OSError, UnicodeDecodeError, TemplateError) as error:
             raise InputError([Problem(file, 0, f"is no template: {error}")]) from error
-        prompt = cls(hash_text(source), file, compiled, load_template("repair"))
         if "user" not in compiled.blocks:
             raise InputError([Problem(file, 0, "has no {% block user %}")])
+        prompt = cls(Template(file, hash_text(source), compiled), load_template("repair"))
         prompt.render(_TRIAL)
         return prompt
+
+    @property
+    def hash(self) -> str:
+        """Of the template's text."""
+        return self._template.hash
 
     def render(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
         """The chat turns for one row.
@@ -83,18 +82,11 @@ class JudgePrompt:
             "preferences": row["preference_set"],
             "response": row["output"],
         }
-        try:
-            context = self._compiled.new_context(values)
-            blocks = self._compiled.blocks
-            system = "".join(blocks["system"](context)) if "system" in blocks else ""
-            user = "".join(blocks["user"](context))
-        except (TemplateError, TypeError, ValueError, LookupError) as error:
-            raise InputError([Problem(self.file, 0, str(error))]) from error
-        return (*([Message("system", system)] if system else []), Message("user", user))
+        return self._template.render(values)
 
     def repair(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
         """The turns so far, the reply that did not validate, and what is wrong with it."""
-        return (*turns, Message("assistant", text), *self._repair.render({"problems": fault.problems}))
+        return ask_again(self._repair, turns, text, fault.problems)
 
     def parse(self, row: Mapping[str, Any], text: str) -> dict[str, int]:
         """The score of each dimension.
@@ -116,14 +108,5 @@ class JudgePrompt:
     def schema(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """JSON Schema of the reply."""
         score = {"type": "integer", "enum": list(SCORES)}
-        one = _object({"reason": {"type": "string"}, "score": score})
-        return _object({entry["dimension"]: one for entry in row["preference_set"]})
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+        one = object_schema({"reason": {"type": "string"}, "score": score})
+        return object_schema({entry["dimension"]: one for entry in row["preference_set"]})

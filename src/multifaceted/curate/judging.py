@@ -7,8 +7,6 @@ threshold sends no request.
 """
 
 import asyncio
-import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -92,14 +90,19 @@ class Bench:
         found = Verdicts()
         self.control.tally.planned = count
         self.control.tally.usd = sum(part.usd for part in sum_replies(self.journal_file))
-        async with _listen(self.control), self._open() as judges, self.watch(self.control):
-            with Journal(self.journal_file) as journal:
-                width = _ROWS_PER_REQUEST * max(judge.asker.capacity for judge in judges)
-                workers = [
-                    asyncio.create_task(self._work(rows, judges, journal, found)) for _ in range(width)
-                ]
-                await self._finish(workers)
+        with self.control.heed_signals(self._interrupt):
+            async with self._open() as judges, self.watch(self.control):
+                with Journal(self.journal_file) as journal:
+                    width = _ROWS_PER_REQUEST * max(judge.asker.capacity for judge in judges)
+                    workers = [
+                        asyncio.create_task(self._work(rows, judges, journal, found)) for _ in range(width)
+                    ]
+                    await self._finish(workers)
         return found
+
+    def _interrupt(self) -> None:
+        message = "the judges were interrupted; what they said is kept, run it again"
+        self.control.stop(InterruptedRunError(message))
 
     async def _finish(self, workers: list[asyncio.Task[None]]) -> None:
         """Wait for all; what stops one stops all, but what is in flight comes in, for it is paid for."""
@@ -146,18 +149,12 @@ class Bench:
 
     def _request(self, judge: Judge, row: dict[str, Any]) -> Request:
         model = judge.model
-        given = {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": model.max_tokens}
-        parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if model.seeded:
-            parameters["seed"] = seed_from(self.seed, row["id"], "judge", judge.label)
-        if model.extra_body:
-            parameters["extra_body"] = model.extra_body
         return Request(
             JUDGE,
             row["id"],
             judge.name,
             self.prompt.render(row),
-            parameters,
+            model.parameters(seed_from(self.seed, row["id"], "judge", judge.label)),
             self.prompt.schema(row),
             model.structured_output,
         )
@@ -187,25 +184,3 @@ class Bench:
                 )
                 judges.append(Judge(label, name_models({JUDGE: model})[JUDGE], model, asker))
             yield judges
-
-
-@asynccontextmanager
-async def _listen(control: RunControl) -> AsyncIterator[None]:
-    """Ctrl-C once lets come in what is in flight; twice ends at once."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def interrupt() -> None:
-        if control.stopping and task is not None:
-            task.cancel()
-        control.stop(InterruptedRunError("the judges were interrupted; what they said is kept, run it again"))
-
-    # Only the main thread may listen; elsewhere whoever started it does.
-    in_main = threading.current_thread() is threading.main_thread()
-    numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()
-    for number in numbers:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -6,7 +6,10 @@ Example:
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +68,28 @@ class RunControl:
     def tell_when_stopped(self, tell: Callable[[], None]) -> None:
         """Have a function called as soon as the run stops."""
         self._on_stop.append(tell)
+
+    @contextmanager
+    def heed_signals(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Ctrl-C once calls `stop`, and what is in flight comes in; twice, the present task is cancelled."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            if self.stopping and task is not None:
+                task.cancel()
+            else:
+                stop()
+
+        # Only the main thread may listen; elsewhere whoever started it does.
+        in_main = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+        for number in numbers:
+            loop.add_signal_handler(number, interrupt)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, unless the run stops first."""

@@ -172,12 +172,8 @@ class _RowRequests:
 
     def _request(self, stage: Stage, turns: tuple[Message, ...]) -> Request:
         model = self.maker.plan.recipe.model_for(stage)
-        given = {"temperature": model.temperature, "top_p": model.top_p, "max_tokens": model.max_tokens}
-        parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if model.seeded:
-            parameters["seed"] = seed_from(self.task.seed, stage, *([self.part] if self.part else []))
-        if model.extra_body:
-            parameters["extra_body"] = model.extra_body
+        seed = seed_from(self.task.seed, stage, *([self.part] if self.part else []))
+        parameters = model.parameters(seed)
         schema = self.maker.plan.prompts.reply_schema(stage, self.task, fix_known=model.small)
         name = self.maker.model_names[stage]
         return Request(stage, self.task.id, name, turns, parameters, schema, model.structured_output)

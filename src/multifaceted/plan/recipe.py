@@ -79,6 +79,16 @@ class _Sampling(_Strict):
     retry_wait: Number = Field(default=0.5, gt=0)  # seconds before the second attempt; it grows from there
     max_retry_time: Number = Field(default=3600, gt=0)  # seconds; the same exception
 
+    def parameters(self, seed: int) -> dict[str, Any]:
+        """What goes into a request beside model, messages and schema; null is not sent."""
+        given = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        if self.seeded:
+            parameters["seed"] = seed
+        if self.extra_body:
+            parameters["extra_body"] = self.extra_body
+        return parameters
+
 
 class PriceSpec(_Strict):
     """Prices of one's own, in USD per million tokens, in place of the table's."""

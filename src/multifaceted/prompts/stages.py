@@ -21,7 +21,7 @@ from multifaceted.prompts.reply import (
     read_json_object,
 )
 from multifaceted.prompts.rubrics import rubric_schema
-from multifaceted.prompts.template import Template, TemplateName
+from multifaceted.prompts.template import Template, TemplateName, ask_again
 from multifaceted.records import STAGES, Message, PreferenceEntry, RowTask, Stage
 from multifaceted.taxonomy import Preference, Subdimension, Taxonomy, rank_by_key
 from multifaceted.yamlfile import show_path
@@ -90,8 +90,7 @@ class StagePrompts:
 
     def repair(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
         """The turns so far, the reply that did not validate, and what is wrong with it."""
-        asked_again = self.templates["repair"].render({"problems": fault.problems})
-        return (*turns, Message("assistant", text), *asked_again)
+        return ask_again(self.templates["repair"], turns, text, fault.problems)
 
     def reply_schema(self, stage: Stage, task: RowTask, *, fix_known: bool) -> dict[str, Any] | None:
         """JSON Schema of a stage's reply; None where it is free text.

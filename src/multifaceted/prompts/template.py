@@ -6,7 +6,7 @@
 Templates run in Jinja's immutable sandbox. An instruction is always a value and never template source.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -46,10 +46,9 @@ BLOCKS: dict[str, Literal["system", "user", "assistant"]] = {
 class Template:
     """A compiled template and the hash of its text."""
 
-    name: TemplateName
     file: str  # where problems are reported
     hash: str
-    _compiled: JinjaTemplate = field(repr=False)
+    compiled: JinjaTemplate = field(repr=False)
 
     def render(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
         """Render the blocks to chat turns; an empty block gives no turn.
@@ -57,12 +56,12 @@ class Template:
         Raises:
             InputError: where the template stumbles over a value, such as a misspelt attribute.
         """
-        context = self._compiled.new_context(dict(values))
+        context = self.compiled.new_context(dict(values))
         try:
-            written = self._compiled.blocks
+            written = self.compiled.blocks
             texts = {block: "".join(written[block](context)) for block in BLOCKS if block in written}
         except STUMBLES as error:
-            raise InputError([Problem(self.file, line_in(error, self._compiled), str(error))]) from error
+            raise InputError([Problem(self.file, line_in(error, self.compiled), str(error))]) from error
         return tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
 
 
@@ -98,7 +97,14 @@ def load_template(name: TemplateName, path: Path | None = None, *, small: bool =
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
     if problems:
         raise InputError(problems)
-    return Template(name, file, hash_text(source), compiled)
+    return Template(file, hash_text(source), compiled)
+
+
+def ask_again(
+    repair: Template, turns: tuple[Message, ...], text: str, problems: Sequence[str]
+) -> tuple[Message, ...]:
+    """The turns so far, the reply that did not validate, and what is wrong with it."""
+    return (*turns, Message("assistant", text), *repair.render({"problems": problems}))
 
 
 def _check(tree: nodes.Template, name: TemplateName, file: str) -> list[Problem]:
