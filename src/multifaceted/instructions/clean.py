@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Callable
 
-from multifaceted.errors import SetupError
+from multifaceted.errors import import_extra
 from multifaceted.instructions.funnel import Reason
 from multifaceted.instructions.sources import SourcesRecipe
 from multifaceted.instructions.system_text import split_system
@@ -72,13 +72,7 @@ class Cleaner:
 
 
 def _load_mender() -> Callable[[str], str]:
-    try:
-        import ftfy  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise SetupError(
-            "mojibake: mend needs the library ftfy, which is not installed",
-            hint='pip install "multifaceted[curation]"',
-        ) from error
+    ftfy = import_extra("ftfy", "curation", "mojibake: mend")
     # Wrongly decoded text only: quotes, ligatures, widths and entities are as the author wrote them.
     config = ftfy.TextFixerConfig(
         unescape_html=False,

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from multifaceted.errors import SetupError
+from multifaceted.errors import import_extra
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
@@ -68,7 +68,7 @@ def find_semantic_duplicates(
 ) -> list[SemanticMatch]:
     """Find the texts that are similar to an earlier one that is kept, by row.
 
-    Time grows with the square of the texts: 16,000 take a second on two cores, 65,000 about fifteen.
+    Time grows with the square of the texts: 16,000 take a second on two cores, 65,000 about six.
 
     Args:
         vectors: of the texts in order, shape (texts, dimensions), of length 1 each.
@@ -124,13 +124,7 @@ def _batch_by_length(texts: list[str]) -> Iterator[list[int]]:
 
 
 def _load_model() -> Any:
-    try:
-        import wordllama  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise SetupError(
-            "semantic duplicates need the library wordllama, which is not installed",
-            hint='pip install "multifaceted[semantic]", or leave semantic_duplicates out',
-        ) from error
+    wordllama = import_extra("wordllama", "semantic", "finding semantic duplicates")
     # Its weights are in the wheel, but it looks for the tokenizer under a wrong name there and would fetch
     # it; as "cache" its own folder has both, and nothing is downloaded.
     folder = Path(wordllama.__file__).parent

@@ -4,12 +4,11 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from multifaceted.errors import SetupError
+from multifaceted.errors import import_extra
 from multifaceted.similar.words import Hashes, Places, Rolling, Words, hash_words, mix, split_batches
 
 SEED = 42  # of the permutations; part of which pairs are found, so it never changes
@@ -107,7 +106,9 @@ def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
     Raises:
         SetupError: where the extra is not installed.
     """
-    matrix = _load_rensa().RMinHash.digest_matrix_from_flat_token_hashes(
+    matrix = import_extra(
+        "rensa", "curation", "finding near duplicates"
+    ).RMinHash.digest_matrix_from_flat_token_hashes(
         shingles.hashes, shingles.offsets.astype(np.uint64), bands * rows, SEED
     )
     values = array("I")  # takes lists in half the time that numpy takes
@@ -127,14 +128,3 @@ def _pick(shingles: Shingles, texts: Places) -> Hashes:
     owners = np.repeat(np.arange(len(texts), dtype=np.uint64), sizes)
     picked: Hashes = shingles.hashes[np.arange(sizes.sum()) + np.repeat(shifts, sizes)] | (owners << _SHIFT)
     return picked
-
-
-def _load_rensa() -> Any:
-    try:
-        import rensa  # noqa: PLC0415 - of an extra
-    except ImportError as error:
-        raise SetupError(
-            "near duplicates need the library rensa, which is not installed",
-            hint='pip install "multifaceted[curation]"',
-        ) from error
-    return rensa
