@@ -1,8 +1,5 @@
 """Building the published folder: whole beside its place first, then moved there in one step."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from multifaceted.errors import StorageError
@@ -14,7 +11,7 @@ from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
 from multifaceted.publish.card_template import load_card_template
 from multifaceted.publish.croissant import CROISSANT, render_croissant
-from multifaceted.store.atomic import translate_os_errors, write_text
+from multifaceted.store.atomic import replaced_folder, write_text
 from multifaceted.store.built_folder import (
     BuiltManifest,
     FileFormat,
@@ -51,7 +48,7 @@ def build_folder(
         hint = f"see why with: multifaceted curate {run} --show REASON; or build all rows with --no-curation"
         raise StorageError(f"the curation of {run} drops all of its {data.ok} rows", hint=hint)
     _refuse_foreign(out)
-    with _replaced(out) as place:
+    with replaced_folder(out) as place:
         files = [folder.rows_file(summary.name) for summary in data.summaries]
         published = CONFIGS[data.kind].values()
         kept = curation.kept if curation else None
@@ -88,22 +85,3 @@ def _refuse_foreign(out: Path) -> None:
     if out.exists() and not (out.is_dir() and (read_built_manifest(out) or not any(out.iterdir()))):
         hint = "name another folder with --out, or move this one away"
         raise StorageError(f"{out} exists and was not made by `multifaceted build`", hint=hint)
-
-
-@contextmanager
-def _replaced(out: Path) -> Iterator[Path]:
-    """A fresh folder beside `out`, which takes its place if nothing goes wrong."""
-    fresh = out.with_name(f".{out.name}.building")
-    old = out.with_name(f".{out.name}.replaced")
-    with translate_os_errors(out):
-        for leftover in (fresh, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        try:
-            yield fresh
-            if out.exists():
-                out.rename(old)
-            fresh.rename(out)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)

@@ -6,7 +6,6 @@ report/index.html  statistics.json  figures/sunburst.svg  figures/sunburst.png  
 """
 
 import json
-import shutil
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -20,7 +19,7 @@ from multifaceted.report.browser import pick_rows
 from multifaceted.report.coverage import Leaf
 from multifaceted.report.rows import Source, read_source
 from multifaceted.report.statistics import Statistics, measure
-from multifaceted.store.atomic import translate_os_errors
+from multifaceted.store.atomic import replaced_folder
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.taxonomy import Taxonomy
@@ -63,18 +62,14 @@ def write_report(
     drawn = figures.draw_figures(found)
     page = _render_page(found, drawn, pick_rows(source, rows), ink=figures.INK, paper=figures.PAPER)
     tell("writing")
-    with translate_os_errors(out):
-        fresh = out.with_name(f".{out.name}.writing")
-        shutil.rmtree(fresh, ignore_errors=True)
-        (fresh / FIGURES).mkdir(parents=True)
+    with replaced_folder(out) as fresh:
+        (fresh / FIGURES).mkdir()
         for figure in drawn:
             (fresh / FIGURES / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
             (fresh / FIGURES / f"{figure.name}.png").write_bytes(figure.png)
         numbers = json.dumps(found.as_dict(), ensure_ascii=False, indent=1)
         (fresh / NUMBERS).write_text(numbers, encoding="utf-8")
         (fresh / PAGE).write_text(page, encoding="utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        fresh.rename(out)
     return found
 
 

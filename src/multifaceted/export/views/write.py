@@ -7,9 +7,7 @@ DIR/
 └── README.md             how to start
 """
 
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +22,7 @@ from multifaceted.export.views.render import render_files
 from multifaceted.export.views.source import Source, open_source
 from multifaceted.export.views.table import find_view
 from multifaceted.export.views.view import Task, Trainer, View
-from multifaceted.store.atomic import sync_file, translate_os_errors, write_text
+from multifaceted.store.atomic import replaced_folder, sync_file, write_text
 from multifaceted.store.schema import arrow_schema
 
 BATCH_ROWS = 500
@@ -73,7 +71,7 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
     _refuse_existing(out)
     opened = open_source(source)
     left_out = {} if task == "sft" else opened.left_out
-    with _appearing(out) as place:
+    with replaced_folder(out) as place:
         rows = _write_rows(opened, view, task, place / "data")
         if not rows.get("train"):
             raise _no_rows(source, left_out)
@@ -129,21 +127,6 @@ class _SplitFile:
         if self._held:
             self._writer.write_batch(pa.RecordBatch.from_pylist(self._held, schema=self._schema))
             self._held = []
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A fresh folder beside `out`, which takes its name if nothing goes wrong."""
-    fresh = out.with_name(f".{out.name}.exporting")
-    with translate_os_errors(out):
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        try:
-            yield fresh
-            fresh.rename(out)
-            sync_file(out.parent)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _refuse_existing(out: Path) -> None:
