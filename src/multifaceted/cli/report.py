@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from multifaceted.cli import show
+from multifaceted.cli.plan import Json
 from multifaceted.errors import InputError
 from multifaceted.store.atomic import read_json
 from multifaceted.store.built_folder import read_built_manifest
@@ -14,7 +15,6 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.taxonomy import Taxonomy, load_taxonomy
 
 PROSE = ("system", "prompt", "output", "input", "chosen", "rejected")
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def report(

@@ -59,9 +59,7 @@ class RowSummary:
                 self._add_tokens(stage, frame[stage])
 
     def _add_tokens(self, stage: str, records: pl.Series) -> None:
-        if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
-            records = records.explode()
-        spent = records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
+        spent = sum_tokens(records)
         sums = self.tokens.setdefault(stage, dict.fromkeys(spent, 0))
         for kind, tokens in spent.items():
             sums[kind] += tokens
@@ -80,6 +78,13 @@ class RowSummary:
             ]
             for dimension in self.dimensions
         }
+
+
+def sum_tokens(records: pl.Series) -> dict[str, int]:
+    """Tokens of the records of one stage, by kind."""
+    if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
+        records = records.explode()
+    return records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
 
 
 def _rank(counts: dict[str, int]) -> list[tuple[str, int]]:

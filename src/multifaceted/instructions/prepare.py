@@ -25,8 +25,6 @@ from multifaceted.similar.ngrams import Overlap
 from multifaceted.similar.words import Hashes
 from multifaceted.store.atomic import temporary_of
 
-BATCH_ROWS = 2000
-
 
 def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> dict[str, Any]:
     """Prepare instructions as a recipe asks, and write them, what was dropped, and a report.

@@ -100,7 +100,7 @@ def _view_configs(manifest: BuiltManifest) -> list[ConfigView]:
             ConfigView(
                 name=config.name,
                 summary=published.summary,
-                splits={name: sum(file.rows for file in files) for name, files in config.splits.items()},
+                splits=config.split_rows,
                 rows=config.rows,
                 bytes=config.bytes,
                 digest=config.digest,

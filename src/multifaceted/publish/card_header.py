@@ -71,7 +71,7 @@ def locate_config(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
 
 def _describe(manifest: BuiltManifest, config: BuiltConfig) -> DatasetInfo:
     splits = {
-        name: SplitInfo(name, num_bytes=sum(f.memory for f in files), num_examples=sum(f.rows for f in files))
+        name: SplitInfo(name, num_bytes=sum(f.memory for f in files), num_examples=config.split_rows[name])
         for name, files in config.splits.items()
     }
     return DatasetInfo(

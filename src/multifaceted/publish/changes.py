@@ -99,12 +99,9 @@ def is_same(file: Path, remote: RemoteFile) -> bool:
     """Whether a file here and one on the Hub have the same bytes."""
     if file.stat().st_size != remote.size:
         return False
-    return _matches(remote, hash_file(file), file.read_bytes() if remote.sha256 is None else b"")
-
-
-def _matches(remote: RemoteFile, sha256: str, content: bytes) -> bool:
     if remote.sha256 is not None:
-        return remote.sha256 == sha256
+        return remote.sha256 == hash_file(file)
+    content = file.read_bytes()
     git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
     return git.hexdigest() == remote.blob_id
 

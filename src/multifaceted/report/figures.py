@@ -91,7 +91,8 @@ def _arcs(leaves: list[Leaf]) -> Iterator[dict[str, Any]]:
         names = (leaf.subdimension, leaf.preference) if leaf.known else (COINED, COINED)
         branch = (leaf.dimension, *names)
         paths[branch] = paths.get(branch, 0) + leaf.rows
-    ordered = sorted(paths, key=lambda path: _rank(path, leaves))
+    dimensions = list(dict.fromkeys(leaf.dimension for leaf in leaves))
+    ordered = sorted(paths, key=lambda path: (dimensions.index(path[0]), path[1] == COINED, path[1:]))
     step = math.tau / len(ordered)
     for level, (inner_radius, outer_radius) in enumerate(RINGS):
         groups: dict[tuple[str, ...], list[int]] = {}
@@ -115,11 +116,6 @@ def _arcs(leaves: list[Leaf]) -> Iterator[dict[str, Any]]:
                 "center": (inner_radius + outer_radius) / 2,
                 "turn": math.degrees(middle) - 90 if middle < math.pi else math.degrees(middle) + 90,
             }
-
-
-def _rank(path: tuple[str, ...], leaves: list[Leaf]) -> tuple[int, bool, tuple[str, ...]]:
-    dimensions = list(dict.fromkeys(leaf.dimension for leaf in leaves))
-    return dimensions.index(path[0]), path[1] == COINED, path[1:]
 
 
 def _draw_funnel(found: Statistics) -> Drawn:

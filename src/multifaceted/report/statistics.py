@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from multifaceted.export.summary import sum_tokens
 from multifaceted.records import Stage
 from multifaceted.report.coverage import CoverageCounter, Leaf
 from multifaceted.report.diversity import Spread, choose_ids, distinct_n, spread_within
@@ -101,11 +102,7 @@ class _Counter:
         self.instructions.update(frame["instruction_id"].unique())
         self._sources.update(dict(frame["main_source"].value_counts().iter_rows()))
         for stage in self.stages:
-            records = frame[stage]
-            if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
-                records = records.explode()
-            spent = records.struct.field("tokens").struct.unnest().sum().row(0, named=True)
-            self._tokens[stage].update(spent)
+            self._tokens[stage].update(sum_tokens(frame[stage]))
         for name in TEXTS:
             self._lengths[name].append(frame[name].str.len_chars())
         self._systems.append(frame["system"].hash())

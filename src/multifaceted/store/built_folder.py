@@ -45,6 +45,11 @@ class BuiltConfig(_Frozen):
         return splits
 
     @property
+    def split_rows(self) -> dict[str, int]:
+        """Rows by split."""
+        return {name: sum(file.rows for file in files) for name, files in self.splits.items()}
+
+    @property
     def rows(self) -> int:
         """Rows of all its files."""
         return sum(file.rows for file in self.files)

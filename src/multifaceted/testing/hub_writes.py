@@ -8,6 +8,7 @@ A client that commits asks in this order:
 """
 
 import base64
+import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ class HubWrites:
             raise HubRefusal(403, "the upload link was not signed here")
         content = await request.read()
         self.host.uploaded_bytes += len(content)
-        if HubStore().keep(content, lfs=True).sha256 != request.match_info["oid"]:
+        if hashlib.sha256(content).hexdigest() != request.match_info["oid"]:
             raise HubRefusal(400, "the content does not have the announced SHA-256")
         self.host.uploads.append(self.host.store.keep(content, lfs=True).sha256)
         return web.Response()
