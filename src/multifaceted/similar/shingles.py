@@ -106,9 +106,8 @@ def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
     Raises:
         SetupError: where the extra is not installed.
     """
-    matrix = import_extra(
-        "rensa", "curation", "finding near duplicates"
-    ).RMinHash.digest_matrix_from_flat_token_hashes(
+    rensa = import_extra("rensa", "curation", "finding near duplicates")
+    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
         shingles.hashes, shingles.offsets.astype(np.uint64), bands * rows, SEED
     )
     values = array("I")  # takes lists in half the time that numpy takes
