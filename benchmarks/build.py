@@ -59,9 +59,10 @@ def make_run(path: Path, rows: int, make_row: Callable[[int], Row] | None = None
         instructions=rows // VARIANTS,
         instructions_per_shard=SHARD_ROWS // VARIANTS,
         planned=rows,
-        models=dict.fromkeys(COLLECTION.stages, "m"),
+        stages=STAGES,
+        models=dict.fromkeys(STAGES, "m"),
         sampling={
-            stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in COLLECTION.stages
+            stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in STAGES
         },
         taxonomy={"name": "default", "version": "1.0.0", "fingerprint": "0" * 64},
         templates={"response": "0" * 64},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from multifaceted import pipeline
-from multifaceted.generate.control import RunControl
+from multifaceted.ask.control import RunControl
 from multifaceted.plan import compile_plan
 from multifaceted.testing import ChatServer
 

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import pytest
 from openai import AsyncOpenAI
 
-from multifaceted.chat import batches
-from multifaceted.chat.batch_state import read_state
-from multifaceted.chat.batches import ATTEMPTS, BatchClient
+from multifaceted.batch import client as batches
+from multifaceted.batch.client import ATTEMPTS, BatchClient
+from multifaceted.batch.state import read_state
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, TransientEndpointError
 from multifaceted.testing import BatchFault, ChatServer
 

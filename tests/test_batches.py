@@ -18,6 +18,10 @@ from test_batch_client import Meddle, meddled
 from test_crash import start, wait_until
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
+from multifaceted.batch import collect
+from multifaceted.batch.folder import BatchFolder, BatchRecord, BatchWriter
+from multifaceted.batch.queue_room import LONGEST_WAIT, PATIENCE
 from multifaceted.errors import (
     FatalEndpointError,
     InterruptedRunError,
@@ -25,12 +29,8 @@ from multifaceted.errors import (
     LockedError,
     StorageError,
 )
-from multifaceted.generate import collect
-from multifaceted.generate.control import RunControl
-from multifaceted.generate.queue_room import LONGEST_WAIT, PATIENCE
 from multifaceted.plan import compile_plan
 from multifaceted.records import Failure, Reply, Tally
-from multifaceted.store.batches import BatchFolder, BatchRecord, BatchWriter
 from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent, read_status
@@ -84,7 +84,7 @@ class Bench:
         return [f for shard in folder.path.glob("shards/*") for f in folder.read_failures(shard.name)]
 
     def records(self) -> list[BatchRecord]:
-        return BatchFolder(RunFolder(self.folder)).read_records()
+        return BatchFolder(self.folder).read_records()
 
     def totals(self) -> list[int]:
         return [batch["request_counts"]["total"] for batch in self.server.batches]
@@ -175,7 +175,7 @@ def test_batches_of_any_size_give_the_shards_of_a_live_run(
 
 
 def test_each_model_has_batches_of_its_own(bench: Bench) -> None:
-    stages = {"response": {"name": "another-model"}}
+    stages = {"response": {"model": {"name": "another-model"}}}
     expected = bench.run_live_elsewhere(stages=stages)
     # Some rows fall behind, so that a wave asks both models.
     bench.server.batch_fault = first_batch(BatchFault(missing=tuple(range(10))))
@@ -598,7 +598,7 @@ def test_no_batch_is_submitted_on_a_budget_after_one_without_usage(bench: Bench)
 
 def test_what_a_batch_may_cost_is_reckoned_from_the_replies_that_came(bench: Bench) -> None:
     bench.server.batch_fault = first_batch(BatchFault(expired_after=20))
-    stages = {"preferences": {"name": "first-model", "prices": PRICES}}
+    stages = {"preferences": {"model": {"name": "first-model", "prices": PRICES}}}
     bench.run(bench.recipe(model={"prices": PRICES}, stages=stages), max_usd=1000)
     expected = [r.expected_usd / r.requests for r in bench.records() if r.model == "first-model"]
     spent = read_spent(RunFolder(bench.folder), [f"{number:05d}" for number in range(3)])

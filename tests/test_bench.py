@@ -16,27 +16,31 @@ from test_cli import multifaceted
 from test_crash import finish, kill_at, start
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
+from multifaceted.batch.folder import BatchFolder
 from multifaceted.builders import MultifacetedCollection
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
 from multifaceted.errors import FatalEndpointError, InputError
 from multifaceted.export import CONFIGS
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan, load_recipe
 from multifaceted.plan.cost import estimate
 from multifaceted.prompts.reply import ReplyError
-from multifaceted.prompts.rubrics import parse_rubric, rubric_schema
 from multifaceted.prompts.template import load_template
 from multifaceted.publish.folder import build_folder
 from multifaceted.publish.verify import check_folder
 from multifaceted.publish.verify_rows import RowChecker
-from multifaceted.records import Failure
-from multifaceted.store.batches import BatchFolder
+from multifaceted.records import Failure, Instruction, RowTask
+from multifaceted.stages import RUBRIC as RUBRIC_STAGE
+from multifaceted.stages import Draft
+from multifaceted.stages.rubric import rubric_schema
 from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status
+from multifaceted.taxonomy import PreferenceSet, Taxonomy
+from multifaceted.taxonomy.index import TaxonomyIndex
 from multifaceted.testing import ChatServer, Fault, make_reply
 from multifaceted.why import tell_story
 
@@ -50,6 +54,10 @@ TASK = {
     "preference": "p",
     "description": "d",
 }
+TAXONOMY = Taxonomy.model_validate({"name": "t", "version": "1.0.0", "dimensions": []})
+DRAFT = Draft(
+    RowTask(Instruction(id="i", prompt="Why?"), 1, PreferenceSet(preferences=()), 7), TaxonomyIndex(TAXONOMY)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +130,7 @@ def test_a_rubric_is_asked_for_with_three_examples_and_without_the_answer_it_wil
     for body in filter(is_rubric, server.bodies):
         system, user = (message["content"] for message in body["messages"])
         shown = [line for line in system.splitlines() if line.startswith("Rubric: {")]
-        examples = [parse_rubric(line) for line in shown]
+        examples = [RUBRIC_STAGE.read(DRAFT, line) for line in shown]
         assert len({rubric.criteria for rubric in examples}) == 3
         assert row["prompt"] in user
         assert not any(text in system + user for text in (row["output"], row["system"]))
@@ -196,7 +204,7 @@ def test_a_batch_run_asks_all_rubrics_of_a_wave_together_and_gives_the_same_shar
         server.paid.clear()
         recipe = make_bench(server.base_url, mode="batch", batch={"poll_seconds": 0.01})
         batch = run(recipe, tmp_path / "batch")
-        requests = [record.requests for record in BatchFolder(RunFolder(tmp_path / "batch")).read_records()]
+        requests = [record.requests for record in BatchFolder(tmp_path / "batch").read_records()]
         assert server.repeats == 0
     assert requests == [3, 3, 3, 12, 5]
     assert [s.sha256 for s in batch.summaries] == [s.sha256 for s in live.summaries]
@@ -372,13 +380,12 @@ def test_what_a_recipe_leaves_out_follows_from_its_kind(tmp_path: Path) -> None:
 def test_a_stage_that_the_kind_has_not_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(
         "instructions: {path: i.jsonl}\nmodel: {base_url: 'http://h/v1', name: m}\n"
-        "stages:\n  rubric: {temperature: 0}\ntemplates:\n  rubric: r.j2\n"
+        "stages:\n  rubric: {template: r.j2, model: {temperature: 0}}\n"
     )
     with pytest.raises(InputError) as caught:
         load_recipe(tmp_path / "r.yaml")
     assert [(p.line, p.where) for p in caught.value.problems] == [
         (4, "stages.rubric"),
-        (6, "templates.rubric"),
     ]
 
 
@@ -404,18 +411,18 @@ def test_a_plan_reckons_with_a_request_for_each_rubric(make_bench: MakeRecipe) -
 )
 def test_all_that_is_wrong_with_a_rubric_is_listed(text: str, problems: list[str]) -> None:
     with pytest.raises(ReplyError) as caught:
-        parse_rubric(text)
+        RUBRIC_STAGE.read(DRAFT, text)
     assert caught.value.problems == problems
 
 
 def test_a_rubric_is_read_in_the_shape_of_the_original() -> None:
-    read = parse_rubric(f"Here it is: {json.dumps({**RUBRIC, 'note': 'ignored'})}")
+    read = RUBRIC_STAGE.read(DRAFT, f"Here it is: {json.dumps({**RUBRIC, 'note': 'ignored'})}")
     scores = {str(n): RUBRIC[f"score{n}"] for n in range(1, 6)}
     assert read.model_dump() == {"criteria": "Is it warm?", "score_descriptions": scores}
 
 
 def test_the_example_shown_to_a_very_small_model_keeps_to_the_bounds_it_is_given() -> None:
-    example = json.loads(load_template("rubric", small=True).render(TASK)[2].content)
-    properties = rubric_schema(bound=True)["properties"]
+    example = json.loads(load_template("rubric", variables=TASK, small=True).render(TASK)[2].content)
+    properties = rubric_schema(DRAFT, small=True)["properties"]
     assert list(example) == list(properties)
     assert [name for name, text in example.items() if not re.match(properties[name]["pattern"], text)] == []

@@ -10,9 +10,9 @@ import pytest
 from conftest import DIMENSIONS, MakeRecipe
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.builders import MultifacetedCollection
 from multifaceted.errors import StorageError
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan
 from multifaceted.publish.folder import build_folder
@@ -81,7 +81,7 @@ def test_a_rebuilt_folder_is_never_served_from_the_cache(
     build_folder(run, out)
     before = datasets.load_dataset(str(out), split="train")
     (tmp_path / "r.j2").write_text("{% block user %}Now: {{ instruction }}{% endblock %}")
-    generate(make_recipe(server.base_url, templates={"response": "r.j2"}), run)
+    generate(make_recipe(server.base_url, stages={"response": {"template": "r.j2"}}), run)
     build_folder(run, out)
     after = datasets.load_dataset(str(out), split="train")
     assert after.num_rows == before.num_rows

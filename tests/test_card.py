@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.errors import InputError
 from multifaceted.export import CONFIGS
 from multifaceted.export.fields import describe_fields
 from multifaceted.export.summary import SourceCount, summarize_rows
-from multifaceted.generate.control import RunControl
 from multifaceted.plan import compile_plan
 from multifaceted.publish.card_template import load_card_template
 from multifaceted.publish.folder import build_folder

@@ -92,7 +92,7 @@ def test_every_problem_of_bad_input_is_listed_with_its_line_and_nothing_is_writt
     make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     recipe = make_recipe(
-        "http://127.0.0.1:9/v1", taxonomy="tax.yaml", templates={"response": "r.j2", "repair": "p.j2"}
+        "http://127.0.0.1:9/v1", taxonomy="tax.yaml", stages={"response": {"template": "r.j2"}}, repair="p.j2"
     )
     (tmp_path / "instructions.jsonl").write_text('{"id": "a", "prompt": "p"}\n{broken\n{"id": "b"}\n')
     (tmp_path / "r.j2").write_text("{% block user %}\n{{ instructoin }}{% endblock %}")

@@ -16,12 +16,12 @@ from prose import answer_in_prose
 from typer.testing import CliRunner
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.cli import app
 from multifaceted.curate.other_language import load_identifier
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
 from multifaceted.errors import InputError, SetupError, StorageError
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan
 from multifaceted.publish.folder import build_folder
@@ -184,7 +184,7 @@ def test_a_record_of_other_rows_is_stale(
     recipe = write_recipe(tmp_path, filters={"refusal": False})
     invoke("curate", run, "--recipe", recipe)
     (tmp_path / "r.j2").write_text("{% block user %}Now: {{ instruction }}{% endblock %}")
-    generate(make_recipe(server.base_url, templates={"response": "r.j2"}), run)
+    generate(make_recipe(server.base_url, stages={"response": {"template": "r.j2"}}), run)
     with pytest.raises(StorageError, match="stale: rows have changed") as caught:
         build_folder(run, tmp_path / "out")
     assert f"multifaceted curate {run} --recipe {recipe}" in caught.value.hint

@@ -11,8 +11,8 @@ import pytest
 from conftest import DIMENSIONS, MakeRecipe
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError
-from multifaceted.generate.control import RunControl
 from multifaceted.journal import read_bodies
 from multifaceted.plan import compile_plan
 from multifaceted.records import Failure
@@ -57,7 +57,7 @@ def test_every_planned_row_comes_about_in_order_with_one_preference_per_dimensio
 
 
 def test_rows_carry_where_they_come_from(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    recipe = make_recipe(server.base_url, stages={"response": {"name": "another-model"}})
+    recipe = make_recipe(server.base_url, stages={"response": {"model": {"name": "another-model"}}})
     data = run(recipe, tmp_path / "run")
     first = rows_of(tmp_path / "run", data)[0]
     assert first["response"]["model"] == "another-model"
@@ -103,7 +103,7 @@ def test_changing_the_last_template_asks_the_last_stage_only(
     run(make_recipe(server.base_url), tmp_path / "run")
     asked = len(server.bodies)
     (tmp_path / "r.j2").write_text("{% block user %}Question for you: {{ instruction }}{% endblock %}")
-    data = run(make_recipe(server.base_url, templates={"response": "r.j2"}), tmp_path / "run")
+    data = run(make_recipe(server.base_url, stages={"response": {"template": "r.j2"}}), tmp_path / "run")
     again = server.bodies[asked:]
     assert len(again) == 30
     assert all(is_stage(body, "response") for body in again)

@@ -15,6 +15,7 @@ from prose import answer_in_prose
 from typer.testing import CliRunner
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.cli import app
 from multifaceted.curate.agreement import share_equal, weigh_kappa
 from multifaceted.curate.judge_prompt import JudgePrompt
@@ -27,7 +28,6 @@ from multifaceted.errors import (
     LimitReachedError,
     LockedError,
 )
-from multifaceted.generate.control import RunControl
 from multifaceted.plan import compile_plan
 from multifaceted.prompts.reply import ReplyError
 from multifaceted.store.curation import CurationData, lock_curation, read_record
@@ -219,7 +219,7 @@ def test_the_budget_stops_it_and_a_higher_one_goes_on(run: Path, server: ChatSer
 
 
 def test_a_budget_without_a_price_is_refused(run: Path, server: ChatServer, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="price of a judge is unknown"):
+    with pytest.raises(InputError, match="price of the model of judge judge is unknown"):
         curate(run, write_judges(server, tmp_path, budget={"max_usd": 1}))
     assert server.bodies == []
 
@@ -278,7 +278,7 @@ def test_a_template_of_ones_own_is_checked_before_anything_is_asked(
     tmp_path: Path, server: ChatServer
 ) -> None:
     (tmp_path / "j.j2").write_text("{% block user %}{{ respons }}{% endblock %}")
-    with pytest.raises(InputError, match="'respons' is undefined"):
+    with pytest.raises(InputError, match="unknown variable 'respons'; did you mean 'response'"):
         load_curation(write_judges(server, tmp_path, template="j.j2"))
     (tmp_path / "j.j2").write_text("{% block user %}You judge {{ response }}{% endblock %}")
     own = load_curation(write_judges(server, tmp_path, template="j.j2"))

@@ -15,13 +15,14 @@ import pytest
 from conftest import MakeRecipe
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.chat import weights
 from multifaceted.chat.local import serve_weights
 from multifaceted.chat.weights import BuiltinWeights, builtin_path, find_weights, install_weights
 from multifaceted.errors import SetupError
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
-from multifaceted.plan import LocalModel, compile_plan
+from multifaceted.models import LocalModel
+from multifaceted.plan import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 

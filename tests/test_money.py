@@ -12,10 +12,10 @@ from test_cli import multifaceted
 from test_generate import run
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.errors import LimitReachedError
-from multifaceted.generate.control import RunControl
-from multifaceted.plan import LiveModel, compile_plan
-from multifaceted.plan.prices import find_price
+from multifaceted.models import EndpointModel
+from multifaceted.plan import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.testing import ChatServer, Fault
@@ -38,15 +38,17 @@ def generate(recipe: Path, folder: Path, max_usd: float | None) -> None:
 
 
 def test_the_recipe_s_prices_come_before_the_table_s() -> None:
-    model = LiveModel(name="gpt-4o", base_url=OPENAI, prices={"input": 3, "output": 4})
-    found = find_price(model)
+    model = EndpointModel(name="gpt-4o", base_url=OPENAI, prices={"input": 3, "output": 4})
+    found = model.find_price("live")
     assert found is not None
     assert (found.input, found.cached_input, found.output, found.source) == (3, 3, 4, "recipe")
-    assert find_price(model, "batch") is None  # nobody said what a batch costs
+    assert model.find_price("batch") is None  # nobody said what a batch costs
 
 
 def test_a_known_model_has_the_table_s_prices_and_its_version_and_date_are_named() -> None:
-    live, batch = (find_price(LiveModel(name="gpt-4o", base_url=OPENAI), mode) for mode in ("live", "batch"))
+    live, batch = (
+        EndpointModel(name="gpt-4o", base_url=OPENAI).find_price(mode) for mode in ("live", "batch")
+    )
     assert live is not None
     assert 0 < live.cached_input < live.input < live.output
     assert re.fullmatch(r"genai-prices [\d.]+, checked up to 20\d\d-\d\d-\d\d", live.source)
@@ -57,11 +59,11 @@ def test_a_known_model_has_the_table_s_prices_and_its_version_and_date_are_named
     ("name", "url"), [("no-such-model", OPENAI), ("gpt-4o", "http://127.0.0.1:9/v1")], ids=["name", "place"]
 )
 def test_what_nobody_knows_is_unknown(name: str, url: str) -> None:
-    assert find_price(LiveModel(name=name, base_url=url)) is None
+    assert EndpointModel(name=name, base_url=url).find_price("live") is None
 
 
 def test_cached_tokens_cost_their_own_price() -> None:
-    price = find_price(LiveModel(name="m", base_url=OPENAI, prices=PRICES))
+    price = EndpointModel(name="m", base_url=OPENAI, prices=PRICES).find_price("live")
     assert price is not None
     assert price.cost(prompt=1000, cached=400, completion=100) == pytest.approx(0.6 + 0.04 + 0.2)
 
@@ -89,7 +91,9 @@ def test_another_model_of_a_stage_does_not_cost_what_the_model_costs(make_recipe
     model = model_at("http://127.0.0.1:9/v1", prices=PRICES)
     usd = []
     for prices in ({}, {"prices": {"input": 0, "output": 0}}):
-        recipe = make_recipe("", model=model, stages={"response": {"name": "another-model", **prices}})
+        recipe = make_recipe(
+            "", model=model, stages={"response": {"model": {"name": "another-model", **prices}}}
+        )
         usd.append(json.loads(multifaceted("plan", recipe, "--json").stdout)["usd"]["live"])
     whole = json.loads(multifaceted("plan", make_recipe("", model=model), "--json").stdout)["usd"]["live"]
     assert usd[0] is None

@@ -9,9 +9,10 @@ import yaml
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.plan import Plan, compile_plan
-from multifaceted.records import STAGES, RowTask, Stage
+from multifaceted.records import RowTask
+from multifaceted.stages import SHIPPED
 
-NAMES: dict[Stage, str] = dict.fromkeys(STAGES, "some-model")
+NAMES = dict.fromkeys(SHIPPED, "some-model")
 MODEL = {"base_url": "http://localhost:8000/v1", "name": "some-model"}
 TAXONOMY = """\
 name: tiny
@@ -133,8 +134,8 @@ def test_instructions_that_changed_since_the_plan_was_made_are_refused(
 
 
 def test_problems_of_taxonomy_templates_and_instructions_are_listed_together(tmp_path: Path) -> None:
-    templates = {"response": "one.j2", "repair": "two.j2"}
-    recipe = write_recipe(tmp_path, templates=templates, taxonomy="taxonomy.yaml")
+    stages = {"response": {"template": "one.j2"}}
+    recipe = write_recipe(tmp_path, stages=stages, repair="two.j2", taxonomy="taxonomy.yaml")
     (tmp_path / "one.j2").write_text("{% block user %}{{ instructoin }}{% endblock %}", encoding="utf-8")
     (tmp_path / "two.j2").write_text("no block", encoding="utf-8")
     (tmp_path / "taxonomy.yaml").write_text("name: tiny\nversion: one\ndimensions: []\n", encoding="utf-8")
@@ -151,15 +152,13 @@ def test_problems_of_taxonomy_templates_and_instructions_are_listed_together(tmp
 
 
 def test_files_that_are_not_there_are_listed_together(tmp_path: Path) -> None:
-    recipe = write_recipe(
-        tmp_path, taxonomy="t.yaml", templates={"repair": "r.j2"}, instructions={"path": "i.jsonl"}
-    )
+    recipe = write_recipe(tmp_path, taxonomy="t.yaml", repair="r.j2", instructions={"path": "i.jsonl"})
     found = [Path(problem.file).name for problem in problems_of(recipe)]
     assert found == ["i.jsonl", "r.j2", "t.yaml"]
 
 
 def test_templates_that_stumble_over_their_values_are_all_found_before_the_run(tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, templates={"preference_set": "one.j2", "repair": "two.j2"})
+    recipe = write_recipe(tmp_path, stages={"preferences": {"template": "one.j2"}}, repair="two.j2")
     (tmp_path / "one.j2").write_text("{% block user %}\n{{ seeds[0].nme }}{% endblock %}", encoding="utf-8")
     (tmp_path / "two.j2").write_text("{% block user %}{{ problems.txt }}{% endblock %}", encoding="utf-8")
     found = [(Path(problem.file).name, problem.line) for problem in problems_of(recipe)]
@@ -174,8 +173,8 @@ def test_templates_that_stumble_over_their_values_are_all_found_before_the_run(t
         {"model": {**MODEL, "temperature": 0.5}},
         {"model": {**MODEL, "temperature": None}},
         {"model": {**MODEL, "extra_body": {"top_k": 5}}},
-        {"stages": {"response": {"temperature": 0.5}}},
-        {"templates": {"response": "own.j2"}},
+        {"stages": {"response": {"model": {"temperature": 0.5}}}},
+        {"stages": {"response": {"template": "own.j2"}}},
         {"taxonomy": "own.yaml"},
     ],
     ids=str,

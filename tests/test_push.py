@@ -19,8 +19,8 @@ from conftest import HUB_TOKEN, write_instructions
 from huggingface_hub import HfFileSystem, constants
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.errors import HubError, InputError, InterruptedRunError, StorageError
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan
 from multifaceted.publish.folder import build_folder

@@ -1,6 +1,6 @@
 """How much an endpoint's queue takes, learned from refusals."""
 
-from multifaceted.generate.queue_room import GROW, LONGEST_WAIT, PATIENCE, QueueRoom
+from multifaceted.batch.queue_room import GROW, LONGEST_WAIT, PATIENCE, QueueRoom
 
 
 def test_nothing_is_known_of_a_queue_at_first() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from multifaceted.errors import InputError
-from multifaceted.plan import LiveModel, LocalModel, Recipe, load_recipe
+from multifaceted.models import EndpointModel, LocalModel
+from multifaceted.plan import Recipe, load_recipe
 
 EXAMPLE = """\
 name: multifaceted_collection
@@ -21,7 +22,7 @@ model:
   top_p: 0.95
   max_tokens: 2048
 stages:
-  response: {name: another-model}
+  response: {model: {name: another-model}}
 concurrency: 32
 shard_rows: 600
 """
@@ -48,7 +49,7 @@ def test_the_example_recipe_is_read_as_it_stands(tmp_path: Path) -> None:
     assert (recipe.concurrency, recipe.shard_rows, recipe.taxonomy) == (32, 600, "default")
     assert recipe.instructions.limit == 500
     model = recipe.model
-    assert isinstance(model, LiveModel)
+    assert isinstance(model, EndpointModel)
     assert (model.base_url, model.api_key_env) == ("https://api.example.com/v1", "EXAMPLE_KEY")
     assert (model.temperature, model.top_p, model.max_tokens) == (0.7, 0.95, 2048)
 
@@ -61,9 +62,9 @@ def test_a_stage_differs_from_the_model_only_in_what_it_names(tmp_path: Path) ->
 
 def test_a_stage_may_unset_a_parameter_and_move_to_another_endpoint(tmp_path: Path) -> None:
     stage = "{temperature: null, base_url: 'http://localhost:9/v1', extra_body: {top_k: 5}}"
-    recipe = read(tmp_path, EXAMPLE.replace("{name: another-model}", stage))
+    recipe = read(tmp_path, EXAMPLE.replace("{model: {name: another-model}}", f"{{model: {stage}}}"))
     model = recipe.model_for("response")
-    assert isinstance(model, LiveModel)
+    assert isinstance(model, EndpointModel)
     assert (model.temperature, model.top_p, model.base_url) == (None, 0.95, "http://localhost:9/v1")
     assert (model.name, model.extra_body) == ("some-model", {"top_k": 5})
 
@@ -80,11 +81,14 @@ def test_the_embedded_model_may_be_named_briefly(tmp_path: Path, text: str) -> N
 
 
 def test_relative_paths_are_read_from_the_folder_of_the_recipe(tmp_path: Path) -> None:
-    text = HEAD + LIVE + "taxonomy: mine.yaml\ntemplates: {response: own/response.j2}\n"
+    text = (
+        HEAD + LIVE + "taxonomy: mine.yaml\nstages: {response: {template: own/response.j2}}\nrepair: r.j2\n"
+    )
     recipe = read(tmp_path, text)
     assert recipe.instructions.path == tmp_path / "instructions.jsonl"
     assert recipe.taxonomy == str(tmp_path / "mine.yaml")
-    assert recipe.templates == {"response": tmp_path / "own/response.j2"}
+    assert recipe.stages["response"].template == tmp_path / "own/response.j2"
+    assert recipe.repair == tmp_path / "r.j2"
     elsewhere = read(tmp_path, "instructions: {path: /data/pool.jsonl}\n" + LIVE)
     assert elsewhere.instructions.path == Path("/data/pool.jsonl")
 
@@ -106,12 +110,12 @@ def test_unknown_keys_get_the_nearest_name_with_their_line(tmp_path: Path) -> No
     text = (
         HEAD
         + LIVE.replace("name:", "temprature: 1, name:")
-        + "variant: 3\nstages:\n  response:\n    nme: x\n"
+        + "variant: 3\nstages:\n  response:\n    model:\n      nme: x\n"
     )
     assert faults_in(tmp_path, text) == [
         (2, "model.temprature", "unknown key 'temprature'; did you mean 'temperature'?"),
         (3, "variant", "unknown key 'variant'; did you mean 'variants'?"),
-        (6, "stages.response.nme", "unknown key 'nme'; did you mean 'name'?"),
+        (7, "stages.response.model.nme", "unknown key 'nme'; did you mean 'name'?"),
     ]
 
 
@@ -125,8 +129,8 @@ def test_a_key_of_the_other_kind_of_model_is_not_suggested(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        (LIVE + "stages: {respons: {name: x}}\n", "stages.respons"),
-        (LIVE + "templates: {respons: x.j2}\n", "templates.respons"),
+        (LIVE + "stages: {respons: {model: {name: x}}}\n", "stages.respons"),
+        (LIVE + "stages: {respons: {template: x.j2}}\n", "stages.respons"),
         (LIVE + "variants: 0\n", "variants"),
         (LIVE + "concurrency: many\n", "concurrency"),
         (LIVE + "name: ../escape\n", "name"),
@@ -137,7 +141,7 @@ def test_a_key_of_the_other_kind_of_model_is_not_suggested(tmp_path: Path) -> No
         ("model: {base_url: 'localhost:8000', name: m}\n", "model.base_url"),
         ("model: {base_url: 'http://h', name: m, temperature: -1}\n", "model.temperature"),
         ("model: {base_url: 'http://h', name: m, top_p: 1.5}\n", "model.top_p"),
-        (LIVE + "stages: {response: {max_tokens: 0}}\n", "stages.response.max_tokens"),
+        (LIVE + "stages: {response: {model: {max_tokens: 0}}}\n", "stages.response.model.max_tokens"),
     ],
 )
 def test_a_wrong_value_is_reported_at_its_place(tmp_path: Path, text: str, where: str) -> None:
@@ -159,7 +163,7 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, place: 
     text = (
         f"model: {{{secret}, name: m}}\n"
         if place == "model"
-        else LIVE + f"stages: {{response: {{{secret}}}}}\n"
+        else LIVE + f"stages: {{response: {{model: {{{secret}}}}}}}\n"
     )
     [(_, where, message)] = faults_in(tmp_path, HEAD + text)
     assert where.endswith("base_url")
@@ -172,9 +176,9 @@ SPREAD = f"model: {{name: some-model, {ENDPOINTS}}}\n"
 
 @pytest.mark.parametrize("places", [f"base_url: 'http://c/v1', {ENDPOINTS}", "endpoints: []"])
 def test_a_stage_takes_either_a_base_url_or_endpoints(tmp_path: Path, places: str) -> None:
-    text = HEAD + LIVE + f"stages:\n  response: {{{places}}}\n"
+    text = HEAD + LIVE + f"stages:\n  response: {{model: {{{places}}}}}\n"
     [(line, where, message)] = faults_in(tmp_path, text)
-    assert (line, where) == (4, "stages.response")
+    assert (line, where) == (4, "stages.response.model")
     assert message.startswith("takes either base_url or endpoints")
 
 
@@ -182,14 +186,18 @@ def test_a_stage_takes_either_a_base_url_or_endpoints(tmp_path: Path, places: st
 def test_what_a_stage_says_of_one_place_is_refused_where_there_are_endpoints(
     tmp_path: Path, name: str
 ) -> None:
-    where, refused = f"stages.response.{name.partition(':')[0]}", "belongs to each of the endpoints"
-    stage = f"stages:\n  response:\n    max_tokens: 9\n    {name}\n"
-    assert faults_in(tmp_path, HEAD + SPREAD + stage) == [(6, where, refused)]
-    own = f"{stage}    {ENDPOINTS}\n"
-    assert faults_in(tmp_path, HEAD + LIVE + own) == [(6, where, refused)]
-    elsewhere = read(tmp_path, HEAD + SPREAD + f"{stage}    base_url: http://c/v1\n").model_for("response")
-    assert isinstance(elsewhere, LiveModel)
-    assert [place.base_url for place in elsewhere.places] == ["http://c/v1"]
+    where, refused = f"stages.response.model.{name.partition(':')[0]}", "belongs to each of the endpoints"
+    stage = f"stages:\n  response:\n    model:\n      max_tokens: 9\n      {name}\n"
+    [(line, found, message)] = faults_in(tmp_path, HEAD + SPREAD + stage)
+    assert (line, found) == (7, where)
+    assert message.startswith(refused)
+    own = f"{stage}      {ENDPOINTS}\n"
+    [(line, found, message)] = faults_in(tmp_path, HEAD + LIVE + own)
+    assert (line, found) == (7, where)
+    assert message.startswith(refused)
+    elsewhere = read(tmp_path, HEAD + SPREAD + f"{stage}      base_url: http://c/v1\n").model_for("response")
+    assert isinstance(elsewhere, EndpointModel)
+    assert [place.base_url for place in elsewhere.served_at] == ["http://c/v1"]
 
 
 @pytest.mark.parametrize(
@@ -202,16 +210,18 @@ def test_what_a_stage_says_of_one_place_is_refused_where_there_are_endpoints(
 )
 def test_prices_belong_to_the_name_of_the_model(tmp_path: Path, stage: str, inherits: bool) -> None:
     model = "model: {base_url: 'http://a/v1', name: some-model, prices: {input: 1, output: 2}}\n"
-    recipe = read(tmp_path, HEAD + model + f"stages: {{response: {stage}}}\n")
+    recipe = read(tmp_path, HEAD + model + f"stages: {{response: {{model: {stage}}}}}\n")
     found = [recipe.model_for(name) for name in ("system_message", "response")]
-    prices = [model.prices for model in found if isinstance(model, LiveModel)]
+    prices = [model.prices for model in found if isinstance(model, EndpointModel)]
     assert [price is not None for price in prices] == [True, inherits]
 
 
 def test_a_stage_of_the_embedded_model_takes_no_name(tmp_path: Path) -> None:
-    text = HEAD + "model: local\nstages:\n  response:\n    temperature: 0\n    name: x\n"
-    assert faults_in(tmp_path, text) == [(6, "stages.response.name", "the embedded model takes no 'name'")]
-    allowed = read(tmp_path, text.replace("    name: x\n", ""))
+    text = HEAD + "model: local\nstages:\n  response:\n    model:\n      temperature: 0\n      name: x\n"
+    [(line, where, message)] = faults_in(tmp_path, text)
+    assert (line, where) == (7, "stages.response.model.name")
+    assert message.startswith("unknown key 'name'")
+    allowed = read(tmp_path, text.replace("      name: x\n", ""))
     assert allowed.model_for("response") == LocalModel(temperature=0)
 
 
@@ -227,7 +237,8 @@ def test_a_shard_holds_whole_instructions(
     "models",
     [
         "model: local\n",
-        LIVE + "stages: {response: {endpoints: [{base_url: 'http://a/v1'}, {base_url: 'http://b/v1'}]}}\n",
+        LIVE
+        + "stages: {response: {model: {endpoints: [{base_url: 'http://a/v1'}, {base_url: 'http://b/v1'}]}}}\n",
     ],
 )
 def test_batches_need_one_endpoint_for_each_model(tmp_path: Path, models: str) -> None:

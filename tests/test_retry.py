@@ -12,8 +12,8 @@ from test_cli import multifaceted
 from test_generate import failures_of, rows_of, run
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.errors import FailureKind, LimitReachedError
-from multifaceted.generate.control import RunControl
 from multifaceted.plan import compile_plan
 from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
@@ -107,7 +107,7 @@ def test_truncated_replies_are_asked_again_with_a_larger_max_tokens_and_nothing_
     with ChatServer(fault=cut) as server:
         recipe = make_recipe(server.base_url, variants=1)
         assert run(recipe, tmp_path / "run").failed == 1
-        larger = {"response": {"max_tokens": 2048}}
+        larger = {"response": {"model": {"max_tokens": 2048}}}
         data = run(make_recipe(server.base_url, variants=1, stages=larger), tmp_path / "run")
         assert (data.ok, data.failed) == (10, 0)
         assert len(server.bodies) == 31

@@ -1,5 +1,6 @@
 """The stages: what each asks, the schema of its reply, and how any reply at all is read."""
 
+import hashlib
 import json
 import re
 from typing import Any
@@ -8,11 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multifaceted.prompts.preview import STAND_IN, preview_row
 from multifaceted.prompts.reply import ReplyError, parse_text, read_json_object
-from multifaceted.prompts.stages import StagePrompts
-from multifaceted.prompts.template import TEMPLATES, load_template
-from multifaceted.records import STAGES, Instruction, Message, RowTask
+from multifaceted.prompts.template import load_repair, load_template, shipped_template
+from multifaceted.records import Instruction, Message, PreferenceEntry, RowTask
+from multifaceted.stages import PREFERENCES, SHIPPED, Draft, Prompts
 from multifaceted.taxonomy import PreferenceSet, Taxonomy
 
 SLUGS = ["style", "background", "safety"]
@@ -47,7 +47,14 @@ def make_taxonomy() -> Taxonomy:
 
 
 TAXONOMY = make_taxonomy()
-PROMPTS = StagePrompts(TAXONOMY, {name: load_template(name) for name in TEMPLATES})
+STAGES = tuple(SHIPPED.values())
+TEMPLATES = {
+    stage.name: load_template(
+        stage.template, variables=stage.list_variables(other.name for other in STAGES[:index])
+    )
+    for index, stage in enumerate(STAGES)
+}
+PROMPTS = Prompts(TAXONOMY, STAGES, TEMPLATES, load_repair())
 
 
 def make_task(prompt: str = "Why is the sky blue?") -> RowTask:
@@ -55,14 +62,29 @@ def make_task(prompt: str = "Why is the sky blue?") -> RowTask:
     return RowTask(Instruction(id="i1", prompt=prompt), 1, seeds, 7)
 
 
+def make_draft() -> Draft:
+    return PROMPTS.draft(make_task())
+
+
+def read_preferences(text: str) -> list[PreferenceEntry]:
+    entries: list[PreferenceEntry] = PREFERENCES.read(make_draft(), text)
+    return entries
+
+
+def make_schema(*, small: bool) -> dict[str, Any]:
+    schema = PREFERENCES.schema(make_draft(), small=small)
+    assert schema is not None
+    return schema
+
+
 def problems_of(text: str) -> list[str]:
     with pytest.raises(ReplyError) as caught:
-        PROMPTS.parse_preferences(text)
+        read_preferences(text)
     return caught.value.problems
 
 
 def test_the_preference_prompt_shows_the_instruction_and_the_sampled_preference_first() -> None:
-    system, user = PROMPTS.preferences(make_task())
+    system, user = PROMPTS.render(PREFERENCES, make_draft())
     assert all(f"About {slug}." in system.content for slug in SLUGS)
     assert "Why is the sky blue?" in user.content
     shown = [line for line in user.content.splitlines() if "About style tone" in line]
@@ -72,7 +94,7 @@ def test_the_preference_prompt_shows_the_instruction_and_the_sampled_preference_
 
 
 def test_the_schema_has_one_required_property_per_dimension_and_no_other() -> None:
-    schema = PROMPTS.schema(make_task(), fix_known=False)
+    schema = make_schema(small=False)
     assert list(schema["properties"]) == schema["required"] == SLUGS
     assert schema["additionalProperties"] is False
     for entry in schema["properties"].values():
@@ -82,7 +104,7 @@ def test_the_schema_has_one_required_property_per_dimension_and_no_other() -> No
 
 
 def test_a_small_model_gets_the_sampled_subdimensions_fixed_and_its_texts_bounded() -> None:
-    entries = PROMPTS.schema(make_task(), fix_known=True)["properties"]
+    entries = make_schema(small=True)["properties"]
     fixed = [entry["properties"]["subdimension"] for entry in entries.values()]
     assert [field["const"] for field in fixed] == [
         *("The style tone", "The background clarity", "The safety tone")
@@ -104,12 +126,12 @@ def test_a_small_model_gets_the_sampled_subdimensions_fixed_and_its_texts_bounde
 )
 def test_a_reply_is_found_among_words_and_fences(shape: str) -> None:
     text = shape.replace("{}", json.dumps(REPLY, indent=1)).replace("{{", "{").replace("}}", "}")
-    assert [entry.dimension for entry in PROMPTS.parse_preferences(text)] == SLUGS
+    assert [entry.dimension for entry in read_preferences(text)] == SLUGS
 
 
 def test_entries_keep_the_order_of_the_taxonomy_and_lose_outer_white_space() -> None:
     padded = {slug: {k: f" {v}\n" for k, v in ENTRY.items()} for slug in reversed(SLUGS)}
-    entries = PROMPTS.parse_preferences(json.dumps(padded))
+    entries = read_preferences(json.dumps(padded))
     assert [entry.model_dump() for entry in entries] == [{"dimension": slug, **ENTRY} for slug in SLUGS]
 
 
@@ -150,7 +172,7 @@ def test_a_reply_without_a_readable_object_has_one_problem(text: str, problem: s
 @example(text='{"style": ' + "7" * 5000 + "}")
 def test_any_text_is_read_as_entries_or_refused_as_a_reply(text: str) -> None:
     try:
-        entries = PROMPTS.parse_preferences(text)
+        entries = read_preferences(text)
     except ReplyError as error:
         assert error.problems  # noqa: PT017 - both ways are right
     else:
@@ -173,8 +195,8 @@ def test_a_free_text_is_stripped_and_an_empty_one_refused() -> None:
 
 
 def test_the_repair_turns_carry_the_faulty_reply_and_what_is_wrong() -> None:
-    turns = PROMPTS.preferences(make_task())
-    repaired = PROMPTS.repair(turns, "oops", ReplyError(["dimension 'style' is missing", "it is rude"]))
+    turns = PROMPTS.render(PREFERENCES, make_draft())
+    repaired = PROMPTS.ask_again(turns, "oops", ReplyError(["dimension 'style' is missing", "it is rude"]))
     assert repaired[:3] == (*turns, Message("assistant", "oops"))
     assert repaired[3].role == "user"
     assert "dimension 'style' is missing" in repaired[3].content
@@ -182,21 +204,20 @@ def test_the_repair_turns_carry_the_faulty_reply_and_what_is_wrong() -> None:
 
 
 def test_a_preview_shows_every_stage_before_anything_is_asked() -> None:
-    task = make_task()
-    preview = preview_row(PROMPTS, task)
-    assert [asked[:2] for asked in preview[:3]] == [(stage, "") for stage in STAGES[:3]]
-    assert [asked[:2] for asked in preview[3:]] == [("rubric", slug) for slug in SLUGS]
-    preferences, system_message, response, *rubrics = [asked.turns for asked in preview]
-    assert preferences == PROMPTS.preferences(task)
+    preview = list(PROMPTS.preview(make_task()))
+    asked = [(found.stage.name, found.part.dimension if found.part else "") for found in preview]
+    assert asked[:3] == [(stage.name, "") for stage in STAGES[:3]]
+    assert asked[3:] == [("rubric", slug) for slug in SLUGS]
+    preferences, system_message, response, *rubrics = [found.turns for found in preview]
+    assert preferences == PROMPTS.render(PREFERENCES, make_draft())
     assert "About style tone b." in system_message[-1].content
-    assert response == (Message("system", STAND_IN), Message("user", "Why is the sky blue?"))
+    mark = "[the system message that the model writes]"
+    assert response == (Message("system", mark), Message("user", "Why is the sky blue?"))
     assert "About style tone b." in rubrics[0][-1].content
 
 
 def test_each_stage_has_the_hash_of_its_own_template() -> None:
-    assert PROMPTS.hashes == {
-        "preferences": load_template("preference_set").hash,
-        "system_message": load_template("system_message").hash,
-        "response": load_template("response").hash,
-        "rubric": load_template("rubric").hash,
-    }
+    shipped = {"preferences": "preference_set", "repair": "repair"}
+    names = ["preferences", "system_message", "response", "rubric", "repair"]
+    files = {name: shipped_template(shipped.get(name, name)).read_bytes() for name in names}
+    assert PROMPTS.hashes == {name: hashlib.sha256(text).hexdigest() for name, text in files.items()}

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.prompts.template import TEMPLATES, TemplateName, load_template, shipped_template
+from multifaceted.prompts.template import Template, load_template, shipped_template
 from multifaceted.records import Message
 
 SEED = {
@@ -18,7 +18,7 @@ SEED = {
     "description": "How it sounds.",
     "examples": [{"name": "Warm words", "description": "Wants warmth."}],
 }
-VALUES: dict[TemplateName, dict[str, Any]] = {
+VALUES: dict[str, dict[str, Any]] = {
     "preference_set": {
         "dimensions": [{"slug": "style", "name": "Style", "description": "How it is written."}],
         "instruction": "Why is the sky blue?",
@@ -37,23 +37,28 @@ VALUES: dict[TemplateName, dict[str, Any]] = {
 }
 
 
+def load(name: str, path: Path | None = None) -> Template:
+    """A template that may speak of what it is given here."""
+    return load_template(name, path, variables=VALUES[name])
+
+
 def write_template(folder: Path, text: str) -> Path:
     path = folder / "own.j2"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def problems_of(folder: Path, text: str, *, name: TemplateName = "response") -> list[Problem]:
+def problems_of(folder: Path, text: str, *, name: str = "response") -> list[Problem]:
     path = write_template(folder, text)
     with pytest.raises(InputError) as caught:
-        load_template(name, path).render(VALUES[name])
+        load(name, path).render(VALUES[name])
     assert {problem.file for problem in caught.value.problems} == {str(path)}
     return caught.value.problems
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_every_shipped_template_renders_what_it_is_given(name: TemplateName) -> None:
-    turns = load_template(name).render(VALUES[name])
+@pytest.mark.parametrize("name", list(VALUES))
+def test_every_shipped_template_renders_what_it_is_given(name: str) -> None:
+    turns = load(name).render(VALUES[name])
     assert [turn.role for turn in turns] == (["user"] if name == "repair" else ["system", "user"])
     text = "\n".join(turn.content for turn in turns)
     told = {
@@ -66,16 +71,16 @@ def test_every_shipped_template_renders_what_it_is_given(name: TemplateName) -> 
     assert [part for part in told[name] if part not in text] == []
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_the_hash_is_the_sha256_of_the_shipped_file(name: TemplateName) -> None:
-    assert load_template(name).hash == hashlib.sha256(shipped_template(name).read_bytes()).hexdigest()
+@pytest.mark.parametrize("name", list(VALUES))
+def test_the_hash_is_the_sha256_of_the_shipped_file(name: str) -> None:
+    assert load(name).hash == hashlib.sha256(shipped_template(name).read_bytes()).hexdigest()
 
 
 def test_a_changed_template_has_another_hash(tmp_path: Path) -> None:
     text = "{% block user %}ねえ {{ instruction }}{% endblock %}\n"
-    found = load_template("response", write_template(tmp_path, text))
+    found = load("response", write_template(tmp_path, text))
     assert found.hash == hashlib.sha256(text.encode()).hexdigest()
-    assert load_template("response", write_template(tmp_path, f"{text} ")).hash != found.hash
+    assert load("response", write_template(tmp_path, f"{text} ")).hash != found.hash
 
 
 @settings(deadline=None)
@@ -84,18 +89,18 @@ def test_a_changed_template_has_another_hash(tmp_path: Path) -> None:
 @example(instruction="{% raw %}", system="{% endblock %}")
 @example(instruction=" \n two\r\n", system="\n\n")
 def test_the_response_prompt_is_the_instruction_verbatim(instruction: str, system: str) -> None:
-    turns = load_template("response").render({"instruction": instruction, "system_message": system})
+    turns = load("response").render({"instruction": instruction, "system_message": system})
     assert turns == (Message("system", system), Message("user", instruction))
 
 
 @pytest.mark.parametrize("text", ["{{ 7*7 }}", "{% raw %}", "{# hush #}", "{{ seeds }}", "</instruction>"])
 def test_an_instruction_is_never_evaluated(text: str) -> None:
-    _, user = load_template("preference_set").render({**VALUES["preference_set"], "instruction": text})
+    _, user = load("preference_set").render({**VALUES["preference_set"], "instruction": text})
     assert f"\n{text}\n" in user.content
 
 
 def test_the_system_block_of_the_preference_set_is_the_same_for_every_row() -> None:
-    template = load_template("preference_set")
+    template = load("preference_set")
     values = VALUES["preference_set"]
     one, other = (
         template.render({**values, "instruction": text, "seeds": [{**SEED, "subdimension": text}]})
@@ -107,7 +112,7 @@ def test_the_system_block_of_the_preference_set_is_the_same_for_every_row() -> N
 
 def test_an_empty_block_gives_no_turn(tmp_path: Path) -> None:
     text = "{% block system %}{{ system_message }}{% endblock %}{% block user %}Hi{% endblock %}"
-    template = load_template("response", write_template(tmp_path, text))
+    template = load("response", write_template(tmp_path, text))
     assert template.render({"system_message": "", "instruction": "x"}) == (Message("user", "Hi"),)
 
 
@@ -177,4 +182,4 @@ def test_a_template_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> Non
     (tmp_path / "latin.j2").write_bytes(b"{% block user %}\xff{% endblock %}")
     for name in ("none.j2", "latin.j2"):
         with pytest.raises(InputError, match=f"{name}: cannot be read: "):
-            load_template("response", tmp_path / name)
+            load("response", tmp_path / name)

@@ -18,9 +18,9 @@ import yaml
 from conftest import write_instructions
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.errors import InputError, StorageError
 from multifaceted.export.views import TASKS, VIEWS, Task, Trainer, find_view, write_view
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan
 from multifaceted.publish.folder import build_folder

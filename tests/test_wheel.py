@@ -13,12 +13,15 @@ PROGRAM = """
 import multifaceted
 from importlib import resources
 from multifaceted.builders import MultifacetedCollection
-from multifaceted.prompts.template import TEMPLATES, load_template
+from multifaceted.prompts.template import shipped_template
+from multifaceted.stages import SHIPPED
 from multifaceted.taxonomy import load_taxonomy
 
 assert "site" in multifaceted.__file__, multifaceted.__file__
-hashes = {load_template(name).hash for name in TEMPLATES} | {load_template("preference_set", small=True).hash}
-assert len(hashes) == 6
+names = [*(stage.template for stage in SHIPPED.values()), "repair"]
+texts = {shipped_template(name).read_text() for name in names}
+texts.add(shipped_template("preference_set", small=True).read_text())
+assert len(texts) == 6
 assert len(load_taxonomy().preferences) >= 240
 templates = resources.files("multifaceted") / "templates"
 assert (templates / "card.md.j2").is_file()

@@ -12,13 +12,13 @@ from prose import answer_in_prose
 from typer.testing import CliRunner
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.cli import app
 from multifaceted.cli.look import FAILURE_KINDS
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
 from multifaceted.errors import InputError
 from multifaceted.export import choose
-from multifaceted.generate.control import RunControl
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan
 from multifaceted.store.curation import read_record
@@ -219,7 +219,7 @@ def test_a_changed_template_is_told(
     run: Path, recipe: Path, make_recipe: MakeRecipe, server: ChatServer
 ) -> None:
     (recipe.parent / "r.j2").write_text("{% block user %}Now: {{ instruction }}{% endblock %}")
-    make_recipe(server.base_url, count=6, templates={"response": "r.j2"})
+    make_recipe(server.base_url, count=6, stages={"response": {"template": "r.j2"}})
     story = tell_story(run, "i0-v1")
     assert any("no reply" in remark for remark in story.remarks)
     assert [turn["stage"] for turn in story.turns][-1] == "response"

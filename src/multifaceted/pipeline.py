@@ -1,32 +1,26 @@
-"""The stages joined: the only module that sees all of them. Each function is one command's work.
+"""The work of `generate` and `plan`, from beginning to end: prepared, made, closed.
 
 Example:
     data = await generate(plan, Path("run"), control=RunControl())
 """
 
-import shlex
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
-from multifaceted.chat.factory import name_models, open_pools
-from multifaceted.errors import FailureKind, InputError, Problem, StorageError
-from multifaceted.generate import Asker, RowMaker, generate_shards
-from multifaceted.generate.by_batch import generate_by_batch
-from multifaceted.generate.control import RunControl
-from multifaceted.generate.usage import Usage
-from multifaceted.generate.work import Work, find_whole, find_work, order_again
-from multifaceted.ids import content_id
+from multifaceted.ask import Channel, RunControl, open_asker
+from multifaceted.batch import answer
+from multifaceted.chat.factory import name_models
+from multifaceted.errors import FailureKind, StorageError
+from multifaceted.generate import RowMaker, RowsToMake, generate_shards
+from multifaceted.generate.prepare import Prepared, prepare_run
+from multifaceted.generate.work import find_whole
 from multifaceted.journal import Journal
-from multifaceted.plan import LiveModel, LocalModel, Plan, Shard
+from multifaceted.plan import Plan
 from multifaceted.plan.cost import Estimate, Observed, estimate
-from multifaceted.plan.prices import Mode, Price, find_price
-from multifaceted.records import Failure, Row, Stage
-from multifaceted.store.manifest import RunData, UsedPrice, describe_environment, write_manifest, write_run
+from multifaceted.records import Failure, Row
+from multifaceted.store.manifest import RunData, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
-
-Models = Mapping[Stage, LiveModel | LocalModel]
 
 
 async def generate(
@@ -57,51 +51,50 @@ async def generate(
         InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
         MultifacetedError: what stopped the run. What was paid for is in the journal.
     """
-    folder = RunFolder(run)
-    models = models_of(plan)
-    names = name_models(models)
-    fingerprint = plan.fingerprint(names)
-    expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
-    mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
-    prices = find_prices(models, plan.recipe.mode)
-    max_usd = check_budget(plan, prices, max_usd)
-    if retry is not None:
-        _order_again(plan, folder, expected, mine, retry)
-    found = {s: find_work(folder, s, expected[s], models=models, kinds=retry) for s in mine}
-    wanted = [work for work in found.values() if work is not None]
-    _count_settled(control, plan, folder, found)
-    data = describe_run(plan, names, prices, {shard.name: expected[shard] for shard in plan.shards})
-    environment = describe_environment(plan.recipe.model_dump(mode="json", exclude_unset=True), plan.path)
-    if wanted:
-        control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
-        async with _open_asker(plan, models, control, max_usd) as asker:
-            write_run(folder, data, environment)
-            maker = RowMaker(plan, names, asker)
-            if plan.recipe.mode == "batch":
-                await generate_by_batch(
-                    maker, asker, folder, wanted, prices=prices, live_fallback=live_fallback
-                )
-            else:
-                await generate_shards(maker, folder, wanted)
-    else:
-        write_run(folder, data, environment)  # an attempt with another recipe may have written its own
-    whole = {shard: find_whole(folder, shard, expected[shard]) for shard in plan.shards}
-    summaries = [summary for summary in whole.values() if summary is not None]
-    data = data.model_copy(update={"summaries": summaries})
-    if len(summaries) == len(plan.shards):
-        _check_account(data)
-        write_manifest(folder, data, environment)
+    prepared = prepare_run(plan, run, shards=shards, max_usd=max_usd, retry=retry)
+    prepared.count_settled(control.tally)
+    await _make_rows(prepared, control, live_fallback=live_fallback)
+    return _close_run(prepared)
+
+
+async def _make_rows(prepared: Prepared, control: RunControl, *, live_fallback: int) -> None:
+    plan, folder, data = prepared.plan, prepared.folder, prepared.data
+    if not prepared.wanted:
+        write_run(
+            folder, data, prepared.environment
+        )  # an attempt with another recipe may have written its own
+        return
+    control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
+    async with open_asker(
+        plan.models, concurrency=plan.recipe.concurrency, control=control, max_usd=prepared.max_usd
+    ) as asker:
+        write_run(folder, data, prepared.environment)
+        rows = RowsToMake(RowMaker(plan, prepared.names), folder, prepared.wanted)
+        async with answer(asker, rows, plan.recipe, live_fallback=live_fallback) as asks:
+            await generate_shards(rows, asks)
+
+
+def _close_run(prepared: Prepared) -> RunData:
+    """Mark the run whole if all of its shards are."""
+    folder = prepared.folder
+    found = [find_whole(folder, shard, expected) for shard, expected in prepared.expected.items()]
+    summaries = [summary for summary in found if summary is not None]
+    data = prepared.data.model_copy(update={"summaries": summaries})
+    if len(summaries) == len(found):
+        if data.planned != data.ok + data.failed:  # rows were lost, which must never go unnoticed
+            raise StorageError(f"{data.planned} rows planned, but {data.ok} ok and {data.failed} failed")
+        write_manifest(folder, data, prepared.environment)
     return data
 
 
 def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
     """What a plan will cost, by the replies that a run of the same models has so far."""
-    observed: dict[Stage, Observed] = {}
+    observed: dict[str, Observed] = {}
     spent = read_spent(RunFolder(run), [shard.name for shard in plan.shards]) if run else []
-    for stage, model in models_of(plan).items():
-        parts = [part for part in spent if part.stage == stage]
-        if isinstance(model, LiveModel):  # another model's replies say nothing of this one's
-            parts = [part for part in parts if part.model == model.name]
+    names = name_models(plan.models) if run else {}
+    for stage in plan.models:
+        # Another model's replies say nothing of this one's.
+        parts = [part for part in spent if (part.stage, part.model) == (stage, names[stage])]
         if parts:
             observed[stage] = Observed(
                 replies=sum(part.replies for part in parts),
@@ -115,129 +108,9 @@ def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
 
 async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIterator[Row | Failure]:
     """Make the first rows of a plan, their replies kept in a journal of their own."""
-    models = models_of(plan)
-    async with _open_asker(plan, models, RunControl(), None) as asker:
-        maker = RowMaker(plan, name_models(models), asker)
+    models, control = plan.models, RunControl()
+    async with open_asker(models, concurrency=plan.recipe.concurrency, control=control) as asker:
+        maker = RowMaker(plan, name_models(models))
         with Journal(journal_file) as journal:
             for task in plan.first_tasks(count):
-                yield await maker.make(task, journal)
-
-
-def models_of(plan: Plan) -> dict[Stage, LiveModel | LocalModel]:
-    """The model of each stage."""
-    return {stage: plan.recipe.model_for(stage) for stage in plan.kind.stages}
-
-
-def find_prices(models: Models, mode: Mode) -> dict[Stage, Price | None]:
-    """The price of each stage's model; None where it is unknown."""
-    return {stage: find_price(model, mode) for stage, model in models.items()}
-
-
-def check_budget(plan: Plan, prices: Mapping[Stage, Price | None], max_usd: float | None) -> float | None:
-    """The budget in force: the one given, else the recipe's.
-
-    Raises:
-        InputError: where a budget cannot be kept because a price is unknown.
-    """
-    if max_usd is None and plan.recipe.budget is not None:
-        max_usd = plan.recipe.budget.max_usd
-    unknown = [stage for stage, price in prices.items() if price is None]
-    if max_usd is None or not unknown:
-        return max_usd
-    message = f"there is a budget, but the price of the model of {', '.join(unknown)} is unknown"
-    hint = "state it in the recipe, in USD per million tokens: prices: {input: …, output: …}"
-    raise InputError([Problem(str(plan.path), 0, message)], hint=hint)
-
-
-def describe_run(
-    plan: Plan,
-    model_names: dict[Stage, str],
-    prices: Mapping[Stage, Price | None],
-    fingerprints: dict[str, str],
-) -> RunData:
-    """What a run is about to make, as its manifest will say it."""
-    taxonomy, recipe = plan.prompts.taxonomy, plan.recipe
-    shown = {"temperature", "top_p", "max_tokens"}
-    return RunData(
-        kind=plan.recipe.kind,
-        name=plan.recipe.name,
-        recipe=content_id(["recipe", *fingerprints.values()]),
-        seed=plan.recipe.seed,
-        variants=plan.recipe.variants,
-        instructions=plan.instructions,
-        instructions_per_shard=plan.instructions_per_shard,
-        planned=plan.rows,
-        models=model_names,
-        sampling={
-            stage: plan.recipe.model_for(stage).model_dump(include=shown) for stage in plan.kind.stages
-        },
-        taxonomy={"name": taxonomy.name, "version": taxonomy.version, "fingerprint": taxonomy.fingerprint},
-        templates={name: template.hash for name, template in plan.prompts.templates.items()},
-        mode=recipe.mode,
-        prices={
-            stage: price and UsedPrice(input=price.input, output=price.output, source=price.source)
-            for stage, price in prices.items()
-        },
-        license=recipe.license,
-        language=list(recipe.language),
-        source_licenses=dict(plan.licenses),
-        shards=fingerprints,
-    )
-
-
-@asynccontextmanager
-async def _open_asker(
-    plan: Plan,
-    models: Models,
-    control: RunControl,
-    max_usd: float | None,
-) -> AsyncIterator[Asker]:
-    async with open_pools(models, concurrency=plan.recipe.concurrency) as pools:
-        distinct = set(pools.values())
-        control.endpoints = [lane for pool in distinct for lane in pool.lanes]
-        for pool in distinct:
-            control.tell_when_stopped(pool.stop)
-        yield Asker(
-            pools, models=models, usage=Usage(find_prices(models, "live")), control=control, max_usd=max_usd
-        )
-
-
-def _order_again(
-    plan: Plan,
-    folder: RunFolder,
-    expected: Mapping[Shard, str],
-    mine: list[Shard],
-    kinds: Collection[FailureKind],
-) -> None:
-    """Mark what a retry asks for again; a run that another recipe made is left alone."""
-    finished = [shard for shard in mine if folder.finished(shard.name) is not None]
-    if not finished:
-        message = "no shard is whole yet, and only rows of whole shards can be asked again"
-        again = shlex.join(["multifaceted", "generate", str(plan.path), "--run", str(folder.path)])
-        raise InputError([Problem(str(folder.path), 0, message)], hint=f"the run goes on with: {again}")
-    changed = [shard.name for shard in finished if find_whole(folder, shard, expected[shard]) is None]
-    if changed:
-        message = "the recipe has changed since this run was made, and asks for other rows"
-        hint = "run `multifaceted generate` to make them, or undo the change and retry"
-        raise InputError([Problem(str(folder.path), 0, message)], hint=hint)
-    for shard in finished:
-        order_again(folder, shard, kinds)
-
-
-def _count_settled(
-    control: RunControl, plan: Plan, folder: RunFolder, found: Mapping[Shard, Work | None]
-) -> None:
-    for shard, work in found.items():
-        control.tally.planned += plan.rows_in(shard)
-        summary = None if work else folder.finished(shard.name)
-        if summary is not None:
-            control.tally.ok += summary.ok
-            control.tally.failed += summary.failed
-            for kind, rows in summary.failures.items():
-                control.tally.failures[kind] = control.tally.failures.get(kind, 0) + rows
-
-
-def _check_account(data: RunData) -> None:
-    """Planned = ok + failed, or rows were lost, which must never go unnoticed."""
-    if data.planned != data.ok + data.failed:
-        raise StorageError(f"{data.planned} rows planned, but {data.ok} ok and {data.failed} failed")
+                yield await maker.make(task, Channel(asker, journal))

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from multifaceted.errors import FailureKind
 from multifaceted.ids import content_id
 from multifaceted.taxonomy import PreferenceSet
-
-Stage = Literal["preferences", "system_message", "response", "rubric"]
-STAGES: tuple[Stage, ...] = get_args(Stage)  # all there are; `kinds` says which of them a run has
 
 
 class Instruction(BaseModel):
@@ -23,6 +20,9 @@ class Instruction(BaseModel):
     prompt: str
     source: str = ""
     original_source: str = ""
+    metadata: dict[str, JsonValue] = Field(
+        default_factory=dict
+    )  # its further fields, as far as they are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,15 @@ class Message:
 
 @dataclass(frozen=True)
 class Request:
-    """A chat request as the row means it, before it is fitted to an endpoint.
+    """A chat request as its customer means it, before it is fitted to an endpoint.
 
-    The key is made of everything that can change the reply. Left out, because they cannot: the row's id
-    (the seed carries it), base URL, API key, timeout, concurrency, how an endpoint wants a parameter
+    The label says who asks, such as a stage: models, budget and spending go by it. The key is made of
+    everything that can change the reply. Left out, because they cannot: the label, the row's id (the seed
+    carries them), base URL, API key, timeout, concurrency, how an endpoint wants a parameter
     spelled, and `max_tokens`, which only cuts: a reply that was cut is told by itself.
     """
 
-    stage: Stage
+    label: str
     row_id: str
     model: str
     messages: tuple[Message, ...]
@@ -117,7 +118,7 @@ class Failure:
 
     id: str
     kind: FailureKind
-    stage: Stage
+    stage: str
     message: str
     request_key: str
     retryable: bool  # whether running again can help without changing anything
@@ -181,7 +182,11 @@ class StageRecord(BaseModel):
 
 
 class Row(BaseModel):
-    """One finished row with its provenance; the run's shards hold these."""
+    """One finished row with its provenance; the run's shards hold these.
+
+    What further stages add, and the fields of instructions that a recipe keeps, come after these fields: see
+    `stages.rows`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -201,13 +206,6 @@ class Row(BaseModel):
     preferences: StageRecord
     system_message: StageRecord
     response: StageRecord
-
-
-class BenchRow(Row):
-    """One finished row of a bench run; its output is the reference answer."""
-
-    rubrics: list[Rubric]  # one for each preference, in the order of the preference set
-    rubric: list[StageRecord]  # how each of them was made
 
 
 @dataclass(slots=True)

@@ -72,7 +72,7 @@ def _read_rows(folder: Path, built: "BuiltManifest") -> dict[str, Any]:
 
 def _generate(out: Path, run: str, base_url: str, *, seed: int = 7, kind: str = "collection") -> None:
     from multifaceted import pipeline
-    from multifaceted.generate.control import RunControl
+    from multifaceted.ask.control import RunControl
     from multifaceted.plan import compile_plan
 
     rows = ({"id": f"i{n}", "prompt": f"Question {n}: why?", "source": f"s{n % 3}"} for n in range(25))

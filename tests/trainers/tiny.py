@@ -13,8 +13,8 @@ import yaml
 from conftest import write_instructions
 
 from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
 from multifaceted.export.views import Task, Trainer, write_view
-from multifaceted.generate.control import RunControl
 from multifaceted.plan import compile_plan
 from multifaceted.testing import ChatServer
 

@@ -18,13 +18,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import IO
 
-from multifaceted.chat.weights import find_weights
+from multifaceted.chat.weights import find_weights, name_weights
 from multifaceted.errors import SetupError
-from multifaceted.plan import LocalModel
+from multifaceted.models import EndpointSpec, LocalModel
 
 START_TIMEOUT = 300  # seconds; large weights on a slow disk take their time
 SLOTS = 1  # requests answered at a time
 INSTALL_HINT = "run: pip install 'multifaceted[local]'"
+
+
+class LocalBackend:
+    """Serves local weights while they are asked."""
+
+    names_itself = False  # llama.cpp names the path of its file
+
+    def name(self, model: LocalModel) -> str:
+        """The name of the weights, which holds their hash."""
+        return name_weights(find_weights(model.weights))
+
+    @asynccontextmanager
+    async def serve(self, model: LocalModel, *, concurrency: int) -> AsyncIterator[tuple[EndpointSpec, ...]]:
+        """Start the server; it is gone after the block."""
+        async with serve_weights(model) as url:
+            # One request waits while another is answered; more would count the server's queue as silence.
+            yield (EndpointSpec(base_url=url, concurrency=min(concurrency, SLOTS + 1)),)
 
 
 @asynccontextmanager

@@ -23,6 +23,8 @@ _REFUSAL = re.compile(
     r"|not (?:permitted|allowed|available|implemented)|extra (?:inputs|fields)|no longer|invalid parameter",
     re.IGNORECASE,
 )
+_UNFIT = re.compile(r"[^a-zA-Z0-9_-]")  # in the name of a schema, of which OpenAI takes so many characters:
+MAX_NAME = 64
 _DROPPABLE = ("temperature", "top_p", "seed")
 _WEAKER = {"json_schema": "json_object", "json_object": "prompt"}
 
@@ -79,6 +81,7 @@ class WireForm:
     def _response_format(self, request: Request) -> dict[str, Any]:
         mode = self.structured_output or request.structured_output
         if mode == "json_schema":
-            schema = {"name": request.stage, "strict": True, "schema": request.schema}
+            name = _UNFIT.sub("_", request.label)[:MAX_NAME]
+            schema = {"name": name, "strict": True, "schema": request.schema}
             return {"response_format": {"type": "json_schema", "json_schema": schema}}
         return {"response_format": {"type": "json_object"}} if mode == "json_object" else {}

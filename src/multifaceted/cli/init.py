@@ -9,8 +9,7 @@ import typer
 from multifaceted.cli import show
 from multifaceted.errors import InputError, Problem
 from multifaceted.kinds import BENCH, COLLECTION, Kind
-from multifaceted.prompts.stages import templates_of
-from multifaceted.prompts.template import shipped_template
+from multifaceted.prompts.template import REPAIR, shipped_template
 from multifaceted.store.atomic import write_text
 from multifaceted.taxonomy import default_file
 
@@ -22,10 +21,8 @@ name: $name
 seed: 7
 $instructions# JSONL or Parquet: prompt, id, source, original_source
 taxonomy: taxonomy.yaml                      # or `default`, the one that ships with the package
-templates:                                   # leave one out to use the shipped one
-$templates
 $variants# system messages for each instruction
-model:                                       # or `model: local`, the embedded one, without `templates`
+model:                                       # or `model: local`, the embedded one, without templates below
   base_url: https://api.openai.com/v1        # any OpenAI-compatible endpoint
   name: gpt-4o-mini
   api_key_env: OPENAI_API_KEY                # the variable that holds the key
@@ -33,7 +30,10 @@ model:                                       # or `model: local`, the embedded o
   top_p: 0.9
   max_tokens: 1024
   structured_output: json_schema             # or json_object, or prompt
-stages: {}                                   # such as {response: {name: another-model, max_tokens: 2048}}
+stages:                                      # leave a template out to use the shipped one
+$stages
+                                             # what one does differently: {model: {name: another-model}}
+repair: templates/repair.j2                  # the turn after a reply that does not validate
 concurrency: 64                              # requests in flight
 shard_rows: 2000
 """)
@@ -57,7 +57,7 @@ def init(
     kind, recipe, pool = (
         (BENCH, "bench.yaml", "prompts.jsonl") if bench else (COLLECTION, "recipe.yaml", "instructions.jsonl")
     )
-    names = templates_of(kind.stages)
+    names = [*(stage.template for stage in kind.stages), REPAIR]
     files = {
         recipe: _write_recipe(kind, recipe, pool),
         pool: INSTRUCTIONS,
@@ -79,6 +79,6 @@ def _write_recipe(kind: Kind, file: str, pool: str) -> str:
         kind=kind.name,
         name=kind.title,
         instructions=f"instructions: {{path: {pool}}}".ljust(COMMENTS_AT),
-        templates="\n".join(f"  {name}: templates/{name}.j2" for name in templates_of(kind.stages)),
+        stages="\n".join(f"  {s.name}: {{template: templates/{s.template}.j2}}" for s in kind.stages),
         variants=f"variants: {kind.variants}".ljust(COMMENTS_AT),
     )

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import platformdirs
 import typer
+from pydantic_core import to_json
 from rich.rule import Rule
 
 from multifaceted.cli import show
 from multifaceted.plan import Plan, compile_plan
-from multifaceted.plan.compile import model_label
 from multifaceted.plan.cost import Estimate, StageEstimate
-from multifaceted.prompts.preview import preview_row
-from multifaceted.records import BenchRow, Failure, Row
+from multifaceted.records import Failure, Row
 from multifaceted.store.manifest import read_run
 from multifaceted.store.run_folder import RunFolder
 
@@ -85,7 +84,7 @@ def _as_dict(compiled: Plan, estimate: Estimate) -> dict[str, object]:
         "rows": compiled.rows,
         "shards": len(compiled.shards),
         "requests": {"total": sum(by_stage.values()), **by_stage},
-        "models": {stage: model_label(compiled.recipe.model_for(stage)) for stage in compiled.kind.stages},
+        "models": {stage: model.label for stage, model in compiled.models.items()},
         "tokens": {
             "prompt": {stage.stage: stage.prompt_tokens for stage in estimate.stages},
             "completion": {stage.stage: stage.completion_tokens for stage in estimate.stages},
@@ -98,10 +97,10 @@ def _as_dict(compiled: Plan, estimate: Estimate) -> dict[str, object]:
         },
         "seconds": estimate.seconds,
         "seconds_bound_by": estimate.bound_by,
-        "templates": {name: template.hash for name, template in compiled.prompts.templates.items()},
+        "templates": compiled.prompts.hashes,
         "taxonomy": {
             "version": compiled.prompts.taxonomy.version,
-            "fingerprint": compiled.prompts.taxonomy.fingerprint,
+            "fingerprint": compiled.prompts.index.fingerprint,
         },
     }
 
@@ -120,9 +119,9 @@ def preview(
         asyncio.run(_preview_real(compiled, count))
         return
     for task in compiled.first_tasks(count):
-        for stage, part, turns in preview_row(compiled.prompts, task):
-            asked = f"{stage} of {part}" if part else stage
-            show.out.print(Rule(f"{task.id} · {asked} · {model_label(compiled.recipe.model_for(stage))}"))
+        for stage, part, turns, _ in compiled.prompts.preview(task):
+            asked = f"{stage.name} of {part.dimension}" if part else stage.name
+            show.out.print(Rule(f"{task.id} · {asked} · {compiled.models[stage.name].label}"))
             for turn in turns:
                 show.out.print(f"[bold]{turn.role}[/]")
                 show.text(f"{turn.content}\n")
@@ -139,18 +138,11 @@ async def _preview_real(compiled: Plan, count: int) -> None:
         if isinstance(made, Failure):
             show.text(f"failed in stage {made.stage}: {made.kind}: {made.message}\n")
         else:
-            _show_row(made)
+            _show_row(made, [stage.column for stage in compiled.stages])
 
 
-def _show_row(row: Row) -> None:
-    for entry in row.preference_set:
-        show.text(f"{entry.dimension} → {entry.subdimension} → {entry.preference}: {entry.description}")
-    for title, text in (("system", row.system), ("prompt", row.prompt), ("output", row.output)):
-        show.out.print(f"\n[bold]{title}[/]")
-        show.text(text)
-    for rubric in row.rubrics if isinstance(row, BenchRow) else ():
-        show.out.print("\n[bold]rubric[/]")
-        show.text(rubric.criteria)
-        for score, words in rubric.score_descriptions.model_dump().items():
-            show.text(f"{score}: {words}")
+def _show_row(row: Row, columns: list[str]) -> None:
+    for name, value in row.model_dump(include={"prompt", *columns}).items():
+        show.out.print(f"\n[bold]{name}[/]")
+        show.text(value if isinstance(value, str) else to_json(value, indent=2).decode())
     show.text("")

@@ -17,8 +17,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from multifaceted.ask.control import RunControl
 from multifaceted.cli import show
-from multifaceted.generate.control import RunControl
 
 REFRESH = 0.5  # seconds, on a terminal
 PLAIN_EVERY = 30.0  # seconds, without one

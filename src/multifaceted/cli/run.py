@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
+from multifaceted.ask.control import RunControl
 from multifaceted.cli import progress, show
 from multifaceted.cli.look import FAILURE_KINDS, Kinds, Run, read_kinds
 from multifaceted.cli.plan import Recipe
@@ -22,7 +23,6 @@ from multifaceted.errors import (
     MultifacetedError,
     Problem,
 )
-from multifaceted.generate.control import RunControl
 from multifaceted.plan import Plan, compile_plan
 from multifaceted.records import Tally
 from multifaceted.store.manifest import RunData, read_layout, read_recipe_file

@@ -8,18 +8,14 @@ Example:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from multifaceted.errors import InputError, Problem
-from multifaceted.ids import hash_text
-from multifaceted.jinjafile import strict_environment
-from multifaceted.prompts.reply import ReplyError, object_schema, read_json_object
-from multifaceted.prompts.template import Template, ask_again, load_template
+from multifaceted.fieldtypes import object_schema
+from multifaceted.prompts.reply import ReplyError, explain_faults, read_json_object
+from multifaceted.prompts.template import Template, ask_again, load_repair, load_template
 from multifaceted.records import Message
 
 SCORES = range(1, 6)
@@ -53,16 +49,8 @@ class JudgePrompt:
         Raises:
             InputError: where it cannot be read, or stumbles over the values of a row.
         """
-        file = str(path) if path else "templates/judge.j2"
-        shipped = resources.files("multifaceted") / "templates" / "judge.j2"
-        try:
-            source = (path or shipped).read_text(encoding="utf-8")
-            compiled = strict_environment().from_string(source)
-        except (OSError, UnicodeDecodeError, TemplateError) as error:
-            raise InputError([Problem(file, 0, f"is no template: {error}")]) from error
-        if "user" not in compiled.blocks:
-            raise InputError([Problem(file, 0, "has no {% block user %}")])
-        prompt = cls(Template(file, hash_text(source), compiled), load_template("repair"))
+        variables = ("instruction", "preferences", "response")
+        prompt = cls(load_template("judge", path, variables=variables), load_repair())
         prompt.render(_TRIAL)
         return prompt
 
@@ -84,7 +72,7 @@ class JudgePrompt:
         }
         return self._template.render(values)
 
-    def repair(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
+    def ask_again(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
         """The turns so far, the reply that did not validate, and what is wrong with it."""
         return ask_again(self._repair, turns, text, fault.problems)
 
@@ -100,7 +88,7 @@ class JudgePrompt:
         try:
             scores = _REPLY.validate_python({name: data[name] for name in wanted if name in data})
         except ValidationError as error:
-            problems += [f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in error.errors()]
+            problems += explain_faults(error)
         if problems:
             raise ReplyError(problems)
         return {name: scores[name].score for name in wanted}

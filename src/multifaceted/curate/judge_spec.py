@@ -1,36 +1,45 @@
 """The `judge` part of a curation recipe, and what scores mean for a row."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, model_validator
 
 from multifaceted.curate.agreement import share_equal, weigh_kappa
 from multifaceted.curate.rows import FINDINGS
-from multifaceted.plan.recipe import BudgetSpec, LiveModel, LocalModel, ModelSpec, Number
+from multifaceted.models import Model, ModelSpec
+from multifaceted.models.fields import Number
+from multifaceted.models.sending import SendingSpec
 from multifaceted.store.curation import SCORE
 
 LOW_SCORE, UNJUDGED = "low_score", "unjudged"
 Scores = dict[int, dict[str, dict[str, int]]]  # position → judge → dimension → score
 
 
-class JudgeSpec(BaseModel):
+class JudgeSpec(SendingSpec):
     """Who scores how well the response of a row honors each of its preferences."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[ModelSpec, ...] = Field(min_length=1, max_length=5)
     threshold: Number = Field(default=3, ge=1, le=5)  # of each preference, on the mean of all judges
     action: Literal["drop", "note"] = "drop"
     template: Path | None = None  # in place of the shipped `judge.j2`
     concurrency: int = Field(default=16, ge=1, le=4096)  # requests in flight at each endpoint
-    budget: BudgetSpec | None = None  # all starts together
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Self:
+        self.check_mode(self.models)
+        return self
+
+    @property
+    def judges(self) -> dict[str, Model]:
+        """The model of each judge."""
+        return dict(zip(self.labels, self.models, strict=True))
 
     @property
     def labels(self) -> list[str]:
         """A name for each judge; a model that judges twice gets a number."""
-        names = [m.name if isinstance(m, LiveModel) else f"local ({m.weights})" for m in self.models]
+        names = [model.label for model in self.models]
         return [
             name if names.count(name) == 1 else f"{name} #{names[: i + 1].count(name)}"
             for i, name in enumerate(names)
@@ -39,19 +48,12 @@ class JudgeSpec(BaseModel):
     @property
     def described(self) -> dict[str, Any]:
         """What verdicts depend on."""
-        sampling = {"temperature", "top_p", "seeded", "extra_body", "structured_output"}
-        models = [model.model_dump(mode="json", include=sampling) for model in self.models]
-        judges = [{"model": label, **model} for label, model in zip(self.labels, models, strict=True)]
+        judges = [{"model": label, **model.counted} for label, model in self.judges.items()]
         return {"models": judges, "threshold": self.threshold, "action": self.action}
 
     def rebase(self, base: Path) -> "JudgeSpec":
         """The paths in it are written from the recipe's folder; make them good from the present one."""
-        models = tuple(
-            model.model_copy(update={"weights": str(base / model.weights)})
-            if isinstance(model, LocalModel) and not model.weights.startswith(("builtin", "hf:"))
-            else model
-            for model in self.models
-        )
+        models = tuple(model.rebase(base) for model in self.models)
         template = base / self.template if self.template else None
         return self.model_copy(update={"models": models, "template": template})
 

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from multifaceted.curate.base import RowFilter
 from multifaceted.errors import InputError, Problem
-from multifaceted.prompts.template import TEMPLATES, shipped_template
+from multifaceted.prompts.template import REPAIR, shipped_template
+from multifaceted.stages import SHIPPED
 
 _JSON = r"\"subdimension\"\s*:|\"preference\"\s*:\s*\"[^\"]*\"\s*,\s*\"description\"\s*:"
 _TEMPLATE = r"\{\{-?\s*\w[^{}\n]*\}\}|\{%-?\s*(?:block|for|if|endblock|endfor|endif)\b"
@@ -86,7 +87,7 @@ def read_sentences(templates: tuple[Path, ...] = (), min_words: int = _SENTENCE_
     """
     texts = [
         shipped_template(name, small=small).read_text(encoding="utf-8")
-        for name in TEMPLATES
+        for name in (*(stage.template for stage in SHIPPED.values()), REPAIR)
         for small in (False, True)
     ]
     for path in templates:

@@ -2,6 +2,7 @@
 
 import asyncio
 import platform
+from collections.abc import Iterator
 from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +24,6 @@ from multifaceted.errors import StorageError
 from multifaceted.store.curation import (
     DROP,
     FINDING,
-    JUDGES,
     KEEP,
     RECORD_SCHEMA,
     CurationData,
@@ -96,20 +96,21 @@ def _have_judged(
     watch: "Watch | None",
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Findings with those of the judges, scores by row, and what was said in numbers."""
-    from multifaceted.curate.judging import Bench  # noqa: PLC0415 - brings the SDK, which filters do not need
+    # They bring the SDK, which filters do not need.
+    from multifaceted.curate.judging import RowsToJudge, judge_rows  # noqa: PLC0415
 
     spec, prompt = curation.judge, curation.prompt
     assert spec is not None  # noqa: S101 - the caller has looked
     assert prompt is not None  # noqa: S101 - loaded with the judges
     dropped = findings.filter(pl.col("action") == DROP)["position"].unique()
-    rows = (
-        row
-        for frame in read_frames(paths)
-        for row in frame.filter(~pl.col("position").is_in(dropped.implode())).iter_rows(named=True)
-    )
-    bench = Bench(spec, folder / JUDGES, seed=seed, prompt=prompt, watch=watch or nullcontext)
+
+    def read() -> Iterator[dict[str, Any]]:
+        for frame in read_frames(paths):
+            yield from frame.filter(~pl.col("position").is_in(dropped.implode())).iter_rows(named=True)
+
+    rows = RowsToJudge(spec, prompt, seed, folder, read)
     with lock_curation(folder):
-        found = asyncio.run(bench.judge(rows, ids.height - dropped.len()))
+        found = asyncio.run(judge_rows(rows, ids.height - dropped.len(), watch=watch or nullcontext))
     added = [find_low(found.scores, spec), note_unjudged(found.unjudged)]
     said = {**spec.described, "template": prompt.hash}
     said |= sum_up_scores(found.scores, found.unjudged, spec)

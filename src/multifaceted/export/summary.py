@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from multifaceted.records import STAGES
+STAGES = ("preferences", "system_message", "response", "rubric")
 
 TOP_SUBDIMENSIONS = 5  # of each dimension
 COUNTED = ("instruction_id", "main_source", "preference_set")

@@ -1,7 +1,6 @@
-"""Making rows: one short coroutine a row over `ask`, and the bounded loop over all rows."""
+"""Making rows: prepared, made and closed, each row one short coroutine over its stages."""
 
-from multifaceted.generate.ask import Asker
-from multifaceted.generate.loop import generate_shards
+from multifaceted.generate.loop import RowsToMake, generate_shards
 from multifaceted.generate.row import RowMaker
 
-__all__ = ["Asker", "RowMaker", "generate_shards"]
+__all__ = ["RowMaker", "RowsToMake", "generate_shards"]

@@ -1,92 +1,110 @@
-"""The bounded loop over all rows: rows start and end in order, and only so many are alive.
+"""All rows of a run: shards open and close in order, and only so many rows are alive.
 
 A shard's journal opens when its first row starts and closes when its last row is written; the next shard's
 rows are under way by then, so the end of a shard leaves no place at an endpoint idle.
 """
 
-import asyncio
-from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
+from multifaceted.ask import Asks, Channel, Line
+from multifaceted.ask.line import Job, Settled
+from multifaceted.batch import Group
 from multifaceted.errors import LimitReachedError
 from multifaceted.generate.open_shard import OpenShard, open_shard
 from multifaceted.generate.row import RowMaker
 from multifaceted.generate.work import Work
 from multifaceted.records import Failure, Row, RowTask
-from multifaceted.store.run_folder import RunFolder, ShardSummary
+from multifaceted.store.run_folder import RunFolder
 
-# Rows at work for each request in flight: more than one, so that no place idles while a reply is read.
-ROWS_PER_REQUEST = 2
-# Rows alive for each request in flight: those that are done wait for a slow one before them, up to this many.
-WINDOW_PER_REQUEST = 16
-MAX_WINDOW = 6000  # rows alive in all, for they take memory
 MAX_OPEN_SHARDS = 16  # each holds a thread and some file handles, of which a process has about 1,000
 SHARE_COUNTS_FROM = 100  # finished rows, before a share of failures means anything
 
-# A row that is being made, one that failed before and stays so, or None: one that stays as it is on disk.
-_Making = asyncio.Task[Row | Failure] | Failure | None
+
+@dataclass(frozen=True)
+class RowsToMake:
+    """The rows that a run still has to make: what it asks live, or by batch.
+
+    Args:
+        maker: makes one row.
+        folder: where shards and journals lie.
+        wanted: in order.
+    """
+
+    maker: RowMaker
+    folder: RunFolder
+    wanted: list[Work]
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    def groups(self) -> Iterator[Group]:
+        """The shards, each with a job for each row that is to be made."""
+        for work, tasks in self.read():
+            rows = (task for task in tasks if work.rows is None or task.id in work.rows)
+            yield Group(work.shard.name, (partial(self.maker.make, task) for task in rows))
+
+    def read(self) -> Iterator[tuple[Work, Iterator[RowTask]]]:
+        """The shards, each with all of its rows; no more than one is held."""
+        plan, work_on = self.maker.plan, {work.shard.index: work for work in self.wanted}
+        for shard, instructions in plan.read_shards([work.shard for work in self.wanted]):
+            yield (
+                work_on[shard.index],
+                (task for instruction in instructions for task in plan.tasks_of(instruction)),
+            )
+
+    def journal_file(self, name: str) -> Path:
+        """The journal of a shard."""
+        return self.folder.journal_file(name)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold a shard."""
+        return self.folder.lock(name)
 
 
 @dataclass
-class _Line:
-    """Rows under way, in order, and the open shards they go to."""
+class _OpenShards:
+    """The shards whose rows are under way."""
 
-    maker: RowMaker
-    alive: deque[tuple[OpenShard, _Making]] = field(default_factory=deque)
+    rows: RowsToMake
+    asks: Asks
     opened: list[OpenShard] = field(default_factory=list)
-    summaries: list[ShardSummary] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        capacity = self.maker.asker.capacity
-        self._window = min(capacity * WINDOW_PER_REQUEST, max(MAX_WINDOW, capacity * ROWS_PER_REQUEST))
-        self._at_work = asyncio.Semaphore(capacity * ROWS_PER_REQUEST)
-        self._making = 0
-
-    async def feed(self, shard: OpenShard, tasks: Iterator[RowTask]) -> None:
-        """Start the rows of a shard, as room comes."""
+    def open(self, work: Work) -> OpenShard:
+        """Open the next shard."""
+        plan = self.rows.maker.plan
+        shard = open_shard(self.rows.folder, work, planned=plan.rows_in(work.shard), model=plan.row_type)
         self.opened.append(shard)
-        for task in tasks:
-            while self._making >= self._window or self._first_is_done():
-                await self.emit()
-            self.alive.append((shard, self._start(shard, task)))
-        while len(self.opened) >= MAX_OPEN_SHARDS:
-            await self.emit()
+        return shard
 
-    async def emit(self) -> None:
-        """Take the first row off the line, and close its shard if it was the last one."""
-        shard, making = self.alive[0]
-        if isinstance(making, asyncio.Task):
-            made = await making
-            self._making -= 1
-        else:
-            made = making or shard.take_kept()
-        self.alive.popleft()
+    def list_jobs(
+        self, shard: OpenShard, tasks: Iterator[RowTask]
+    ) -> Iterator[Job[Row | Failure] | Settled[Row | Failure]]:
+        """A job for each row: to make it, or to keep it as it is on disk."""
+        channel = Channel(self.asks, shard.journal)
+        for task in tasks:
+            if shard.is_wanted(task.id):
+                yield partial(self.rows.maker.make, task, channel)
+            else:
+                yield Settled(partial(shard.take_kept, task.id))
+
+    def take(self, shard: OpenShard, made: Row | Failure) -> None:
+        """Write a finished row, and close its shard if it was the last one."""
         shard.add(made)
-        self.maker.asker.control.tally.count_row(made)
+        self.asks.control.tally.count_row(made)
         if shard.complete:
             self.opened.remove(shard)
-            self.summaries.append(shard.finish())
+            shard.finish()
         if isinstance(made, Failure):
             self._check_failures()
 
-    def _first_is_done(self) -> bool:
-        first = self.alive[0][1] if self.alive else None
-        return bool(self.alive) and (not isinstance(first, asyncio.Task) or first.done())
-
-    def _start(self, shard: OpenShard, task: RowTask) -> _Making:
-        if not shard.is_wanted(task.id):
-            return shard.kept_failures.get(task.id)
-        self._making += 1
-        return asyncio.create_task(self._make(task, shard))
-
-    async def _make(self, task: RowTask, shard: OpenShard) -> Row | Failure:
-        async with self._at_work:
-            return await self.maker.make(task, shard.journal)
-
     def _check_failures(self) -> None:
-        bound, tally = self.maker.plan.recipe.stop_after_failures, self.maker.asker.control.tally
+        bound, tally = self.rows.maker.plan.recipe.stop_after_failures, self.asks.control.tally
         if bound is None:
             return
         is_share = isinstance(bound, float)
@@ -102,47 +120,22 @@ class _Line:
         )
 
 
-async def generate_shards(maker: RowMaker, folder: RunFolder, wanted: list[Work]) -> list[ShardSummary]:
+async def generate_shards(rows: RowsToMake, asks: Asks) -> None:
     """Make every row of the wanted shards.
-
-    Args:
-        maker: makes one row.
-        folder: where shards and journals lie.
-        wanted: in order.
 
     Raises:
         MultifacetedError: what stopped the run; every reply that came in is journaled.
     """
-    control, plan = maker.asker.control, maker.plan
-    work_on = {work.shard.index: work for work in wanted}
-    line = _Line(maker)
+    shards = _OpenShards(rows, asks)
+    line = Line[Row | Failure](asks.control, capacity=asks.capacity)
     try:
-        for shard, instructions in plan.read_shards([work.shard for work in wanted]):
-            tasks = (task for instruction in instructions for task in plan.tasks_of(instruction))
-            planned = plan.rows_in(shard)
-            opened = open_shard(folder, work_on[shard.index], planned=planned, model=plan.kind.row)
-            await line.feed(opened, tasks)
-        while line.alive:
-            await line.emit()
-    except BaseException as error:  # noqa: BLE001 - the one broad catch; it raises again
-        control.stop(error if isinstance(error, Exception) else None)
-        tasks_left = [made for _, made in line.alive if isinstance(made, asyncio.Task)]
-        await _wind_up(tasks_left, at_once=isinstance(error, asyncio.CancelledError))
-        raise control.reason from (None if error is control.reason else error)
+        async with line.winding_up():
+            for work, tasks in rows.read():
+                shard = shards.open(work)
+                await line.feed(shards.list_jobs(shard, tasks), partial(shards.take, shard))
+                while len(shards.opened) >= MAX_OPEN_SHARDS:
+                    await line.emit()
+            await line.finish()
     finally:
-        for left in line.opened:
+        for left in shards.opened:
             left.abandon()
-    return line.summaries
-
-
-async def _wind_up(tasks: list[asyncio.Task[Row | Failure]], *, at_once: bool) -> None:
-    """Let what is in flight come in and be journaled, for it is paid for; or give it up at once.
-
-    A cancellation while it waits, such as a second interrupt, gives up too.
-    """
-    if at_once:
-        for task in tasks:
-            task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.gather(*tasks, return_exceptions=True)  # cancelled, it cancels the tasks
-    await asyncio.gather(*tasks, return_exceptions=True)

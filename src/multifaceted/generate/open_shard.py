@@ -22,7 +22,7 @@ from multifaceted.store.shards import ShardWriter, read_rows
 
 @dataclass
 class OpenShard:
-    """Rows come in by `add`; those that stay as they were come out of `take_kept` and `kept_failures`."""
+    """Rows come in by `add`; those that stay as they were come out of `take_kept`."""
 
     folder: RunFolder
     work: Work
@@ -48,13 +48,13 @@ class OpenShard:
         """Whether a row is to be made, and not kept."""
         return self.work.rows is None or row_id in self.work.rows
 
-    def take_kept(self) -> Row:
-        """The next row that stays as it is.
+    def take_kept(self, row_id: str) -> Row | Failure:
+        """What stays of a row that is not wanted; rows are taken in order.
 
         Raises:
             StorageError: where the shard on disk has fewer than it said.
         """
-        row = next(self.kept_rows, None)
+        row = self.kept_failures.get(row_id) or next(self.kept_rows, None)
         if row is None:
             raise StorageError(f"{self.folder.rows_file(self.name)} holds fewer rows than it should")
         return row

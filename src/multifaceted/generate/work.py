@@ -4,16 +4,15 @@ A shard that was never finished is made as a whole, its replies coming from the 
 there. Of a finished one only the failed rows that are worth it are made again; the others stay as they are.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from multifaceted.errors import FailureKind
 from multifaceted.journal import set_aside
-from multifaceted.plan import LiveModel, LocalModel, Shard
-from multifaceted.records import Failure, Stage
+from multifaceted.models import Models
+from multifaceted.plan import Shard
+from multifaceted.records import Failure
 from multifaceted.store.run_folder import RunFolder, ShardSummary
-
-Models = Mapping[Stage, LiveModel | LocalModel]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From a recipe file to a plan that knows every row: `compile_plan(Path("recipe.yaml"))`."""
 
 from multifaceted.plan.compile import Plan, Shard, compile_plan
-from multifaceted.plan.recipe import LiveModel, LocalModel, Recipe, load_recipe
+from multifaceted.plan.recipe import Recipe, load_recipe
 
-__all__ = ["LiveModel", "LocalModel", "Plan", "Recipe", "Shard", "compile_plan", "load_recipe"]
+__all__ = ["Plan", "Recipe", "Shard", "compile_plan", "load_recipe"]

@@ -7,7 +7,7 @@ Example:
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,12 +15,14 @@ from typing import Any, TypeVar
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id, hash_stream, seed_from
 from multifaceted.instructions import InstructionReader, read_instructions
-from multifaceted.kinds import KINDS, PER_PREFERENCE, Kind
-from multifaceted.plan.recipe import LiveModel, LocalModel, Recipe, load_recipe
+from multifaceted.kinds import KINDS, Kind
+from multifaceted.models import Model
+from multifaceted.plan.recipe import Recipe, load_recipe
 from multifaceted.prompts.reply import ReplyError
-from multifaceted.prompts.stages import StagePrompts, templates_of
-from multifaceted.prompts.template import Template, TemplateName, load_template
-from multifaceted.records import Instruction, PreferenceEntry, RowTask, Stage
+from multifaceted.prompts.template import Template, load_repair, load_template
+from multifaceted.records import Instruction, Row, RowTask
+from multifaceted.stages import Prompts, Stage
+from multifaceted.stages.rows import make_row_type
 from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
 
 _Loaded = TypeVar("_Loaded")
@@ -47,15 +49,30 @@ class Plan:
 
     path: Path  # of the recipe
     recipe: Recipe
-    prompts: StagePrompts
+    prompts: Prompts
     shards: tuple[Shard, ...]
     instructions_per_shard: int  # of every shard but the last
     licenses: Mapping[str, str] = field(default_factory=dict)  # of the instructions, by source
 
     @property
     def kind(self) -> Kind:
-        """Which stages it asks and what its rows hold."""
+        """What is made."""
         return KINDS[self.recipe.kind]
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What each row is asked, in order."""
+        return self.prompts.stages
+
+    @cached_property
+    def models(self) -> dict[str, Model]:
+        """The model of each stage."""
+        return self.recipe.models
+
+    @cached_property
+    def row_type(self) -> type[Row]:
+        """What its rows hold."""
+        return make_row_type(self.stages, {})
 
     @property
     def instructions(self) -> int:
@@ -73,7 +90,7 @@ class Plan:
 
     def requests_per_row(self, stage: Stage) -> int:
         """How often a row asks in a stage, repair turns left out."""
-        return len(self.prompts.taxonomy.dimensions) if stage in PER_PREFERENCE else 1
+        return len(self.prompts.taxonomy.dimensions) if stage.per_preference else 1
 
     def read_shards(self, wanted: list[Shard]) -> Iterator[tuple[Shard, list[Instruction]]]:
         """Each wanted shard, in order, with its instructions; no more than one shard is held.
@@ -107,7 +124,7 @@ class Plan:
             for variant, seeds in enumerate(sampled, start=1)
         ]
 
-    def fingerprint(self, model_names: Mapping[Stage, str]) -> dict[str, Any]:
+    def fingerprint(self, model_names: Mapping[str, str]) -> dict[str, Any]:
         """What a row's bytes depend on besides its instruction and the replies.
 
         Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
@@ -115,16 +132,13 @@ class Plan:
         in which shards are made. `max_tokens` decides only whether a reply is whole, and failures remember
         what cut them.
         """
-        counted = {"temperature", "top_p", "seeded", "extra_body", "structured_output"}
-        models = {
-            stage: [model_names[stage], self.recipe.model_for(stage).model_dump(mode="json", include=counted)]
-            for stage in self.kind.stages
-        }
+        models = {name: [model_names[name], model.counted] for name, model in self.models.items()}
         return {
             "seed": self.recipe.seed,
             "variants": self.recipe.variants,
-            "taxonomy": self.prompts.taxonomy_fingerprint,
-            "templates": {name: template.hash for name, template in self.prompts.templates.items()},
+            "taxonomy": self.prompts.index.fingerprint,
+            "stages": [[stage.name, stage.type_spec] for stage in self.stages],
+            "templates": self.prompts.hashes,
             "models": models,
         }
 
@@ -158,27 +172,31 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
             problems.extend(error.problems)
             return None
 
+    stages = recipe.ordered_stages
     taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
-    templates: dict[TemplateName, Template] = {}
-    names = templates_of(KINDS[recipe.kind].stages)
-    for name in names:
-        template = attempt(partial(load_template, name, recipe.templates.get(name), small=recipe.model.small))
-        if template is not None:
-            templates[name] = template
+    found = {stage.name: attempt(partial(_load_template, recipe, stages, stage)) for stage in stages}
+    templates = {name: template for name, template in found.items() if template is not None}
+    repair = attempt(lambda: load_repair(recipe.repair))
     size = instructions_per_shard or recipe.instructions_per_shard
     shards, licenses = attempt(partial(_cut_shards, recipe, size)) or ((), {})
-    if taxonomy is not None and len(templates) == len(names) and shards:
-        plan = Plan(path, recipe, StagePrompts(taxonomy, templates), shards, size, licenses)
-        for render in _trial_renderings(plan):
+    if taxonomy is not None and repair is not None and len(templates) == len(stages) and shards:
+        plan = Plan(path, recipe, Prompts(taxonomy, stages, templates, repair), shards, size, licenses)
+        for render in _list_trials(plan.prompts, plan.first_tasks(1)[0]):
             attempt(render)
         if not problems:
             return plan
     raise InputError(problems)
 
 
-def model_label(model: LiveModel | LocalModel) -> str:
-    """What people call the model of a stage."""
-    return model.name if isinstance(model, LiveModel) else f"local ({model.weights})"
+def _load_template(recipe: Recipe, stages: tuple[Stage, ...], stage: Stage) -> Template:
+    spec = recipe.stages.get(stage.name)
+    before = [other.name for other in stages[: stages.index(stage)]]
+    return load_template(
+        stage.template,
+        spec.template if spec else None,
+        variables=stage.list_variables(before),
+        small=recipe.model_for(stage.name).small,
+    )
 
 
 def _cut_shards(recipe: Recipe, size: int) -> tuple[tuple[Shard, ...], dict[str, str]]:
@@ -204,18 +222,10 @@ def _digest(instructions: list[Instruction]) -> str:
     return hash_stream(instruction.model_dump() for instruction in instructions)
 
 
-def _trial_renderings(plan: Plan) -> list[Callable[[], object]]:
+def _list_trials(prompts: Prompts, task: RowTask) -> Iterator[Callable[[], object]]:
     """Each template once: a misspelt attribute shows only in rendering, and must not cost a request."""
-    [task] = plan.first_tasks(1)
-    prompts = plan.prompts
-    dimensions = [dimension.slug for dimension in prompts.taxonomy.dimensions]
-    entry = {"subdimension": "-", "preference": "-", "description": "-"}
-    entries = [PreferenceEntry(dimension=slug, **entry) for slug in dimensions]
-    trials: dict[Stage, Callable[[], object]] = {
-        "preferences": partial(prompts.preferences, task),
-        "system_message": partial(prompts.system_message, entries),
-        "response": partial(prompts.response, "-", task.instruction.prompt),
-        "rubric": partial(prompts.rubric, task.instruction.prompt, entries[0]),
-    }
-    repair = partial(prompts.repair, (), "-", ReplyError(["-"]))
-    return [*(trials[stage] for stage in plan.kind.stages), repair]
+    draft = prompts.draft(task)
+    for stage in prompts.stages:
+        yield partial(prompts.render, stage, draft.about(stage.list_parts(draft)[0]))
+        draft.add(stage, stage.imagine(draft))
+    yield partial(prompts.ask_again, (), "-", ReplyError(["-"]))

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from multifaceted.ids import canonical_json
-from multifaceted.plan.compile import Plan, model_label
+from multifaceted.models import Price
+from multifaceted.plan.compile import Plan
 from multifaceted.plan.limits import expect_seconds
-from multifaceted.plan.prices import Price, find_price
-from multifaceted.prompts.preview import preview_row
-from multifaceted.records import RowTask, Stage
+from multifaceted.records import RowTask
+from multifaceted.stages import Stage
 
-# Tokens of a reply before there is any to look at. System messages of the original collection have 680 to
-# 1,370 characters (Lee et al. 2024, Bench), and its rubrics some 1,000; the others are from trials with the
-# shipped templates.
-REPLY_TOKENS: dict[Stage, int] = {"preferences": 300, "system_message": 250, "response": 450, "rubric": 250}
 CHARACTERS_PER_TOKEN = 4  # of English text, by OpenAI's rule of thumb
 RENDERED = 500  # rows, spread over the pool, whose prompts are counted
 ENOUGH = 20  # replies, from which on their lengths are believed
@@ -39,7 +35,7 @@ class Observed:
 class StageEstimate:
     """One stage of a whole run. Costs are None where the price is unknown."""
 
-    stage: Stage
+    stage: str
     model: str
     requests: int  # repair turns included, where some were observed
     prompt_tokens: int
@@ -84,7 +80,7 @@ class Estimate:
         return _sum([stage.batch_usd for stage in self.stages])
 
 
-def estimate(plan: Plan, observed: Mapping[Stage, Observed]) -> Estimate:
+def estimate(plan: Plan, observed: Mapping[str, Observed]) -> Estimate:
     """Estimate a whole run.
 
     Args:
@@ -92,19 +88,17 @@ def estimate(plan: Plan, observed: Mapping[Stage, Observed]) -> Estimate:
         observed: what replies came to so far, by stage; an empty map where there are none.
     """
     # Rendering is the only costly part, and needed only where too little was seen.
-    seen = {stage: observed.get(stage, Observed()) for stage in plan.kind.stages}
+    seen = {stage.name: observed.get(stage.name, Observed()) for stage in plan.stages}
     rendered = {} if all(s.rows >= ENOUGH for s in seen.values()) else _count_prompts(plan)
-    stages = tuple(_estimate_stage(plan, stage, seen[stage], rendered) for stage in plan.kind.stages)
+    stages = tuple(_estimate_stage(plan, stage, seen[stage.name], rendered) for stage in plan.stages)
     seconds, bound_by = expect_seconds(
         plan.recipe, {s.stage: (s.requests, s.prompt_tokens + s.completion_tokens, s.seconds) for s in stages}
     )
     return Estimate(stages, seconds, bound_by)
 
 
-def _estimate_stage(
-    plan: Plan, stage: Stage, seen: Observed, rendered: Mapping[Stage, float]
-) -> StageEstimate:
-    model = plan.recipe.model_for(stage)
+def _estimate_stage(plan: Plan, stage: Stage, seen: Observed, rendered: Mapping[str, float]) -> StageEstimate:
+    model = plan.models[stage.name]
     if seen.rows >= ENOUGH:
         share = plan.rows / seen.rows
         requests = round(seen.replies * share)
@@ -112,33 +106,31 @@ def _estimate_stage(
         source = f"{seen.replies:,} replies in the journal"
     else:
         requests = plan.rows * plan.requests_per_row(stage)
-        prompt, completion = rendered[stage] * plan.rows, REPLY_TOKENS[stage] * requests
-        source = f"{REPLY_TOKENS[stage]} tokens for each reply, by default"
+        prompt, completion = rendered[stage.name] * plan.rows, stage.tokens * requests
+        source = f"{stage.tokens} tokens for each reply, by default"
     return StageEstimate(
-        stage=stage,
-        model=model_label(model),
+        stage=stage.name,
+        model=model.label,
         requests=requests,
         prompt_tokens=round(prompt),
         completion_tokens=round(completion),
         source=source,
-        live=find_price(model),
-        batch=find_price(model, "batch"),
+        live=model.find_price("live"),
+        batch=model.find_price("batch"),
         seconds=seen.seconds / seen.replies if seen.seconds else None,
     )
 
 
-def _count_prompts(plan: Plan) -> dict[Stage, float]:
+def _count_prompts(plan: Plan) -> dict[str, float]:
     """Mean prompt tokens of a row in each stage, from rendered rows."""
-    totals = dict.fromkeys(plan.kind.stages, 0)
+    totals = dict.fromkeys(plan.models, 0)
     rows = 0
-    stand_in = "x" * (REPLY_TOKENS["system_message"] * CHARACTERS_PER_TOKEN)
     for task in _spread_tasks(plan):
         rows += 1
-        for stage, _, turns in preview_row(plan.prompts, task, system=stand_in):
-            totals[stage] += sum(len(message.content) for message in turns)
-            small = plan.recipe.model_for(stage).small
-            schema = plan.prompts.reply_schema(stage, task, fix_known=small)
-            totals[stage] += len(canonical_json(schema)) if schema else 0
+        for stage, _, turns, draft in plan.prompts.preview(task, characters_per_token=CHARACTERS_PER_TOKEN):
+            totals[stage.name] += sum(len(message.content) for message in turns)
+            schema = stage.schema(draft, small=plan.models[stage.name].small)
+            totals[stage.name] += len(canonical_json(schema)) if schema else 0
     return {stage: total / rows / CHARACTERS_PER_TOKEN for stage, total in totals.items()}
 
 

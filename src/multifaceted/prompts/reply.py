@@ -4,7 +4,9 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationError
+
+from multifaceted.yamlfile import show_path
 
 OBJECT_START = re.compile(r'\{\s*["}]')  # no brace in the prose before it
 
@@ -58,23 +60,17 @@ def read_json_object(text: str) -> dict[str, Any]:
     return data
 
 
-def explain_fault(detail: Any) -> str:
-    """One of pydantic's error details, in words for the repair turn."""
+def explain_faults(error: ValidationError) -> list[str]:
+    """What pydantic found wrong with a reply, in words for the repair turn."""
+    return [f"{show_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors()]
+
+
+def _explain(detail: Any) -> str:
     if detail["type"] == "missing":
         return "is missing"
-    if detail["type"] == "model_type":
+    if detail["type"] in ("model_type", "dict_type"):
         return "must be an object"
     return str(detail["msg"]).removeprefix("Value error, ")
-
-
-def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
-    """JSON Schema of an object with exactly these properties."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
 
 
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

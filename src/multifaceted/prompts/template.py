@@ -1,16 +1,16 @@
 """Strict Jinja templates: one file, two blocks (`system`, `user`), variables checked before a run.
 
-    template = load_template("response")
+    template = load_template("response", variables=("instruction", "system_message"))
     template.render({"system_message": "You are …", "instruction": "Why is the sky blue?"})
 
 Templates run in Jinja's immutable sandbox. An instruction is always a value and never template source.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateSyntaxError, meta, nodes
@@ -21,17 +21,7 @@ from multifaceted.jinjafile import STUMBLES, line_in, strict_environment
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
 
-TemplateName = Literal["preference_set", "system_message", "response", "rubric", "repair"]
-TEMPLATES: tuple[TemplateName, ...] = get_args(TemplateName)
-
-# What each template may speak of; anything else is refused when the recipe is compiled.
-VARIABLES: dict[TemplateName, tuple[str, ...]] = {
-    "preference_set": ("dimensions", "instruction", "seeds"),
-    "system_message": ("descriptions",),
-    "response": ("instruction", "system_message"),
-    "rubric": ("instruction", "dimension", "subdimension", "preference", "description"),
-    "repair": ("problems",),
-}
+REPAIR = "repair"  # the turn after a reply that does not validate
 # Blocks in the order of the chat turns they become, and the roles that speak them. An example told as two
 # turns of its own is what very small models follow best.
 BLOCKS: dict[str, Literal["system", "user", "assistant"]] = {
@@ -48,6 +38,7 @@ class Template:
 
     file: str  # where problems are reported
     hash: str
+    uses: frozenset[str]  # the variables it speaks of
     compiled: JinjaTemplate = field(repr=False)
 
     def render(self, values: Mapping[str, Any]) -> tuple[Message, ...]:
@@ -65,7 +56,7 @@ class Template:
         return tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
 
 
-def shipped_template(name: TemplateName, *, small: bool = False) -> Any:
+def shipped_template(name: str, *, small: bool = False) -> Any:
     """A shipped template, as an `importlib.resources` traversable.
 
     Args:
@@ -77,8 +68,16 @@ def shipped_template(name: TemplateName, *, small: bool = False) -> Any:
     return of_small if small and of_small.is_file() else folder / f"{name}.j2"
 
 
-def load_template(name: TemplateName, path: Path | None = None, *, small: bool = False) -> Template:
+def load_template(
+    name: str, path: Path | None = None, *, variables: Collection[str], small: bool = False
+) -> Template:
     """Compile a shipped template, or a file of one's own in its place.
+
+    Args:
+        name: of the shipped one.
+        path: of one's own; None takes the shipped one.
+        variables: what it may speak of.
+        small: take the shipped one for very small models.
 
     Raises:
         InputError: with every problem: syntax, unknown variables, a missing `user` block.
@@ -91,13 +90,23 @@ def load_template(name: TemplateName, path: Path | None = None, *, small: bool =
     environment = strict_environment()
     try:
         tree = environment.parse(source)
-        problems = list(_check(tree, name, file))
         compiled = environment.from_string(tree)
     except TemplateSyntaxError as error:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
+    uses = frozenset(meta.find_undeclared_variables(tree))
+    problems = list(_check(tree, uses, list(variables), file))
     if problems:
         raise InputError(problems)
-    return Template(file, hash_text(source), compiled)
+    return Template(file, hash_text(source), uses, compiled)
+
+
+def load_repair(path: Path | None = None) -> Template:
+    """Compile the template of the turn after a reply that does not validate, or one's own in its place.
+
+    Raises:
+        InputError: with every problem.
+    """
+    return load_template(REPAIR, path, variables=("problems",))
 
 
 def ask_again(
@@ -107,20 +116,14 @@ def ask_again(
     return (*turns, Message("assistant", text), *repair.render({"problems": problems}))
 
 
-def _check(tree: nodes.Template, name: TemplateName, file: str) -> list[Problem]:
-    known = list(VARIABLES[name])
-    unknown = meta.find_undeclared_variables(tree) - set(known)
-    problems = [
-        Problem(file, node.lineno, f"unknown variable {node.name!r}{suggest(node.name, known)}")
-        for node in tree.find_all(nodes.Name)
-        if node.ctx == "load" and node.name in unknown
-    ]
+def _check(tree: nodes.Template, uses: Collection[str], known: list[str], file: str) -> Iterator[Problem]:
+    unknown = set(uses) - set(known)
+    for node in tree.find_all(nodes.Name):
+        if node.ctx == "load" and node.name in unknown:
+            yield Problem(file, node.lineno, f"unknown variable {node.name!r}{suggest(node.name, known)}")
     blocks = {block.name: block.lineno for block in tree.find_all(nodes.Block)}
-    problems += [
-        Problem(file, line, f"unknown block {block!r}{suggest(block, list(BLOCKS))}")
-        for block, line in blocks.items()
-        if block not in BLOCKS
-    ]
+    for block, line in blocks.items():
+        if block not in BLOCKS:
+            yield Problem(file, line, f"unknown block {block!r}{suggest(block, list(BLOCKS))}")
     if "user" not in blocks:
-        problems.append(Problem(file, 0, "has no {% block user %}"))
-    return problems
+        yield Problem(file, 0, "has no {% block user %}")

@@ -39,7 +39,9 @@ def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dic
         "chosen": chosen_by.get(row_id, ""),  # the other way round
         "split": "test" if row_id in source.choice.test else "train",
         "small": row_id in source.choice.small,
-        "stages": [line for stage in source.stages for line in _tell_stage(stage, row[stage])],
+        "stages": [
+            line for stage, column in source.stages.items() for line in _tell_stage(stage, row[column])
+        ],
     }
 
 

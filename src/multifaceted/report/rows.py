@@ -11,8 +11,6 @@ from multifaceted.errors import StorageError
 from multifaceted.export import Choice, choose
 from multifaceted.export.bench import RENAMED
 from multifaceted.export.choice import keep_rows
-from multifaceted.kinds import KINDS
-from multifaceted.records import Stage
 from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
 from multifaceted.store.curation import CurationSummary, read_kept
 from multifaceted.store.manifest import RunData, read_run
@@ -45,9 +43,9 @@ class Source:
     curation: CurationSummary | None = None  # `batches` are without the rows that it drops
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages of its kind of run; each is a column."""
-        return KINDS[self.run.kind].stages
+    def stages(self) -> dict[str, str]:
+        """Its stages, and the column that says how each was made."""
+        return self.run.stages
 
 
 def read_source(path: Path, *, curated: bool = True) -> Source:
@@ -79,7 +77,7 @@ def _open_run(path: Path, *, curated: bool) -> Source:
     for summary in whole:
         for kind, rows in summary.failures.items():
             failures[kind] = failures.get(kind, 0) + rows
-    names = [*COLUMNS, *KINDS[data.kind].stages]
+    names = [*COLUMNS, *data.stages.values()]
     seen = data.model_copy(update={"summaries": whole})
     curation = read_kept(folder, seen) if curated and len(whole) == len(found) else None
     kept = curation.kept if curation else None
@@ -101,7 +99,7 @@ def _open_built(path: Path, manifest: BuiltManifest) -> Source:
     files = {config.name: [path / file.path for file in config.files] for config in manifest.configs}
     rows, origins = files[first], files.get("provenance", [])
     renamed = RENAMED if first == "bench" else {}
-    names = [*COLUMNS, *KINDS[manifest.run.kind].stages]
+    names = [*COLUMNS, *manifest.run.stages.values()]
 
     def batches() -> Iterator[pl.DataFrame]:
         # Both were written from the same rows in the same order and in batches of the same size.

@@ -11,7 +11,6 @@ from typing import Any
 import polars as pl
 
 from multifaceted.export.summary import sum_tokens
-from multifaceted.records import Stage
 from multifaceted.report.coverage import CoverageCounter, Leaf
 from multifaceted.report.diversity import Spread, choose_ids, distinct_n, spread_within
 from multifaceted.report.rows import TEXTS, Source
@@ -88,7 +87,7 @@ class _Counter:
     """Everything that one look at each row gives."""
 
     taxonomy: Taxonomy | None
-    stages: tuple[Stage, ...]
+    stages: dict[str, str]
     instructions: set[str] = field(default_factory=set)
     _sources: Counter[str] = field(default_factory=Counter)
     _tokens: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -101,8 +100,8 @@ class _Counter:
     def add(self, frame: pl.DataFrame) -> None:
         self.instructions.update(frame["instruction_id"].unique())
         self._sources.update(dict(frame["main_source"].value_counts().iter_rows()))
-        for stage in self.stages:
-            self._tokens[stage].update(sum_tokens(frame[stage]))
+        for stage, column in self.stages.items():
+            self._tokens[stage].update(sum_tokens(frame[column]))
         for name in TEXTS:
             self._lengths[name].append(frame[name].str.len_chars())
         self._systems.append(frame["system"].hash())

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
 from multifaceted.kinds import KindName
-from multifaceted.records import Stage
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 
@@ -42,12 +41,13 @@ class RunData(BaseModel):
     instructions: int
     instructions_per_shard: int
     planned: int
-    models: dict[Stage, str]
-    sampling: dict[Stage, dict[str, Any]]
+    stages: dict[str, str]  # name → the column that says how it was made, in order
+    models: dict[str, str]  # by stage
+    sampling: dict[str, dict[str, Any]]
     taxonomy: dict[str, str]  # name, version, fingerprint
-    templates: dict[str, str]  # name → SHA-256 of its text
+    templates: dict[str, str]  # stage, or `repair` → SHA-256 of its text
     mode: Literal["live", "batch"] = "live"
-    prices: dict[Stage, UsedPrice | None] = {}  # None: unknown
+    prices: dict[str, UsedPrice | None] = {}  # None: unknown
     license: str | None = None  # of the collection, as the recipe states it
     language: list[str] = []
     source_licenses: dict[str, str] = {}  # of the instructions, by source

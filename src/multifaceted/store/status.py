@@ -3,12 +3,9 @@
 from dataclasses import asdict, dataclass, field
 
 from multifaceted.journal import JournalSum, sum_replies
-from multifaceted.records import STAGES, Stage
 from multifaceted.store.curation import describe_curation
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
-
-ORDER: tuple[str, ...] = STAGES
 
 
 @dataclass
@@ -54,7 +51,7 @@ def read_status(folder: RunFolder) -> RunStatus:
     for summary in whole:
         for kind, rows in summary.failures.items():
             status.failures[kind] = status.failures.get(kind, 0) + rows
-    _add_spent(status, read_spent(folder, list(data.shards)), list(data.models))
+    _add_spent(status, read_spent(folder, list(data.shards)), list(data.stages))
     status.curation = describe_curation(folder, manifest)
     return status
 
@@ -66,10 +63,11 @@ def read_spent(folder: RunFolder, names: list[str]) -> list[JournalSum]:
         for part in sum_replies(folder.journal_file(name)):
             key = part.stage, part.model, part.mode
             sums[key] = sums[key] + part if key in sums else part
-    return sorted(sums.values(), key=lambda part: (ORDER.index(part.stage), part.model, part.mode))
+    return [sums[key] for key in sorted(sums)]
 
 
-def _add_spent(status: RunStatus, spent: list[JournalSum], stages: list[Stage]) -> None:
+def _add_spent(status: RunStatus, spent: list[JournalSum], stages: list[str]) -> None:
+    spent = sorted(spent, key=lambda part: stages.index(part.stage) if part.stage in stages else len(stages))
     status.spent = [asdict(part) for part in spent]
     status.usd = sum(part.usd for part in spent)
     status.unpriced = sum(part.unpriced for part in spent)

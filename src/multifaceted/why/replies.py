@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from multifaceted.ask import Channel, RunControl
+from multifaceted.ask.channel import MissingReply
 from multifaceted.chat.factory import name_models
 from multifaceted.chat.reply import read_reply
 from multifaceted.errors import MultifacetedError
-from multifaceted.generate.control import RunControl
-from multifaceted.generate.row import MissingReply, RowMaker
+from multifaceted.generate import RowMaker
 from multifaceted.journal import Journal, KeptReply, read_replies
 from multifaceted.plan import compile_plan
 from multifaceted.records import Instruction, Reply, Request, RowTask
@@ -115,23 +116,22 @@ def _render_again(
     if task is None:
         return None, []
     tracer = _Tracer(folder.journal_file(shard))
-    names = name_models({stage: plan.recipe.model_for(stage) for stage in plan.kind.stages})
-    asyncio.run(_trace(RowMaker(plan, names, tracer), task))
+    asyncio.run(_trace(RowMaker(plan, name_models(plan.models)), task, tracer))
     return task, tracer.requests
 
 
-async def _trace(maker: RowMaker, task: RowTask) -> None:
+async def _trace(maker: RowMaker, task: RowTask, tracer: _Tracer) -> None:
     # The journal of the run is only read. The maker wants one to write to, and gets one that is thrown away.
     with tempfile.TemporaryDirectory() as scratch, Journal(Path(scratch) / "journal.sqlite") as journal:
         try:
-            await maker.make(task, journal)
+            await maker.make(task, Channel(tracer, journal))
         except MissingReply:
             return
 
 
 def _to_turn(request: Request, kept: list[KeptReply]) -> Turn:
     return Turn(
-        stage=request.stage,
+        stage=request.label,
         key=request.key,
         messages=[{"role": message.role, "content": message.content} for message in request.messages],
         replies=[_describe(reply) for reply in kept if reply.key == request.key],

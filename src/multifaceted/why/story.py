@@ -10,7 +10,6 @@ from multifaceted.curate.secrets import mask_secrets
 from multifaceted.errors import MultifacetedError
 from multifaceted.export import CONFIGS, choose
 from multifaceted.export.build import read_run_rows
-from multifaceted.records import STAGES
 from multifaceted.store.curation import (
     curation_folder,
     describe_curation,
@@ -93,7 +92,7 @@ def _keys_of(place: Place) -> list[str]:
 
 
 def _stages_of(row: dict[str, Any]) -> list[str]:
-    return [stage for stage in STAGES if stage in row]
+    return [stage for stage in ("preferences", "system_message", "response", "rubric") if stage in row]
 
 
 def _describe_instruction(place: Place, asked: Asked) -> dict[str, Any]:

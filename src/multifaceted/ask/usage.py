@@ -1,7 +1,7 @@
 """What requests use and cost: expected before they are sent, known afterwards.
 
 Example:
-    usage = Usage({"response": find_price(model)})
+    usage = Usage({"response": model.find_price("live")})
     usage.expect(request)                # tokens; closer with every reply
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from multifaceted.errors import LimitReachedError
-from multifaceted.plan.prices import Mode, Price
-from multifaceted.records import Reply, Request, Stage, Tally
+from multifaceted.models import Mode, Models, Price
+from multifaceted.records import Reply, Request, Tally
 
 CHARACTERS_PER_TOKEN = 4.0  # of English text, by OpenAI's rule of thumb; replaced by what endpoints report
 REPLY_TOKENS = 400.0  # before the first reply is there
@@ -38,40 +38,45 @@ def check_usage_is_known(tally: Tally, max_usd: float | None) -> None:
     )
 
 
+def find_prices(models: Models, mode: Mode) -> dict[str, Price | None]:
+    """The price of each label's model; None where it is unknown."""
+    return {label: model.find_price(mode) for label, model in models.items()}
+
+
 @dataclass
 class Usage:
-    """Prices and running means of each stage."""
+    """Prices and running means of each label."""
 
-    prices: Mapping[Stage, Price | None]
+    prices: Mapping[str, Price | None]
     mode: Mode = "live"
-    _means: dict[Stage, _Mean] = field(default_factory=dict)
+    _means: dict[str, _Mean] = field(default_factory=dict)
 
     def expect(self, request: Request) -> float:
         """Tokens that a request is expected to use, prompt and reply together."""
-        mean = self._means.setdefault(request.stage, _Mean())
+        mean = self._means.setdefault(request.label, _Mean())
         longest = request.max_tokens or mean.reply_tokens
         return request.characters / mean.characters_per_token + min(mean.reply_tokens, longest)
 
     def expect_usd(self, request: Request) -> float:
         """What a request is expected to cost; 0 where the price is unknown."""
-        price, mean = self.prices.get(request.stage), self._means.setdefault(request.stage, _Mean())
+        price, mean = self.prices.get(request.label), self._means.setdefault(request.label, _Mean())
         if price is None:
             return 0.0
         prompt = request.characters / mean.characters_per_token
         return price.cost(prompt=prompt, cached=0, completion=self.expect(request) - prompt)
 
-    def learn(self, stage: Stage, characters: int, reply: Reply | None) -> None:
+    def learn(self, label: str, characters: int, reply: Reply | None) -> None:
         """Take a reply's counts, and the length of its prompt, into the means, where its endpoint counts."""
         if reply is None or not reply.prompt_tokens:
             return
-        mean = self._means.setdefault(stage, _Mean())
+        mean = self._means.setdefault(label, _Mean())
         ratio = characters / reply.prompt_tokens
         mean.characters_per_token += WEIGHT * (ratio - mean.characters_per_token)
         mean.reply_tokens += WEIGHT * (reply.completion_tokens - mean.reply_tokens)
 
-    def cost(self, stage: Stage, reply: Reply) -> float | None:
+    def cost(self, label: str, reply: Reply) -> float | None:
         """USD of a reply; None where the price is unknown, or the endpoint reports no tokens."""
-        price = self.prices.get(stage)
+        price = self.prices.get(label)
         if price is None:
             return None
         if not (reply.prompt_tokens or reply.completion_tokens or price.is_free):

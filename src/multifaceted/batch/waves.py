@@ -1,8 +1,8 @@
 """A run through the Batch API, in waves: what all rows need next is asked in batches, then the wave after.
 
-A row is made from the journal as far as that goes; the request it stops at goes into a batch. When no row
-stops any more, everything is there, and shards are written as they are in a live run. So both modes give
-the same rows, and a run may change from one to the other at any time.
+A job is done from the journal as far as that goes; the request it stops at goes into a batch. When no job
+stops any more, everything is there, and the customer goes on as it does live. So both modes give the same
+results, and a run may change from one to the other at any time.
 
 Every wave brings something, or the waves come to an end: a reply, a failure that counts against the
 attempts of its request, a lesson in how the endpoint wants its requests (there are few), or a refusal by a
@@ -15,30 +15,27 @@ from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from multifaceted.chat.batch_state import BatchState
-from multifaceted.chat.batches import BatchClient
+from multifaceted.ask.control import BatchView, RunControl
+from multifaceted.ask.usage import check_usage_is_known
+from multifaceted.batch.client import BatchClient
+from multifaceted.batch.collect import Collector
+from multifaceted.batch.folder import BatchFailure, BatchFolder, BatchRecord
+from multifaceted.batch.harvest import Harvest
+from multifaceted.batch.queue_room import QueueRoom
+from multifaceted.batch.state import BatchState
 from multifaceted.chat.wire import WireForm
 from multifaceted.errors import FatalEndpointError, LimitReachedError
-from multifaceted.generate.collect import Collector
-from multifaceted.generate.control import BatchView, RunControl
-from multifaceted.generate.harvest import Harvest
-from multifaceted.generate.queue_room import QueueRoom
-from multifaceted.generate.usage import check_usage_is_known
-from multifaceted.generate.work import Work
 from multifaceted.store.atomic import translate_os_errors
-from multifaceted.store.batches import BatchFailure, BatchFolder, BatchRecord
-from multifaceted.store.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Waves:
-    """The batches of one run.
+    """The batches of one customer.
 
     Args:
-        folder: the run.
-        batches: where its batches are remembered.
+        batches: where they are remembered.
         clients: by base URL.
         collector: finds out what is needed next.
         failures: filled with the requests that batches brought no reply for, and never will.
@@ -47,7 +44,6 @@ class Waves:
         max_usd: what the run may cost; None for no bound.
     """
 
-    folder: RunFolder
     batches: BatchFolder
     clients: dict[str, BatchClient]
     collector: Collector
@@ -59,7 +55,7 @@ class Waves:
     _written_as: dict[str, WireForm] = field(default_factory=dict)  # by model, the requests of this wave
     _resuming: bool = True  # whether the batches at work are those of an earlier start
 
-    async def run(self, wanted: list[Work], *, leave: int) -> None:
+    async def run(self, *, leave: int) -> None:
         """Go on until no more than `leave` requests are missing.
 
         Raises:
@@ -75,7 +71,7 @@ class Waves:
             self.control.check_stop()
             self._read_failures()
             self._written_as = deepcopy(self.collector.forms)
-            missing, records = await self.collector.collect(wanted)
+            missing, records = await self.collector.collect()
             if missing <= leave:
                 self._discard(records)
                 return
@@ -162,7 +158,7 @@ class Waves:
                     raise self._miss(record, f"has lost the results of batch {state.id}")
             files.append(file)
         harvest = Harvest(
-            self.folder,
+            self.collector.customer,
             self.batches,
             record,
             self._written_as.get(record.model, WireForm()),

@@ -10,7 +10,8 @@ Creating a batch is the one call that costs money when it is made twice, and an 
 way. So a batch carries a tag, and before one is created once more it is looked for.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,9 +22,11 @@ from openai import AsyncOpenAI
 from pydantic import ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from multifaceted.chat.batch_state import BatchState, Named, Page, read_state
+from multifaceted.batch.state import BatchState, Named, Page, read_state
+from multifaceted.chat.factory import configure_sdk
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.errors import EndpointError, FatalEndpointError, TransientEndpointError
+from multifaceted.models import Models
 
 TAG = "multifaceted"  # the metadata key under which our batches are found again
 ATTEMPTS = 8  # of one call; the batches themselves go on meanwhile
@@ -181,3 +184,21 @@ def _as_run_error(error: EndpointError) -> EndpointError:
     return FatalEndpointError(
         error.message, hint="does this endpoint have the Batch API? else use mode: live"
     )
+
+
+@asynccontextmanager
+async def open_clients(models: Models, *, sleep: Sleep) -> AsyncIterator[dict[str, BatchClient]]:
+    """Open a client of the Batch API for each base URL.
+
+    Raises:
+        SetupError: where a key is missing.
+    """
+    async with AsyncExitStack() as stack:
+        clients: dict[str, BatchClient] = {}
+        for model in models.values():
+            for endpoint in model.served_at:
+                if endpoint.base_url not in clients:
+                    client = BatchClient(configure_sdk(endpoint), sleep=sleep, first_wait=model.retry_wait)
+                    stack.push_async_callback(client.close)
+                    clients[endpoint.base_url] = client
+        yield clients

@@ -1,16 +1,16 @@
-"""Rows made from what is there already: `await maker.make(task, journal)` with a `ReplayAsker`.
+"""Answers from what is there already: a `ReplayAsker` sends nothing.
 
-It sends nothing. A row whose next replies are missing stops there, and says which requests it would make.
+A job whose next replies are missing stops there, and says which requests it would make.
 """
 
 from collections.abc import Mapping
 
+from multifaceted.ask.asker import Asker, find_reply
+from multifaceted.ask.channel import MissingReply
+from multifaceted.batch.folder import BatchFailure
 from multifaceted.errors import RejectedRequestError, TransientEndpointError
-from multifaceted.generate.ask import Asker, find_reply
-from multifaceted.generate.row import MissingReply
 from multifaceted.journal import Journal
 from multifaceted.records import Reply, Request
-from multifaceted.store.batches import BatchFailure
 
 
 class ReplayAsker:

@@ -1,4 +1,4 @@
-"""The reins of a run: its running counts, and the wish to stop.
+"""The control of a run: its running counts, and the wish to stop.
 
 Example:
     control = RunControl()

@@ -1,7 +1,7 @@
 """What a model's tokens cost, in USD per million: the recipe's own prices, else a maintained table.
 
 Example:
-    price = find_price(model)                    # None where nobody knows: never a guess
+    price = model.find_price("live")             # None where nobody knows: never a guess
     price.cost(prompt=1200, cached=0, completion=300)
 
 The table is that of the library `genai-prices`, read from the installed package; nothing is fetched.
@@ -16,8 +16,9 @@ from typing import Literal
 
 from genai_prices import Usage
 from genai_prices.data_snapshot import get_snapshot
+from pydantic import Field
 
-from multifaceted.plan.recipe import LiveModel, LocalModel, PriceSpec
+from multifaceted.models.fields import Number, StrictModel
 
 Mode = Literal["live", "batch"]
 TABLE = "genai-prices"
@@ -45,14 +46,21 @@ class Price:
         return usd / _MILLION
 
 
-def find_price(model: LiveModel | LocalModel, mode: Mode = "live") -> Price | None:
-    """The price of a model at its endpoint; None where it is unknown."""
-    if isinstance(model, LocalModel):
-        return Price(0.0, 0.0, 0.0, "embedded model") if mode == "live" else None
-    if model.prices is not None:
-        return _from_recipe(model.prices, mode)
-    found = {_from_table(model.name, url, mode) for url in model.urls}
-    return found.pop() if len(found) == 1 else None  # endpoints of different price: no single answer
+class PriceSpec(StrictModel):
+    """Prices of one's own, in USD per million tokens, in place of the table's."""
+
+    input: Number = Field(ge=0)
+    output: Number = Field(ge=0)
+    cached_input: Number | None = Field(default=None, ge=0)  # null: as `input`
+    batch_factor: Number | None = Field(default=None, ge=0)  # share of these that the Batch API costs
+
+    def to_price(self, mode: Mode) -> Price | None:
+        """The price of one mode; None where it is not stated."""
+        factor = 1.0 if mode == "live" else self.batch_factor
+        if factor is None:
+            return None
+        cached = self.input if self.cached_input is None else self.cached_input
+        return Price(self.input * factor, cached * factor, self.output * factor, "recipe")
 
 
 @cache
@@ -68,15 +76,8 @@ def describe_table() -> str:
     return f"{TABLE} {metadata.version(TABLE)}{checked}"
 
 
-def _from_recipe(prices: PriceSpec, mode: Mode) -> Price | None:
-    factor = 1.0 if mode == "live" else prices.batch_factor
-    if factor is None:
-        return None
-    cached = prices.input if prices.cached_input is None else prices.cached_input
-    return Price(prices.input * factor, cached * factor, prices.output * factor, "recipe")
-
-
-def _from_table(name: str, url: str, mode: Mode) -> Price | None:
+def look_up_price(name: str, url: str, mode: Mode) -> Price | None:
+    """The table's price of a model at an endpoint; None where it does not know it."""
     table = get_snapshot()
     try:
         _, model = table.find_provider_model(name, None, None, url)

@@ -1,7 +1,7 @@
 """From the result files of a batch to journals and failures: `harvest(record, state, …)`.
 
 Results come in any order and are matched by id. Whatever happened to the batch, a request that has a reply
-there is paid for, and goes into its shard's journal before anything else.
+there is paid for, and goes into its group's journal before anything else.
 """
 
 import json
@@ -14,22 +14,22 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from multifaceted.chat.batch_state import BatchState
+from multifaceted.ask.asker import Asked, make_entry
+from multifaceted.ask.usage import Usage
+from multifaceted.batch.customer import Customer
+from multifaceted.batch.folder import BatchFailure, BatchFolder, BatchRecord, IndexEntry
+from multifaceted.batch.state import BatchState
 from multifaceted.chat.policy import MAX_MESSAGE, translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm
 from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError, RejectedRequestError
-from multifaceted.generate.ask import Asked, make_entry
-from multifaceted.generate.usage import Usage
 from multifaceted.journal import JournalEntry, append
-from multifaceted.records import STAGES, Stage, Tally
-from multifaceted.store.batches import BatchFailure, BatchFolder, BatchRecord, IndexEntry
-from multifaceted.store.run_folder import RunFolder
+from multifaceted.records import Tally
 
 logger = logging.getLogger(__name__)
 
 STATUSES = range(100, 600)  # that HTTP has
-HELD = 200  # replies in memory for each shard, before they are committed together
+HELD = 200  # replies in memory for each group, before they are committed together
 
 # Why a request of a batch that ended so has no result.
 NO_RESULT = {
@@ -47,7 +47,7 @@ class Harvest:
     """One batch's results on their way into the journals.
 
     Args:
-        folder: the run.
+        customer: whose journals take the replies.
         batches: where its batches are remembered.
         record: the batch.
         written_as: how its requests were written.
@@ -57,7 +57,7 @@ class Harvest:
         hide: blots the API key out of the endpoint's words.
     """
 
-    folder: RunFolder
+    customer: Customer
     batches: BatchFolder
     record: BatchRecord
     written_as: WireForm
@@ -84,8 +84,8 @@ class Harvest:
             elif entry.custom_id not in seen:
                 seen.add(entry.custom_id)
                 self._take(entry, line)
-        for shard in list(self._held):
-            self._commit(shard)
+        for group in list(self._held):
+            self._commit(group)
         reason = NO_RESULT[state.status]
         if state.fault:
             reason = reason._replace(message=f"{reason.message}: {state.fault}"[:MAX_MESSAGE])
@@ -110,13 +110,13 @@ class Harvest:
             self._refuse(entry, translate_refusal(status, {}, self.hide(body)))
             return
         reply = read_reply(entry.key, body)
-        self.usage.learn(_stage_of(entry), entry.characters, reply)
-        asked = Asked(entry.key, _stage_of(entry), entry.row_id, self.record.model, entry.max_tokens)
-        self._held[entry.shard].append(make_entry(asked, body, reply, usage=self.usage))
+        self.usage.learn(entry.label, entry.characters, reply)
+        asked = Asked(entry.key, entry.label, entry.row_id, self.record.model, entry.max_tokens)
+        self._held[entry.group].append(make_entry(asked, body, reply, usage=self.usage))
         if reply is None:
             self._failed[entry.key] = BatchFailure("garbage", "the result is no chat completion", True)
-        if len(self._held[entry.shard]) >= HELD:
-            self._commit(entry.shard)
+        if len(self._held[entry.group]) >= HELD:
+            self._commit(entry.group)
 
     def _fail(self, entry: IndexEntry, error: Any) -> None:
         """The endpoint did not get to this request."""
@@ -145,15 +145,11 @@ class Harvest:
             return False
         return self.form.learn(message, body)
 
-    def _commit(self, shard: str) -> None:
-        with self.folder.lock(shard):
-            new = append(self.folder.journal_file(shard), self._held.pop(shard))
+    def _commit(self, group: str) -> None:
+        with self.customer.lock(group):
+            new = append(self.customer.journal_file(group), self._held.pop(group))
         for entry in new:
             self.tally.count_reply(read_reply(entry.key, entry.body), entry.usd)
-
-
-def _stage_of(entry: IndexEntry) -> Stage:
-    return next(stage for stage in STAGES if stage == entry.stage)
 
 
 def _read_results(files: list[Path]) -> Iterator[dict[str, Any]]:

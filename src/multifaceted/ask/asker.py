@@ -10,12 +10,14 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential_jitter
 
+from multifaceted.ask.control import RunControl
+from multifaceted.ask.usage import Usage, check_usage_is_known
 from multifaceted.chat.pool import EndpointPool
 from multifaceted.chat.reply import read_reply
 from multifaceted.errors import (
@@ -25,24 +27,42 @@ from multifaceted.errors import (
     StorageError,
     TransientEndpointError,
 )
-from multifaceted.generate.control import RunControl
-from multifaceted.generate.usage import Usage, check_usage_is_known
 from multifaceted.ids import seed_from
 from multifaceted.journal import Journal, JournalEntry
-from multifaceted.plan import LiveModel, LocalModel
-from multifaceted.records import Reply, Request, Stage
+from multifaceted.models import Models
+from multifaceted.records import Reply, Request
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0  # seconds between two attempts of one request
 
 
+class Asks(Protocol):
+    """Whoever answers requests: live, from what is there already, or not at all."""
+
+    control: RunControl
+
+    @property
+    def capacity(self) -> int:
+        """Requests that may be in flight at most."""
+        ...
+
+    async def ask(self, request: Request, journal: Journal) -> Reply:
+        """The reply to a request.
+
+        Raises:
+            EndpointError: where there is none.
+            MissingReply: where it has none and sends nothing.
+        """
+        ...
+
+
 class Asker:
-    """Shared by all rows of a run.
+    """Asks live. Shared by everything that a run asks.
 
     Args:
-        pools: the endpoints of each stage's model.
-        models: how patient each stage is.
+        pools: the endpoints of each label's model.
+        models: how patient the requests of each label are.
         usage: what requests are expected to use, and what they cost.
         control: stops the run, and counts.
         max_usd: what the run may cost, all its starts together; None for no bound.
@@ -50,18 +70,18 @@ class Asker:
 
     def __init__(
         self,
-        pools: Mapping[Stage, EndpointPool],
+        pools: Mapping[str, EndpointPool],
         *,
-        models: Mapping[Stage, LiveModel | LocalModel],
+        models: Models,
         usage: Usage,
         control: RunControl,
         max_usd: float | None = None,
     ) -> None:
         self.control = control
         self.usage = usage
-        self._pools = pools
-        self._models = models
+        self.models = models
         self.max_usd = max_usd
+        self._pools = pools
 
     @property
     def capacity(self) -> int:
@@ -78,7 +98,7 @@ class Asker:
         reply = find_reply(request, journal)
         if reply is not None:
             return reply
-        model = self._models[request.stage]
+        model = self.models[request.label]
         retrying = AsyncRetrying(
             stop=_StopAsking(model.max_attempts, model.max_retry_time),
             wait=_WaitBeforeRetry(model.retry_wait),
@@ -93,7 +113,7 @@ class Asker:
         expected = self.usage.expect(request)
         try:
             # The place is held until the reply is on disk: a crash loses no more than what was in flight.
-            async with self._pools[request.stage].lane(expected) as lane:
+            async with self._pools[request.label].lane(expected) as lane:
                 self._check_reins()
                 began = time.monotonic()
                 body = await lane.client.ask(vary_seed(request, journal))
@@ -101,7 +121,7 @@ class Asker:
                 reply = read_reply(request.key, body)
                 entry = make_entry(Asked.of(request), body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
-                self.usage.learn(request.stage, request.characters, reply)
+                self.usage.learn(request.label, request.characters, reply)
                 lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
                 self.control.tally.count_reply(reply, entry.usd)
                 if reply is None:
@@ -139,7 +159,7 @@ class Asker:
 
 
 def _place_of(request: Request) -> tuple[str, str, str]:
-    return request.row_id, request.stage, request.key[:12]
+    return request.row_id, request.label, request.key[:12]
 
 
 def find_reply(request: Request, journal: Journal) -> Reply | None:
@@ -168,7 +188,7 @@ class Asked(NamedTuple):
     """Which request a reply belongs to."""
 
     key: str
-    stage: Stage
+    label: str
     row_id: str
     model: str
     max_tokens: int | None
@@ -176,20 +196,20 @@ class Asked(NamedTuple):
     @classmethod
     def of(cls, request: Request) -> Self:
         """What must be remembered of a request until its reply is there."""
-        return cls(request.key, request.stage, request.row_id, request.model, request.max_tokens)
+        return cls(request.key, request.label, request.row_id, request.model, request.max_tokens)
 
 
 def make_entry(
     asked: Asked, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
 ) -> JournalEntry:
     """What the journal keeps of a reply."""
-    entry = JournalEntry(asked.key, asked.stage, asked.row_id, asked.model, usage.mode, body, seconds=seconds)
+    entry = JournalEntry(asked.key, asked.label, asked.row_id, asked.model, usage.mode, body, seconds=seconds)
     if reply is None:
         return entry
     return replace(
         entry,
         cut_at=asked.max_tokens if reply.is_cut else None,
-        usd=usage.cost(asked.stage, reply),
+        usd=usage.cost(asked.label, reply),
         prompt_tokens=reply.prompt_tokens,
         cached_tokens=reply.cached_tokens,
         completion_tokens=reply.completion_tokens,

@@ -1,7 +1,7 @@
-"""What the rows of a run need next, written into the input files of batches.
+"""What a customer needs next, written into the input files of batches.
 
 Example:
-    needs = await Collector(maker, folder, batches, usage, spec).collect(wanted)
+    needs = await Collector(customer, replay, models, batches, usage, spec).collect()
     needs.missing, needs.records
 """
 
@@ -11,19 +11,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from multifaceted.ask.asker import vary_seed
+from multifaceted.ask.channel import Channel, MissingReply
+from multifaceted.ask.usage import Usage
+from multifaceted.batch.customer import Customer
+from multifaceted.batch.folder import BatchFolder, BatchRecord, BatchWriter, IndexEntry
+from multifaceted.batch.queue_room import QueueRoom
+from multifaceted.batch.replay import ReplayAsker
 from multifaceted.chat.wire import WireForm
-from multifaceted.generate.ask import vary_seed
-from multifaceted.generate.queue_room import QueueRoom
-from multifaceted.generate.row import MissingReply, RowMaker
-from multifaceted.generate.usage import Usage
-from multifaceted.generate.work import Work
 from multifaceted.ids import content_id
 from multifaceted.journal import Journal
-from multifaceted.plan import LiveModel
-from multifaceted.plan.recipe import BatchSpec
+from multifaceted.models import Models
+from multifaceted.models.sending import BatchSpec
 from multifaceted.records import Request
-from multifaceted.store.batches import BatchFolder, BatchRecord, BatchWriter, IndexEntry
-from multifaceted.store.run_folder import RunFolder
 
 URL = "/v1/chat/completions"
 MAX_BATCHES = 500  # in one wave; OpenAI lets 2,000 be created in an hour
@@ -38,41 +38,36 @@ class Needs(NamedTuple):
 
 @dataclass
 class Collector:
-    """Goes over all rows once for each wave, and keeps none of them."""
+    """Goes over all jobs of a customer once for each wave, and keeps none of them."""
 
-    maker: RowMaker  # with an asker that sends nothing
-    folder: RunFolder
+    customer: Customer
+    replay: ReplayAsker
+    models: Models
     batches: BatchFolder
     usage: Usage
     spec: BatchSpec
     forms: dict[str, WireForm] = field(default_factory=dict)  # by model, what was learned from refusals
     queues: dict[tuple[str, str], QueueRoom] = field(default_factory=dict)
 
-    async def collect(self, wanted: list[Work]) -> Needs:
+    async def collect(self) -> Needs:
         """Write the input of every batch of the next wave; a file for each model, or several.
 
         Raises:
             Exception: the reason, where the run was asked to stop; then nothing is left of the files.
         """
-        work_on = {work.shard.index: work for work in wanted}
         with ExitStack() as stack:
             wave = _Wave(self, stack)
-            for shard, instructions in self.maker.plan.read_shards([work.shard for work in wanted]):
-                tasks = (
-                    task for instruction in instructions for task in self.maker.plan.tasks_of(instruction)
-                )
-                rows = work_on[shard.index].rows
-                journal_file = self.folder.journal_file(shard.name)
-                with self.folder.lock(shard.name), Journal(journal_file) as journal:
-                    for task in tasks:
-                        if rows is None or task.id in rows:
-                            try:
-                                await self.maker.make(task, journal)
-                            except MissingReply as missing:
-                                for request in missing.requests:
-                                    wave.add(request, shard.name, journal)
+            for group in self.customer.groups():
+                journal_file = self.customer.journal_file(group.name)
+                with self.customer.lock(group.name), Journal(journal_file) as journal:
+                    for job in group.jobs:
+                        try:
+                            await job(Channel(self.replay, journal))
+                        except MissingReply as missing:
+                            for request in missing.requests:
+                                wave.add(request, group.name, journal)
                         await asyncio.sleep(0)  # nothing here waits, and an interrupt must be heard
-                        self.maker.asker.control.check_stop()
+                        self.replay.control.check_stop()
             return wave.finish()
 
     def form_of(self, model: str) -> WireForm:
@@ -94,29 +89,27 @@ class _Wave:
         self._records: list[BatchRecord] = []
         self._left_over = 0
         self._next = max((record.number for record in collector.batches.read_records()), default=0) + 1
-        self._seen: set[str] = set()  # equal requests of a shard share a reply
+        self._seen: set[str] = set()  # equal requests of a group share a reply
 
-    def add(self, request: Request, shard: str, journal: Journal) -> None:
+    def add(self, request: Request, group: str, journal: Journal) -> None:
         """Write one request into the file of its model."""
-        twin = f"{shard} {request.key}"
+        twin = f"{group} {request.key}"
         if twin in self._seen:
             return
         self._seen.add(twin)
         collector = self._collector
-        model = collector.maker.plan.recipe.model_for(request.stage)
-        assert isinstance(model, LiveModel)  # noqa: S101 - the recipe was checked
-        group = (request.model, model.urls[0])
+        queue = (request.model, collector.models[request.label].served_at[0].base_url)
         body = collector.form_of(request.model).body(vary_seed(request, journal))
-        custom_id = content_id([shard, request.key], length=32)
+        custom_id = content_id([group, request.key], length=32)
         line = _line(custom_id, body)
-        writer = self._writer_for(group, len(line))
+        writer = self._writer_for(queue, len(line))
         if writer is None:
             self._left_over += 1
             return
         entry = IndexEntry(
             custom_id=custom_id,
-            shard=shard,
-            stage=request.stage,
+            group=group,
+            label=request.label,
             row_id=request.row_id,
             key=request.key,
             max_tokens=request.max_tokens,
@@ -127,32 +120,32 @@ class _Wave:
 
     def finish(self) -> Needs:
         """Finish what is open; everything is on disk then."""
-        for group in list(self._open):
-            self._finish(group)
+        for queue in list(self._open):
+            self._finish(queue)
         written = sum(record.requests for record in self._records)
         return Needs(written + self._left_over, sorted(self._records, key=lambda record: record.number))
 
-    def _writer_for(self, group: tuple[str, str], size: int) -> BatchWriter | None:
+    def _writer_for(self, queue: tuple[str, str], size: int) -> BatchWriter | None:
         """The file that takes the next line; None where there are files enough."""
-        writer, collector = self._open.get(group), self._collector
-        most = collector.queue_of(*group).batch_size
+        writer, collector = self._open.get(queue), self._collector
+        most = collector.queue_of(*queue).batch_size
         if writer is not None and (writer.requests >= most or writer.bytes + size > collector.spec.max_bytes):
-            self._finish(group)
+            self._finish(queue)
             writer = None
         if writer is None and len(self._records) + len(self._open) < MAX_BATCHES:
             writer = self._stack.enter_context(BatchWriter(collector.batches, self._next))
-            self._open[group] = writer
+            self._open[queue] = writer
             self._next += 1
         return writer
 
-    def _finish(self, group: tuple[str, str]) -> None:
+    def _finish(self, queue: tuple[str, str]) -> None:
         """Make a file durable, and a record of it."""
-        writer = self._open.pop(group)
+        writer = self._open.pop(queue)
         writer.finish()
         record = BatchRecord(
             number=writer.number,
-            model=group[0],
-            base_url=group[1],
+            model=queue[0],
+            base_url=queue[1],
             requests=writer.requests,
             expected_usd=writer.expected_usd,
         )

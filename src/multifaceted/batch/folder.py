@@ -1,4 +1,4 @@
-"""The batches of a run on disk: what was asked for in each, and what has become of it.
+"""The batches of a customer on disk: what was asked for in each, and what has become of it.
 
 RUN/batches/
 ├── lock                     held by the process that looks after them
@@ -20,7 +20,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import FailureKind, LockedError, StorageError
 from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json
-from multifaceted.store.run_folder import RunFolder
 
 
 class BatchFailure(NamedTuple):
@@ -64,8 +63,8 @@ class IndexEntry(NamedTuple):
     """Which request a line of the input is."""
 
     custom_id: str
-    shard: str
-    stage: str
+    group: str  # whose journal takes the reply, such as a shard
+    label: str
     row_id: str
     key: str
     max_tokens: int | None
@@ -74,10 +73,10 @@ class IndexEntry(NamedTuple):
 
 
 class BatchFolder:
-    """Paths and small files of a run's batches. Whoever changes them holds the lock."""
+    """Paths and small files of the batches below a folder. Whoever changes them holds the lock."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.path = folder.path / "batches"
+    def __init__(self, path: Path) -> None:
+        self.path = path / "batches"
         self._records: dict[int, BatchRecord] | None = None
 
     @contextmanager

@@ -1,0 +1,72 @@
+"""The one way to be answered, live or by batch: `async with answer(asker, customer, spec) as asks: ...`.
+
+By batch, waves of batches bring the replies into the customer's journals first; then it goes on as it does
+live.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from multifaceted.ask.asker import Asker, Asks
+from multifaceted.ask.usage import Usage, find_prices
+from multifaceted.batch.client import open_clients
+from multifaceted.batch.collect import Collector
+from multifaceted.batch.customer import Customer
+from multifaceted.batch.folder import BatchFailure, BatchFolder
+from multifaceted.batch.replay import ReplayAsker
+from multifaceted.batch.waves import Waves
+from multifaceted.errors import LimitReachedError
+from multifaceted.models.sending import SendingSpec
+
+
+@asynccontextmanager
+async def answer(
+    asker: Asker, customer: Customer, spec: SendingSpec, *, live_fallback: int = 0
+) -> AsyncIterator[Asks]:
+    """Give what answers the requests of a customer.
+
+    Args:
+        asker: asks live.
+        customer: what it has to make.
+        spec: whether it is asked live or by batch.
+        live_fallback: in batch mode, ask live as soon as no more than so many requests are missing.
+
+    Raises:
+        MultifacetedError: what stopped the run; batches that were submitted go on by themselves.
+    """
+    if spec.mode == "live":
+        yield asker
+        return
+    batches = BatchFolder(customer.path)
+    failures: dict[str, BatchFailure] = {}
+    replay = ReplayAsker(failures, asker)
+    with batches.lock():
+        await _bring_replies(asker, customer, spec, batches, replay, failures, leave=live_fallback)
+        replay.asks_live = live_fallback > 0
+        try:
+            yield replay
+        except LimitReachedError:
+            batches.settle()  # too much failed: it will be asked again once the cause is mended
+            raise
+        batches.settle()
+
+
+async def _bring_replies(
+    asker: Asker,
+    customer: Customer,
+    spec: SendingSpec,
+    batches: BatchFolder,
+    replay: ReplayAsker,
+    failures: dict[str, BatchFailure],
+    *,
+    leave: int,
+) -> None:
+    control = asker.control
+    usage = Usage(find_prices(asker.models, "batch"), mode="batch")
+    collector = Collector(customer, replay, asker.models, batches, usage, spec.batch)
+    attempts = max(model.max_attempts for model in asker.models.values())
+    lanes, control.endpoints = control.endpoints, ()
+    async with open_clients(asker.models, sleep=control.pause) as clients:
+        waves = Waves(batches, clients, collector, failures, control, attempts, asker.max_usd)
+        await waves.run(leave=leave)
+    control.endpoints = lanes

@@ -1,0 +1,43 @@
+"""Whose requests are sent in batches: what it has to make, and which journals keep the replies."""
+
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from multifaceted.ask.channel import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Jobs whose replies lie in one journal, such as the rows of a shard.
+
+    Args:
+        name: of the group.
+        jobs: each asks for what it needs, through the channel that it is given.
+    """
+
+    name: str
+    jobs: Iterable[Callable[[Channel], Coroutine[Any, Any, object]]]
+
+
+class Customer(Protocol):
+    """Gone through once for each wave; none of its jobs is kept."""
+
+    @property
+    def path(self) -> Path:
+        """The folder below which its batches are remembered."""
+        ...
+
+    def groups(self) -> Iterator[Group]:
+        """What it has still to make, in order."""
+        ...
+
+    def journal_file(self, name: str) -> Path:
+        """The journal of a group."""
+        ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold a group, so that no other process changes its journal."""
+        ...

@@ -1,0 +1,164 @@
+"""What a start of a run finds: which shards are whole, what is left to do, and what it may cost.
+
+Example:
+    prepared = prepare_run(plan, Path("run"), max_usd=20)
+    prepared.wanted                      # nothing where the run is whole
+"""
+
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from multifaceted.ask.opened import check_prices
+from multifaceted.ask.usage import find_prices
+from multifaceted.chat.factory import name_models
+from multifaceted.errors import FailureKind, InputError, Problem
+from multifaceted.generate.work import Work, find_whole, find_work, order_again
+from multifaceted.ids import content_id
+from multifaceted.models import Price
+from multifaceted.plan import Plan, Shard
+from multifaceted.records import Tally
+from multifaceted.store.manifest import RunData, UsedPrice, describe_environment
+from multifaceted.store.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is about to be made.
+
+    Args:
+        plan: what to make.
+        folder: where.
+        names: how requests name the model of each stage.
+        prices: of each stage's model in the mode of the recipe; None where it is unknown.
+        expected: the fingerprint that each shard will carry.
+        found: what is to be done of each shard of this start; None where nothing is.
+        max_usd: what it may cost, all its starts together; None for no bound.
+    """
+
+    plan: Plan
+    folder: RunFolder
+    names: dict[str, str]
+    prices: Mapping[str, Price | None]
+    expected: dict[Shard, str]
+    found: dict[Shard, Work | None]
+    max_usd: float | None
+
+    @property
+    def wanted(self) -> list[Work]:
+        """What is to be done, in order."""
+        return [work for work in self.found.values() if work is not None]
+
+    @property
+    def data(self) -> RunData:
+        """What the run is about to make, as `run.json` says it."""
+        return _describe_run(self)
+
+    @property
+    def environment(self) -> dict[str, object]:
+        """With what it is made."""
+        recipe = self.plan.recipe.model_dump(mode="json", exclude_unset=True)
+        return describe_environment(recipe, self.plan.path)
+
+    def count_settled(self, tally: Tally) -> None:
+        """Count the rows of this start, and those that are finished already."""
+        for shard, work in self.found.items():
+            tally.planned += self.plan.rows_in(shard)
+            summary = None if work else self.folder.finished(shard.name)
+            if summary is not None:
+                tally.ok += summary.ok
+                tally.failed += summary.failed
+                for kind, rows in summary.failures.items():
+                    tally.failures[kind] = tally.failures.get(kind, 0) + rows
+
+
+def prepare_run(
+    plan: Plan,
+    run: Path,
+    *,
+    shards: range | None = None,
+    max_usd: float | None = None,
+    retry: Collection[FailureKind] | None = None,
+) -> Prepared:
+    """Look at a run folder, and see that the run can be made; nothing is asked.
+
+    Args:
+        plan: what to make.
+        run: the run folder; there may be none.
+        shards: only these shards, for several processes that share a run; None for all.
+        max_usd: what the run may cost, all its starts together; None: what the recipe says.
+        retry: make nothing but failed rows of these kinds again, whether or not that is likely to help.
+
+    Raises:
+        InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
+        SetupError: where local weights are missing.
+    """
+    folder = RunFolder(run)
+    names = name_models(plan.models)
+    fingerprint = plan.fingerprint(names)
+    expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
+    mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
+    prices = find_prices(plan.models, plan.recipe.mode)
+    max_usd = plan.recipe.max_usd if max_usd is None else max_usd
+    check_prices(prices, max_usd, file=str(plan.path))
+    if retry is not None:
+        _order_again(plan, folder, expected, mine, retry)
+    found = {s: find_work(folder, s, expected[s], models=plan.models, kinds=retry) for s in mine}
+    return Prepared(plan, folder, names, prices, expected, found, max_usd)
+
+
+def _describe_run(prepared: Prepared) -> RunData:
+    plan, recipe, taxonomy = prepared.plan, prepared.plan.recipe, prepared.plan.prompts.taxonomy
+    fingerprints = {shard.name: expected for shard, expected in prepared.expected.items()}
+    shown = {"temperature", "top_p", "max_tokens"}
+    return RunData(
+        kind=recipe.kind,
+        name=recipe.name,
+        recipe=content_id(["recipe", *fingerprints.values()]),
+        seed=recipe.seed,
+        variants=recipe.variants,
+        instructions=plan.instructions,
+        instructions_per_shard=plan.instructions_per_shard,
+        planned=plan.rows,
+        stages={stage.name: stage.record for stage in plan.stages},
+        models=prepared.names,
+        sampling={name: model.model_dump(include=shown) for name, model in plan.models.items()},
+        taxonomy={
+            "name": taxonomy.name,
+            "version": taxonomy.version,
+            "fingerprint": plan.prompts.index.fingerprint,
+        },
+        templates=plan.prompts.hashes,
+        mode=recipe.mode,
+        prices={
+            stage: price and UsedPrice(input=price.input, output=price.output, source=price.source)
+            for stage, price in prepared.prices.items()
+        },
+        license=recipe.license,
+        language=list(recipe.language),
+        source_licenses=dict(plan.licenses),
+        shards=fingerprints,
+    )
+
+
+def _order_again(
+    plan: Plan,
+    folder: RunFolder,
+    expected: Mapping[Shard, str],
+    mine: list[Shard],
+    kinds: Collection[FailureKind],
+) -> None:
+    """Mark what a retry asks for again; a run that another recipe made is left alone."""
+    finished = [shard for shard in mine if folder.finished(shard.name) is not None]
+    if not finished:
+        message = "no shard is whole yet, and only rows of whole shards can be asked again"
+        again = shlex.join(["multifaceted", "generate", str(plan.path), "--run", str(folder.path)])
+        raise InputError([Problem(str(folder.path), 0, message)], hint=f"the run goes on with: {again}")
+    changed = [shard.name for shard in finished if find_whole(folder, shard, expected[shard]) is None]
+    if changed:
+        message = "the recipe has changed since this run was made, and asks for other rows"
+        hint = "run `multifaceted generate` to make them, or undo the change and retry"
+        raise InputError([Problem(str(folder.path), 0, message)], hint=hint)
+    for shard in finished:
+        order_again(folder, shard, kinds)

@@ -1,0 +1,31 @@
+"""Field types that parts of a recipe share: numbers that are numbers, URLs that hold no secret."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from multifaceted.yamlfile import HIDDEN
+
+
+def _check_url(url: str) -> str:
+    """No password and no query: a URL stands in logs and manifests, a key belongs in api_key_env."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise PydanticCustomError(HIDDEN, "must begin with http:// or https:// and a host")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise PydanticCustomError(
+            HIDDEN, "must hold no user, password or query; a key belongs in api_key_env"
+        )
+    return url
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class StrictModel(BaseModel):
+    """A part of a recipe: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,126 @@
+"""`preferences`: the sampled subdimensions of the taxonomy become a preference set fitted to the instruction.
+
+Example:
+    read_preferences(draft, '{"style": {"subdimension": …, "preference": …, "description": …}, …}')
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from multifaceted.fieldtypes import object_schema
+from multifaceted.prompts.reply import FilledText, ReplyError, explain_faults, read_json_object
+from multifaceted.records import PreferenceEntry
+from multifaceted.stages.base import Draft, Schema, Stage
+from multifaceted.taxonomy import Preference, rank_by_key
+
+EXAMPLES_SHOWN = 3  # preferences of the sampled subdimension shown to the model, the sampled one first
+
+# What a very small model may write as a description: a bounded sentence. Left to itself it rambles inside a
+# string until the reply is cut, and a plain `maxLength` would cut it in the middle of a word.
+SMALL_DESCRIPTION = "^The reader [a-zA-Z ,;'-]{40,220}\\.$"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    subdimension: FilledText
+    preference: FilledText
+    description: FilledText
+
+
+_ENTRIES = TypeAdapter(dict[str, _Entry])
+
+
+def preferences_schema(draft: Draft, *, small: bool) -> Schema:
+    """JSON Schema of the reply: one property for each dimension, none optional.
+
+    For a small model the subdimension is fixed, the example preferences alone are offered, and the
+    description is bounded.
+    """
+    if not small:
+        free = object_schema({name: {"type": "string"} for name in _Entry.model_fields})
+        return object_schema(dict.fromkeys(draft.taxonomy.slugs, free))
+    entries = {}
+    for seed in list_seeds(draft):
+        names = [example["name"] for example in seed["examples"]]
+        entries[seed["dimension"]] = object_schema(
+            {
+                "subdimension": {"const": seed["subdimension"]},
+                "preference": {"enum": names},
+                "description": {"type": "string", "pattern": SMALL_DESCRIPTION},
+            }
+        )
+    return object_schema(entries)
+
+
+def read_preferences(draft: Draft, text: str) -> list[PreferenceEntry]:
+    """Read a reply, in the taxonomy's order of dimensions.
+
+    Raises:
+        ReplyError: with everything that is wrong with it.
+    """
+    slugs, data = draft.taxonomy.slugs, read_json_object(text)
+    problems = [f"dimension {slug!r} is missing" for slug in slugs if slug not in data]
+    problems += [f"{name!r} is no dimension" for name in data if name not in slugs]
+    try:
+        entries = _ENTRIES.validate_python({slug: data[slug] for slug in slugs if slug in data})
+    except ValidationError as error:
+        problems += explain_faults(error)
+    if problems:
+        raise ReplyError(problems)
+    return [PreferenceEntry(dimension=slug, **dict(entries[slug])) for slug in slugs]
+
+
+def list_dimensions(draft: Draft) -> list[dict[str, str]]:
+    """Every dimension of the taxonomy, as the template sees it."""
+    return [{"slug": d.slug, "name": d.name, "description": d.description} for d in draft.taxonomy.dimensions]
+
+
+def list_seeds(draft: Draft) -> list[dict[str, Any]]:
+    """The sampled subdimension of each dimension, with examples: first the sampled preference."""
+    return [_describe_seed(draft, preference) for preference in draft.task.seeds.preferences]
+
+
+def _describe_seed(draft: Draft, preference: Preference) -> dict[str, Any]:
+    subdimension = draft.taxonomy.subdimension_of(preference)
+    others = [p for p in rank_by_key(subdimension.preferences, draft.task.id) if p.id != preference.id]
+    examples = [preference, *others][:EXAMPLES_SHOWN]
+    return {
+        "dimension": preference.id.split("/", 1)[0],
+        "subdimension": subdimension.name,
+        "description": subdimension.description,
+        "examples": [{"name": p.name, "description": p.description} for p in examples],
+    }
+
+
+def _imagine_entries(draft: Draft) -> list[PreferenceEntry]:
+    """The sampled preferences themselves."""
+    return list(_to_entries(draft))
+
+
+def _to_entries(draft: Draft) -> Iterator[PreferenceEntry]:
+    for preference in draft.task.seeds.preferences:
+        dimension, subdimension, *_ = preference.id.split("/")
+        yield PreferenceEntry(
+            dimension=dimension,
+            subdimension=subdimension,
+            preference=preference.name,
+            description=preference.description,
+        )
+
+
+PREFERENCES = Stage(
+    name="preferences",
+    column="preference_set",
+    record="preferences",
+    description="what one reader wants: one entry for each dimension, in the taxonomy's order",
+    annotation=list[PreferenceEntry],
+    template="preference_set",
+    tokens=300,  # from trials with the shipped templates
+    values={"dimensions": list_dimensions, "seeds": list_seeds},
+    schema=preferences_schema,
+    read=read_preferences,
+    sample=_imagine_entries,
+)

@@ -1,0 +1,81 @@
+"""The prompts of a run, before and without any model: `Prompts(taxonomy, stages, templates, repair)`.
+
+Example:
+    for asked in prompts.preview(task):
+        asked.stage.name, asked.turns
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from multifaceted.prompts.reply import ReplyError
+from multifaceted.prompts.template import Template, ask_again
+from multifaceted.records import Message, PreferenceEntry, RowTask
+from multifaceted.stages.base import Draft, Stage
+from multifaceted.taxonomy import Taxonomy
+from multifaceted.taxonomy.index import TaxonomyIndex
+
+
+class Preview(NamedTuple):
+    """One request of a row."""
+
+    stage: Stage
+    part: PreferenceEntry | None  # what it asks about, in a stage that asks once for each preference
+    turns: tuple[Message, ...]
+    draft: Draft
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The stages of a run in order, each with its template, and the taxonomy that they draw on."""
+
+    taxonomy: Taxonomy
+    stages: tuple[Stage, ...]
+    templates: Mapping[str, Template]  # by stage
+    repair: Template
+
+    @cached_property
+    def index(self) -> TaxonomyIndex:
+        """The taxonomy with its look-ups."""
+        return TaxonomyIndex(self.taxonomy)
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hash of each stage's template, and of the repair turn's."""
+        return {stage.name: self.templates[stage.name].hash for stage in self.stages} | {
+            "repair": self.repair.hash
+        }
+
+    def draft(self, task: RowTask) -> Draft:
+        """A row of which nothing is made yet."""
+        return Draft(task, self.index)
+
+    def render(self, stage: Stage, draft: Draft) -> tuple[Message, ...]:
+        """The chat turns of a stage.
+
+        Raises:
+            InputError: where its template stumbles.
+        """
+        return self.templates[stage.name].render(draft.show(stage))
+
+    def ask_again(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
+        """The turns so far, the reply that did not validate, and what is wrong with it."""
+        return ask_again(self.repair, turns, text, fault.problems)
+
+    def preview(self, task: RowTask, *, characters_per_token: int | None = None) -> Iterator[Preview]:
+        """Every request of a row, with stand-ins for what only replies can give.
+
+        Args:
+            task: the row.
+            characters_per_token: make stand-ins for texts as long as replies are expected to be; None gives
+                marks that say what stands there.
+        """
+        draft = self.draft(task)
+        for stage in self.stages:
+            for part in stage.list_parts(draft):
+                about = draft.about(part)
+                yield Preview(stage, part, self.render(stage, about), about)
+            length = characters_per_token and stage.tokens * characters_per_token
+            draft.add(stage, stage.imagine(draft, characters=length))
