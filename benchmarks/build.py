@@ -20,6 +20,7 @@ from multifaceted.store.shards import ShardWriter
 ORIGINAL_ROWS = 196_998  # of the Multifaceted Collection on the Hub
 SHARD_ROWS = 2001
 VARIANTS = 3
+STAGES = {stage.name: stage.record for stage in COLLECTION.stages}
 DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
 # Characters, so that a row takes the 5.9 KB that the original's rows take.
 PROMPT, SYSTEM, OUTPUT, DESCRIPTION = 700, 1000, 2800, 250
@@ -61,9 +62,7 @@ def make_run(path: Path, rows: int, make_row: Callable[[int], Row] | None = None
         planned=rows,
         stages=STAGES,
         models=dict.fromkeys(STAGES, "m"),
-        sampling={
-            stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in STAGES
-        },
+        sampling={stage: {"temperature": 1.0, "top_p": 0.9, "max_tokens": 1024} for stage in STAGES},
         taxonomy={"name": "default", "version": "1.0.0", "fingerprint": "0" * 64},
         templates={"response": "0" * 64},
         shards={summary.name: "f" for summary in summaries},

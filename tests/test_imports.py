@@ -11,32 +11,61 @@ import pytest
 import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
-FLOOR = {"errors", "ids", "jinjafile", "yamlfile"}
+FLOOR = {"errors", "fieldtypes", "ids", "jinjafile", "yamlfile"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "errors": set(),
+    "fieldtypes": set(),
     "ids": set(),
     "jinjafile": set(),
     "yamlfile": {"errors"},
     "taxonomy": FLOOR,
+    "models": FLOOR,
     "records": {"taxonomy", *FLOOR},
-    "kinds": {"records"},
+    "prompts": {"records", *FLOOR},
+    "stages": {"prompts", "records", "taxonomy", *FLOOR},
+    "kinds": {"stages"},
     "languages": {"errors"},
     "similar": {"errors"},
     "instructions": {"languages", "records", "similar", "store", *FLOOR},
-    "prompts": {"records", "taxonomy", *FLOOR},
-    "plan": {"prompts", "instructions", "kinds", "records", "taxonomy", *FLOOR},
-    "chat": {"plan", "records", *FLOOR},
+    "plan": {"instructions", "kinds", "models", "prompts", "records", "stages", "taxonomy", *FLOOR},
+    "chat": {"models", "records", *FLOOR},
     "journal": {"records", *FLOOR},
     "store": {"records", "kinds", "journal", *FLOOR},
-    "generate": {"chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
-    "curate": {"languages", "generate", "chat", "journal", "plan", "prompts", "records", "store", *FLOOR},
+    "ask": {"chat", "journal", "models", "prompts", "records", *FLOOR},
+    "batch": {"ask", "chat", "journal", "models", "records", "store", *FLOOR},
+    "generate": {
+        "ask",
+        "batch",
+        "chat",
+        "instructions",
+        "journal",
+        "models",
+        "plan",
+        "records",
+        "stages",
+        "store",
+    },
+    "curate": {
+        "ask",
+        "batch",
+        "chat",
+        "journal",
+        "languages",
+        "models",
+        "prompts",
+        "records",
+        "stages",
+        "store",
+    },
     "export": {"store", "records", "kinds", *FLOOR},
     "publish": {"curate", "export", "store", *FLOOR},
     "report": {"kinds", "export", "store", "records", "taxonomy", *FLOOR},
-    "why": {"chat", "curate", "export", "generate", "journal", "plan", "records", "store", *FLOOR},
+    "why": {"ask", "chat", "curate", "export", "generate", "journal", "plan", "records", "store", *FLOOR},
     "testing": FLOOR,
 }
+for part in ("generate", "curate"):
+    MAY_IMPORT[part] |= FLOOR
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}
 MAY_IMPORT["cli"] = {"pipeline", *MAY_IMPORT["pipeline"]}
 MAY_IMPORT["__main__"] = {"cli"}

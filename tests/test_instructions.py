@@ -1,6 +1,8 @@
-"""Instruction pools: what is read unchanged, and what is refused with its line."""
+"""Instruction pools: what is read unchanged, and what is refused with its line; types of further fields."""
 
+import csv
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from multifaceted.errors import InputError
-from multifaceted.instructions import InstructionReader, read_instructions
+from multifaceted.instructions import ColumnType, InstructionReader, fit_value, read_instructions
+from multifaceted.instructions.columns import TypeAccount
 from multifaceted.records import Instruction
 
 PROMPTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
@@ -28,6 +32,22 @@ def write_jsonl(folder: Path, rows: list[dict[str, Any]], *, name: str = "pool.j
     return path
 
 
+def write_format(folder: Path, rows: list[dict[str, Any]], suffix: str) -> Path:
+    path = folder / f"pool{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == ".json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    elif suffix == ".csv":
+        with path.open("w", newline="", encoding="utf-8-sig") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        write_jsonl(folder, rows, name=path.name)
+    return path
+
+
 def write_lines(folder: Path, *lines: str) -> Path:
     path = folder / "pool.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8")
@@ -41,12 +61,13 @@ def faults_in(path: Path) -> list[tuple[int, str]]:
     return [(problem.line, problem.message) for problem in caught.value.problems]
 
 
-def test_jsonl_and_parquet_give_the_same_instructions(tmp_path: Path) -> None:
-    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "pool.parquet")
-    from_parquet = list(read_instructions(tmp_path / "pool.parquet"))
-    assert from_parquet == list(read_instructions(write_jsonl(tmp_path, ROWS)))
-    assert from_parquet[0] == Instruction(id="a", prompt="Why?", source="s", original_source="o")
-    assert [instruction.source for instruction in from_parquet] == ["s", "", "s"]
+@pytest.mark.parametrize("suffix", [".jsonl", ".ndjson", ".json", ".csv", ".parquet"])
+def test_every_format_gives_the_same_instructions(tmp_path: Path, suffix: str) -> None:
+    read = list(read_instructions(write_format(tmp_path, ROWS, suffix)))
+    assert read[0] == Instruction(id="a", prompt="Why?", source="s", original_source="o")
+    assert [instruction.prompt for instruction in read] == [row["prompt"] for row in ROWS]
+    assert [instruction.source for instruction in read] == ["s", "", "s"]
+    assert read[2].id == "ibacdc57703536bd7"  # made from the prompt; never another one
 
 
 @settings(deadline=None)
@@ -121,6 +142,40 @@ def test_parquet_faults_carry_the_number_of_the_row(tmp_path: Path) -> None:
     assert [line for line, _ in faults_in(tmp_path / "p.parquet")] == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "faults"),
+    [
+        (
+            "p.json",
+            '[{"prompt": "a"}, 5, {"prompt": ""}]',
+            [(2, "is no JSON object"), (3, "'prompt' is empty")],
+        ),
+        ("p.json", '{"prompt": "a"}', [(0, "is no JSON list of rows")]),
+        (
+            "p.csv",
+            'prompt\n"a\nb"\nc,d\n" "\n',
+            [(4, "has more cells than the header"), (5, "'prompt' is empty")],
+        ),
+        ("p.csv", "text\na\n", [(2, "'prompt' is missing")]),
+        (
+            "p.csv",
+            "prompt\n" + "b" * 200_000 + '\n"',
+            [(0, "is no readable CSV file: unexpected end of data")],
+        ),
+    ],
+)
+def test_faults_in_json_and_csv_carry_their_place_too(
+    tmp_path: Path, name: str, content: str, faults: list[tuple[int, str]]
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert faults_in(tmp_path / name) == faults
+
+
+def test_a_csv_column_without_a_name_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "pool.csv").write_text(",prompt\n0,a\n1,b\n")
+    assert [instruction.prompt for instruction in read_instructions(tmp_path / "pool.csv")] == ["a", "b"]
+
+
 def test_blank_lines_are_passed_over_and_still_counted(tmp_path: Path) -> None:
     path = write_lines(tmp_path, "", '{"prompt": "a"}', "  ", "", '{"prompt": ""}')
     assert faults_in(path) == [(5, "'prompt' is empty")]
@@ -154,7 +209,11 @@ def test_a_reader_goes_on_past_faults_and_can_be_read_again(tmp_path: Path) -> N
         ("pool.jsonl", b"\n \n", "holds no instruction"),
         ("pool.jsonl", None, "cannot be read: No such file"),
         ("pool.parquet", None, "cannot be read: "),
-        ("pool.csv", b"prompt\na\n", "is not one of .jsonl, .ndjson, .parquet"),
+        ("pool.txt", b"prompt\na\n", "is not one of .jsonl, .ndjson, .json, .csv, .parquet"),
+        ("pool.json", b"[]", "holds no instruction"),
+        ("pool.json", b"[", "is not valid JSON: EOF"),
+        ("pool.csv", b"prompt\n", "holds no instruction"),
+        ("pool.csv", b"prompt\n\xff\n", "is not UTF-8 text"),
         ("pool.parquet", b'{"prompt": "a"}\n', "is no readable Parquet file"),
         ("pool.parquet", b"", "is no readable Parquet file"),
     ],
@@ -173,3 +232,132 @@ def test_a_wholly_wrong_file_lists_a_hundred_faults_and_says_there_are_more(tmp_
     found = faults_in(write_lines(tmp_path, *["{}"] * 500))
     assert sorted(line for line, _ in found) == list(range(101))
     assert "more faults" in found[0][1]
+
+
+def read_kept(
+    path: Path, *names: str, limit: int | None = None
+) -> tuple[dict[str, ColumnType], list[list[JsonValue]]]:
+    """The types of some further fields, and each instruction's values as columns have them."""
+    reader = InstructionReader(path, limit, metadata=names)
+    read = list(reader)
+    assert reader.problems == []
+    types = reader.kept_types
+    return types, [[fit_value(row.metadata.get(name), types[name]) for name in types] for row in read]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
+def test_further_fields_travel_only_where_they_are_asked_for(tmp_path: Path, suffix: str) -> None:
+    path = write_format(tmp_path, [{"prompt": "a", "topic": "t", "licence": "MIT", "note": "n"}], suffix)
+    asked: list[tuple[str, ...] | None] = [(), ("topic",), None]
+    read = [next(read_instructions(path, metadata=names)).metadata for names in asked]
+    assert read == [{}, {"topic": "t"}, {"topic": "t", "note": "n"}]
+
+
+def test_values_that_json_does_not_know_become_text_or_null(tmp_path: Path) -> None:
+    row = {
+        "prompt": "a",
+        "day": date(2024, 2, 29),
+        "at": datetime(2024, 2, 29, 12, tzinfo=UTC),
+        "raw": b"\xff\x00",
+    }
+    path = write_format(tmp_path, [{**row, "ratio": float("nan"), "deep": [{"x": float("inf")}]}], ".parquet")
+    [instruction] = read_instructions(path, metadata=None)
+    expected = {"day": "2024-02-29", "at": "2024-02-29T12:00:00Z", "raw": "_wA=", "ratio": None}
+    assert instruction.metadata == {**expected, "deep": [{"x": None}]}
+
+
+@pytest.mark.parametrize(
+    ("given_values", "column_type", "fitted"),
+    [
+        (["a", None, ""], "string", ["a", None, ""]),
+        ([1, -(2**63)], "integer", [1, -(2**63)]),
+        ([1, 0.5], "number", [1.0, 0.5]),
+        ([True, None, False], "boolean", [True, None, False]),
+        ([["a", None], [], None], ["string"], [["a", None], [], None]),
+        ([[1], [0.5]], ["number"], [[1.0], [0.5]]),
+        ([[2**64], ["a"]], ["string"], [["18446744073709551616"], ["a"]]),
+        ([2**63, 1], "string", ["9223372036854775808", "1"]),
+        ([True, 1, 0.5, "é"], "string", ["true", "1", "0.5", "é"]),
+        ([{"é": [1]}, [[1], None]], "string", ['{"é": [1]}', "[[1], null]"]),
+        ([[1, "a"]], "string", ['[1, "a"]']),
+        ([[1], 1], "string", ["[1]", "1"]),
+        ([None], "string", [None]),
+        ([[], [None]], ["string"], [[], [None]]),
+    ],
+)
+def test_a_column_has_the_narrowest_type_that_holds_every_value_of_the_pool(
+    tmp_path: Path, given_values: list[JsonValue], column_type: ColumnType, fitted: list[JsonValue]
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": n, "prompt": "a", "kept": value} for n, value in enumerate(given_values)
+    ]
+    rows.append({"id": "without", "prompt": "a"})
+    types, values = read_kept(write_jsonl(tmp_path, rows), "kept")
+    assert types == {"kept": column_type}
+    assert values == [*([value] for value in fitted), [None]]
+
+
+def test_types_stand_in_the_order_asked_for_and_are_of_the_rows_within_the_limit(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"prompt": "a", "user_id": 1, "topic": "t"}]
+    rows.append({"prompt": "b", "user_id": "x", "topic": "t"})
+    path = write_jsonl(tmp_path, rows)
+    assert list(read_kept(path, "user_id", "topic")[0].items()) == [
+        ("user_id", "string"),
+        ("topic", "string"),
+    ]
+    assert read_kept(path, "topic", "user_id", limit=1)[0] == {"topic": "string", "user_id": "integer"}
+
+
+def test_types_are_taken_anew_when_a_reader_is_read_again(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path, [{"prompt": "a", "n": 1}])
+    reader = InstructionReader(path, metadata=["n"])
+    assert [[row.metadata for row in reader], reader.kept_types] == [[{"n": 1}], {"n": "integer"}]
+    write_jsonl(tmp_path, [{"prompt": "a", "n": True}])
+    assert [[row.metadata for row in reader], reader.kept_types] == [[{"n": True}], {"n": "boolean"}]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
+def test_a_field_that_no_instruction_has_is_a_fault_with_the_nearest_name(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = write_format(tmp_path, [{"prompt": "a", "topic": "t"}, {"prompt": "b", "topic": None}], suffix)
+    with pytest.raises(InputError) as caught:
+        list(read_instructions(path, metadata=["topic", "topics"]))
+    assert [(problem.line, problem.message) for problem in caught.value.problems] == [
+        (0, "no instruction has a field 'topics'; did you mean 'topic'?")
+    ]
+
+
+def test_a_date_that_cannot_be_read_is_a_fault_of_the_file(tmp_path: Path) -> None:
+    days = pa.array([2**30], pa.date32())
+    pq.write_table(pa.table({"prompt": ["a"], "day": days}), tmp_path / "pool.parquet")
+    reader = InstructionReader(tmp_path / "pool.parquet", metadata=["day"])
+    assert list(reader) == []
+    assert ["is no readable Parquet file" in problem.message for problem in reader.problems] == [True]
+    assert len(list(read_instructions(tmp_path / "pool.parquet"))) == 1
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | PROMPTS
+)
+VALUES: st.SearchStrategy[JsonValue] = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PROMPTS, inner, max_size=3),
+    max_leaves=5,
+)
+# Mostly values of one kind, for among any values there is hardly ever a type in common.
+FIELDS = st.sampled_from([VALUES, st.integers(), st.integers() | st.floats(allow_nan=False), st.booleans()])
+ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+
+
+@settings(deadline=None)
+@given(values=FIELDS.flatmap(lambda one: st.lists(one, max_size=5) | st.lists(st.lists(one, max_size=3))))
+def test_a_fitted_value_is_always_one_that_its_column_takes(values: list[JsonValue]) -> None:
+    account = TypeAccount()
+    for value in values:
+        account.add(value)
+    kind = account.column_type
+    arrow = pa.list_(ARROW[kind[0]]) if isinstance(kind, list) else ARROW[kind]
+    fitted = [fit_value(value, kind) for value in values]
+    assert pa.array(fitted, arrow).to_pylist() == fitted
+    assert [value is None for value in fitted] == [value is None for value in values]

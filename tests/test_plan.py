@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from multifaceted.errors import InputError, Problem
+from multifaceted.ids import hash_stream
 from multifaceted.plan import Plan, compile_plan
 from multifaceted.records import RowTask
 from multifaceted.stages import SHIPPED
@@ -223,3 +224,25 @@ def test_a_shard_has_a_fingerprint_of_its_own_instructions(tmp_path: Path) -> No
     )
     assert first[0] == second[0]
     assert first[1] != second[1]
+
+
+def test_a_pool_without_kept_fields_has_the_digest_of_its_four_fields_alone(tmp_path: Path) -> None:
+    [shard] = compile_plan(write_recipe(tmp_path, count=1)).shards
+    row = {"id": "i0", "prompt": "Question 0?", "source": "", "original_source": ""}
+    assert shard.digest == hash_stream([row])
+
+
+def test_kept_fields_travel_with_the_instructions_and_count_in_the_digest(tmp_path: Path) -> None:
+    spec = {"path": "pool.csv", "keep": ["topic", "level"]}
+    recipe = write_recipe(tmp_path, instructions=spec)
+    (tmp_path / "pool.csv").write_text("id,prompt,level,topic,note\na,Why?,1,sky,x\n")
+    before = compile_plan(recipe)
+    assert list(before.kept.items()) == [("topic", "string"), ("level", "string")]
+    assert tasks_of(before)[0].instruction.metadata == {"topic": "sky", "level": "1"}
+    (tmp_path / "pool.csv").write_text("id,prompt,level,topic,note\na,Why?,1,sea,x\n")
+    assert compile_plan(recipe).shards[0].digest != before.shards[0].digest
+
+
+def test_a_kept_field_that_the_pool_has_not_is_found_before_the_run(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, instructions={"path": "instructions.jsonl", "keep": ["topic"]})
+    assert [problem.message for problem in problems_of(recipe)] == ["no instruction has a field 'topic'"]

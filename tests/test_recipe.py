@@ -244,3 +244,21 @@ def test_a_shard_holds_whole_instructions(
 def test_batches_need_one_endpoint_for_each_model(tmp_path: Path, models: str) -> None:
     [(_, _, message)] = faults_in(tmp_path, HEAD + models + "mode: batch\n")
     assert "behind one endpoint each" in message
+
+
+def test_kept_fields_stand_in_the_order_that_they_are_named_in(tmp_path: Path) -> None:
+    recipe = read(tmp_path, "instructions: {path: i.jsonl, keep: [topic, User_1]}\n" + LIVE)
+    assert recipe.instructions.keep == ("topic", "User_1")
+    assert read(tmp_path, HEAD + LIVE).instructions.keep == ()
+
+
+def test_kept_fields_that_cannot_be_columns_are_refused_with_their_line(tmp_path: Path) -> None:
+    wrong = ["user id", "1st", "_x", "prompt", "licence", "instruction_id", "output", "rubrics"]
+    lines = "".join(f"    - {name}\n" for name in wrong)
+    found = faults_in(tmp_path, f"instructions:\n  path: i.jsonl\n  keep:\n{lines}" + LIVE)
+    assert [(line, where) for line, where, _ in found] == [
+        (number + 4, f"instructions.keep[{number}]") for number in range(len(wrong))
+    ]
+    [(line, where, message)] = faults_in(tmp_path, "instructions: {path: i.jsonl, keep: [a, b, a]}\n" + LIVE)
+    assert (line, where) == (1, "instructions.keep")
+    assert "names twice: a" in message

@@ -38,7 +38,9 @@ def find_type_faults(
                 yield (*path, name), "a name has letters, digits and _, and begins with a letter"
             yield from find_type_faults(inner, (*path, name))
     elif isinstance(spec, list):
-        if len(spec) == 1:
+        if len(spec) == 1 and isinstance(spec[0], list):
+            yield path, "a list of lists is no column: name what an item holds, such as [{cells: [string]}]"
+        elif len(spec) == 1:
             yield from find_type_faults(spec[0], (*path, 0))
         else:
             yield path, "a list has one type, such as [string]"

@@ -24,6 +24,11 @@ def content_id(value: Any, *, length: int = 64) -> str:
     return hashlib.sha256(text).hexdigest()[:length]
 
 
+def name_prompt(prompt: str) -> str:
+    """The id of an instruction that has none of its own: the same prompt has it wherever it stands."""
+    return f"i{content_id(['instruction', prompt], length=16)}"
+
+
 def hash_text(text: str) -> str:
     """Hex SHA-256 of `text` alone, as `sha256sum` of a UTF-8 file would print it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

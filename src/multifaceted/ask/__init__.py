@@ -1,4 +1,4 @@
-"""The engine: ask once, pay once, repair, retry, keep the budget, stop. Whoever asks models is its customer."""
+"""The engine: ask once, pay once, repair, retry, keep the budget, stop. Whoever asks is its customer."""
 
 from multifaceted.ask.asker import Asker, Asks, find_reply
 from multifaceted.ask.channel import Channel, Exchange, NoReplyError

@@ -41,7 +41,9 @@ async def answer(
     failures: dict[str, BatchFailure] = {}
     replay = ReplayAsker(failures, asker)
     with batches.lock():
-        await _bring_replies(asker, customer, spec, batches, replay, failures, leave=live_fallback)
+        await _bring_replies(
+            asker, customer, spec, batches=batches, replay=replay, failures=failures, leave=live_fallback
+        )
         replay.asks_live = live_fallback > 0
         try:
             yield replay
@@ -55,10 +57,10 @@ async def _bring_replies(
     asker: Asker,
     customer: Customer,
     spec: SendingSpec,
+    *,
     batches: BatchFolder,
     replay: ReplayAsker,
     failures: dict[str, BatchFailure],
-    *,
     leave: int,
 ) -> None:
     control = asker.control

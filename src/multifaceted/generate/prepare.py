@@ -6,7 +6,7 @@ Example:
 """
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from multifaceted.ids import content_id
 from multifaceted.models import Price
 from multifaceted.plan import Plan, Shard
 from multifaceted.records import Tally
-from multifaceted.store.manifest import RunData, UsedPrice, describe_environment
+from multifaceted.store.manifest import AddedColumn, RunData, UsedPrice, describe_environment
 from multifaceted.store.run_folder import RunFolder
 
 
@@ -122,6 +122,7 @@ def _describe_run(prepared: Prepared) -> RunData:
         instructions_per_shard=plan.instructions_per_shard,
         planned=plan.rows,
         stages={stage.name: stage.record for stage in plan.stages},
+        added=list(_list_added(plan)),
         models=prepared.names,
         sampling={name: model.model_dump(include=shown) for name, model in plan.models.items()},
         taxonomy={
@@ -140,6 +141,17 @@ def _describe_run(prepared: Prepared) -> RunData:
         source_licenses=dict(plan.licenses),
         shards=fingerprints,
     )
+
+
+def _list_added(plan: Plan) -> Iterator[AddedColumn]:
+    for stage in plan.stages:
+        if stage.type_spec is not None:
+            yield AddedColumn(
+                name=stage.column, type=stage.type_spec, description=stage.description, stage=True
+            )
+    for name, kind in plan.kept.items():
+        description = f"the field `{name}` of the instruction"
+        yield AddedColumn(name=name, type=kind, description=description, stage=False)
 
 
 def _order_again(

@@ -13,6 +13,7 @@ from multifaceted.ask import Channel, Exchange, NoReplyError
 from multifaceted.ask.channel import finish_all
 from multifaceted.chat.factory import BACKENDS
 from multifaceted.ids import seed_from
+from multifaceted.instructions import fit_value
 from multifaceted.plan import Plan
 from multifaceted.records import Failure, PreferenceEntry, Request, Row, RowTask, StageRecord, TokenCount
 from multifaceted.stages import Draft, Stage
@@ -100,6 +101,9 @@ class RowMaker:
             taxonomy_version=taxonomy.taxonomy.version,
             taxonomy_fingerprint=taxonomy.fingerprint,
             **columns,
+            **{
+                name: fit_value(instruction.metadata.get(name), kind) for name, kind in self.plan.kept.items()
+            },
         )
 
 

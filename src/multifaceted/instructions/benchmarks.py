@@ -7,7 +7,7 @@ from typing import Any
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.instructions.mapping import Candidate, NoPromptError, map_row
-from multifaceted.instructions.rows import read_rows
+from multifaceted.instructions.pools import read_pool
 from multifaceted.instructions.sources import SourcesRecipe
 from multifaceted.similar.ngrams import KINDS, BenchmarkIndex, Overlap
 
@@ -86,7 +86,7 @@ def read_benchmarks(recipe: SourcesRecipe, folder: Path) -> Benchmarks | None:
     """
     prompts, faults = [], []
     for number, pool in enumerate(recipe.decontaminate):
-        for row in read_rows(pool, folder):
+        for row in read_pool(pool, folder):
             try:
                 prompt = map_row(row, number, pool.fields)
                 prompt.source = prompt.source or pool.label

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.ids import content_id
+from multifaceted.ids import name_prompt
 from multifaceted.instructions.clean import Cleaner, DropError
 from multifaceted.instructions.files import OutFiles
 from multifaceted.instructions.funnel import Funnel, Reason
 from multifaceted.instructions.language import LanguageFilter
 from multifaceted.instructions.mapping import Candidate, NoPromptError, map_row
-from multifaceted.instructions.rows import RawRow, read_rows
+from multifaceted.instructions.pools import read_pool
+from multifaceted.instructions.rows import RawRow
 from multifaceted.instructions.sources import Bound, Source, SourcesRecipe
 from multifaceted.instructions.spool import Spool
 from multifaceted.instructions.watch import Watch
@@ -46,7 +47,7 @@ class Intake:
         """
         for number, source in enumerate(self._recipe.sources):
             self._faults = []
-            for count, row in enumerate(read_rows(source, self._folder), start=1):
+            for count, row in enumerate(read_pool(source, self._folder), start=1):
                 self.funnel.read[source.label] += 1
                 self._take(row, number, source)
                 if count % TELL_EVERY == 0:
@@ -125,7 +126,7 @@ class Intake:
         """An id that is no other row's: its own, one made of its prompt, or both."""
         name = candidate.id
         if not name or name in self._ids:
-            made = f"i{content_id(['instruction', candidate.prompt], length=16)}"
+            made = name_prompt(candidate.prompt)
             self.renamed += bool(name)
             name = f"{name}-{made}" if name else made
         self._ids.add(name)

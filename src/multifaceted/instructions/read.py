@@ -1,29 +1,32 @@
-"""Instructions from JSONL or Parquet, one at a time, every fault with its line.
+"""Instructions of a pool, one at a time, every fault with its line.
 
     for instruction in read_instructions(Path("instructions.jsonl"), limit=500): ...
 
 A row without an id gets one made from its prompt, so that the same prompt keeps its id wherever it stands.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_core import to_jsonable_python
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.ids import content_id
+from multifaceted.ids import name_prompt
+from multifaceted.instructions.columns import ColumnType, TypeAccount
+from multifaceted.instructions.rows import FORMATS, FileFormat, RawRow, read_rows
 from multifaceted.records import Instruction
+from multifaceted.yamlfile import suggest
 
-FORMATS = (".jsonl", ".ndjson", ".parquet")
 LICENSE = ("license", "licence")
 FIELDS = ("id", "prompt", "source", "original_source", *LICENSE)
 MAX_LICENSE = 200  # characters; what is longer is a text and no name
 MAX_PROBLEMS = 100  # of one file; a wrong file would otherwise print a line for each of its rows
+ROWS_TO_SUGGEST = 1000  # rows whose fields are looked through for the nearest name
 
 
 class _InstructionLine(BaseModel):
@@ -35,117 +38,135 @@ class _InstructionLine(BaseModel):
     original_source: str | None = None
     license: Any = Field(default=None, validation_alias=AliasChoices(*LICENSE))  # no fault if it is no text
 
-    def to_instruction(self) -> Instruction:
-        name = (
-            self.id
-            if self.id not in (None, "")
-            else f"i{content_id(['instruction', self.prompt], length=16)}"
-        )
+    def to_instruction(self, metadata: dict[str, JsonValue]) -> Instruction:
         return Instruction(
-            id=str(name),
+            id=name_prompt(self.prompt) if self.id in (None, "") else str(self.id),
             prompt=self.prompt,
             source=self.source or "",
             original_source=self.original_source or "",
+            metadata=metadata,
         )
 
 
 @dataclass
 class InstructionReader:
-    """Reads a pool and keeps the account of its faults and licenses, complete once it is read through."""
+    """Reads a pool and keeps the account of its faults and licenses, complete once it is read through.
+
+    `metadata` names the further fields that travel with an instruction; None takes all there are. Those that
+    are `required` must be in the pool; None requires all that are named.
+    """
 
     path: Path
     limit: int | None = None
+    metadata: Collection[str] | None = field(default=(), kw_only=True)
+    required: Collection[str] | None = field(default=None, kw_only=True)
     problems: list[Problem] = field(default_factory=list)
     licenses: dict[str, set[str]] = field(default_factory=dict)  # by source, where lines name any
     _lines_by_id: dict[str, int] = field(default_factory=dict, repr=False)
+    _types: dict[str, TypeAccount] = field(default_factory=lambda: defaultdict(TypeAccount), repr=False)
 
     def __iter__(self) -> Iterator[Instruction]:
         """Yield the sound instructions in order; the others are reported in `problems`."""
-        self.problems.clear()
-        self.licenses.clear()
-        self._lines_by_id.clear()
-        if self.path.suffix not in FORMATS:
+        for account in (self.problems, self.licenses, self._lines_by_id, self._types):
+            account.clear()
+        file_format = FORMATS.get(self.path.suffix)
+        if file_format is None:
             self._report(0, f"is not one of {', '.join(FORMATS)}")
             return
-        read = self._read_parquet if self.path.suffix == ".parquet" else self._read_jsonl
+        columns = None if self.metadata is None else (*FIELDS, *self.metadata)
+        rows = read_rows(self.path, file_format, columns=columns)
         try:
-            yield from islice(read(), self.limit)
-        except OSError as error:
-            self._report(0, f"cannot be read: {error.strerror or error}")
-        except pa.ArrowException as error:
-            self._report(0, f"is no readable Parquet file: {error}")
-        else:
-            if not self._lines_by_id and not self.problems:
-                self._report(0, "holds no instruction")
+            yield from islice((made for row in rows if (made := self._accept(row))), self.limit)
+            self._check_whole(file_format)
+        except InputError as error:
+            for problem in error.problems:
+                self._report(problem.line, problem.message)
 
-    def _read_jsonl(self) -> Iterator[Instruction]:
-        with self.path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                # A byte order mark at the head of the file is no part of the first line.
-                line = raw.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else raw.strip()
-                if line:
-                    yield from self._accept(number, line)
+    @property
+    def kept_types(self) -> dict[str, ColumnType]:
+        """The type of each further field, complete once the pool is read through."""
+        names = self._types if self.metadata is None else self.metadata
+        return {name: self._types[name].column_type for name in names if name in self._types}
 
-    def _read_parquet(self) -> Iterator[Instruction]:
-        with pq.ParquetFile(self.path) as file:
-            columns = [name for name in FIELDS if name in file.schema_arrow.names]
-            number = 0
-            for batch in file.iter_batches(batch_size=1000, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield from self._accept(number, row)
-
-    def _accept(self, number: int, value: bytes | dict[str, Any]) -> Iterator[Instruction]:
+    def _accept(self, row: RawRow) -> Instruction | None:
+        if row.fault:
+            self._report(row.line, row.fault)
+            return None
         try:
-            if isinstance(value, bytes):
-                line = _InstructionLine.model_validate_json(value)
-            else:
-                line = _InstructionLine.model_validate(value)
+            line = _InstructionLine.model_validate(row.data)
         except ValidationError as error:
             # One fault for a field: a union reports each of its members.
             faults = {str(detail["loc"][:1]): detail for detail in reversed(error.errors())}
             for detail in reversed(faults.values()):
-                self._report(number, _explain(detail))
-            return
-        instruction = line.to_instruction()
-        first = self._lines_by_id.setdefault(instruction.id, number)
-        if first != number:
+                self._report(row.line, _explain(detail))
+            return None
+        instruction = line.to_instruction(self._pick_metadata(row.data))
+        first = self._lines_by_id.setdefault(instruction.id, row.line)
+        if first != row.line:
             what = f"id {instruction.id!r}" if line.id else "the same prompt without an id"
-            self._report(number, f"{what} stands in line {first} already")
-            return
+            self._report(row.line, f"{what} stands in line {first} already")
+            return None
         if isinstance(line.license, str) and 0 < len(line.license.strip()) <= MAX_LICENSE:
             self.licenses.setdefault(instruction.source, set()).add(" ".join(line.license.split()))
-        yield instruction
+        for name, value in instruction.metadata.items():
+            self._types[name].add(value)
+        return instruction
+
+    def _pick_metadata(self, data: dict[str, Any]) -> dict[str, JsonValue]:
+        """The further fields of a row that are wanted, as JSON can hold them."""
+        names = data if self.metadata is None else self.metadata
+        found = {name: data[name] for name in names if name in data and name not in FIELDS}
+        picked: dict[str, JsonValue] = found and to_jsonable_python(
+            found, bytes_mode="base64", inf_nan_mode="null", fallback=str
+        )
+        return picked
+
+    def _check_whole(self, file_format: FileFormat) -> None:
+        """Report what only the whole pool shows."""
+        if not self._lines_by_id and not self.problems:
+            self._report(0, "holds no instruction")
+        wanted = self.metadata if self.required is None else self.required
+        missing = [name for name in wanted or () if name not in (*self._types, *FIELDS)]
+        if missing and self._lines_by_id:
+            rows = islice(
+                read_rows(self.path, file_format), min(self.limit or ROWS_TO_SUGGEST, ROWS_TO_SUGGEST)
+            )
+            known = sorted({name for row in rows for name in row.data}.difference(FIELDS))
+            for name in missing:
+                self._report(0, f"no instruction has a field {name!r}{suggest(name, known)}")
 
     def _report(self, line: int, message: str) -> None:
         if len(self.problems) == MAX_PROBLEMS:
-            self.problems.append(
-                Problem(str(self.path), 0, f"has more faults; these are the first {MAX_PROBLEMS}")
-            )
-        elif len(self.problems) < MAX_PROBLEMS:
+            message, line = f"has more faults; these are the first {MAX_PROBLEMS}", 0
+        if len(self.problems) <= MAX_PROBLEMS:
             self.problems.append(Problem(str(self.path), line, message))
 
 
-def read_instructions(path: Path, *, limit: int | None = None) -> Iterator[Instruction]:
+def read_instructions(
+    path: Path, *, limit: int | None = None, metadata: Collection[str] | None = ()
+) -> Iterator[Instruction]:
     """Yield the instructions of a file that must be sound.
+
+    Args:
+        path: of the file.
+        limit: take only the first so many instructions.
+        metadata: further fields of a row that travel with its instruction; None for all there are.
 
     Raises:
         InputError: after the last instruction, with every fault of the file.
     """
-    reader = InstructionReader(path, limit)
+    reader = InstructionReader(path, limit, metadata=metadata)
     yield from reader
     if reader.problems:
         raise InputError(reader.problems)
 
 
 def _explain(detail: Any) -> str:
-    name = str(detail["loc"][0]) if detail["loc"] else ""
+    name = str(detail["loc"][0])
     if detail["type"] == "missing":
         return f"{name!r} is missing"
-    if detail["type"] == "json_invalid":
-        return f"is not valid JSON: {detail['ctx']['error']}"
     if name == "prompt" and detail["type"] == "string_pattern_mismatch":
         return "'prompt' is empty"
     if name == "id":
         return "'id' is neither text nor a whole number"
-    return f"{name!r}: {detail['msg']}" if name else "is no JSON object"
+    return f"{name!r}: {detail['msg']}"

@@ -15,19 +15,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from multifaceted.errors import InputError, Problem
+from multifaceted.instructions.rows import FORMATS, FileFormat
 from multifaceted.similar.meaning import SemanticSpec
 from multifaceted.similar.near import NearSpec
 from multifaceted.similar.ngrams import OverlapSpec
 from multifaceted.yamlfile import YamlDocument, read_yaml
 
-FileFormat = Literal["jsonl", "json", "csv", "parquet"]
-FORMATS: dict[str, FileFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".parquet": "parquet",
-}
 Name = Annotated[str, StringConstraints(min_length=1)]
 # A whole number of rows, or a share of the rows of its source.
 Bound = Annotated[

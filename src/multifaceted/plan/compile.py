@@ -5,16 +5,16 @@ Example:
     plan.rows, plan.shards[0]
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id, hash_stream, seed_from
-from multifaceted.instructions import InstructionReader, read_instructions
+from multifaceted.instructions import ColumnType, InstructionReader, read_instructions
 from multifaceted.kinds import KINDS, Kind
 from multifaceted.models import Model
 from multifaceted.plan.recipe import Recipe, load_recipe
@@ -53,6 +53,7 @@ class Plan:
     shards: tuple[Shard, ...]
     instructions_per_shard: int  # of every shard but the last
     licenses: Mapping[str, str] = field(default_factory=dict)  # of the instructions, by source
+    kept: Mapping[str, ColumnType] = field(default_factory=dict)  # further fields that become columns
 
     @property
     def kind(self) -> Kind:
@@ -72,7 +73,7 @@ class Plan:
     @cached_property
     def row_type(self) -> type[Row]:
         """What its rows hold."""
-        return make_row_type(self.stages, {})
+        return make_row_type(self.stages, self.kept)
 
     @property
     def instructions(self) -> int:
@@ -138,6 +139,7 @@ class Plan:
             "variants": self.recipe.variants,
             "taxonomy": self.prompts.index.fingerprint,
             "stages": [[stage.name, stage.type_spec] for stage in self.stages],
+            "kept": dict(self.kept),
             "templates": self.prompts.hashes,
             "models": models,
         }
@@ -148,7 +150,10 @@ class Plan:
 
     def read_instructions(self) -> Iterator[Instruction]:
         """The instructions that the run takes, one at a time."""
-        return read_instructions(self.recipe.instructions.path, limit=self.recipe.instructions.limit)
+        spec = self.recipe.instructions
+        return read_instructions(
+            spec.path, limit=spec.limit, metadata=_list_fields(self.recipe, self.prompts.templates)
+        )
 
 
 def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Plan:
@@ -178,9 +183,10 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
     templates = {name: template for name, template in found.items() if template is not None}
     repair = attempt(lambda: load_repair(recipe.repair))
     size = instructions_per_shard or recipe.instructions_per_shard
-    shards, licenses = attempt(partial(_cut_shards, recipe, size)) or ((), {})
-    if taxonomy is not None and repair is not None and len(templates) == len(stages) and shards:
-        plan = Plan(path, recipe, Prompts(taxonomy, stages, templates, repair), shards, size, licenses)
+    pool = attempt(partial(_read_pool, recipe, size, _list_fields(recipe, templates)))
+    if taxonomy is not None and repair is not None and pool is not None and len(templates) == len(stages):
+        prompts = Prompts(taxonomy, stages, templates, repair, pool.fields)
+        plan = Plan(path, recipe, prompts, pool.shards, size, pool.licenses, pool.kept)
         for render in _list_trials(plan.prompts, plan.first_tasks(1)[0]):
             attempt(render)
         if not problems:
@@ -199,13 +205,25 @@ def _load_template(recipe: Recipe, stages: tuple[Stage, ...], stage: Stage) -> T
     )
 
 
-def _cut_shards(recipe: Recipe, size: int) -> tuple[tuple[Shard, ...], dict[str, str]]:
-    """Read the pool through once: every fault is found, and each shard gets its digest.
+def _list_fields(recipe: Recipe, templates: Mapping[str, Template]) -> tuple[str, ...] | None:
+    """The further fields of instructions that are wanted: those that are kept, or None for all."""
+    is_used = any("metadata" in template.uses for template in templates.values())
+    return None if is_used else recipe.instructions.keep
 
-    Returns:
-        The shards, and the licenses by source; what the recipe says of one stands above what the pool says.
-    """
-    reader = InstructionReader(recipe.instructions.path, recipe.instructions.limit)
+
+class _Pool(NamedTuple):
+    """What reading a pool through brings."""
+
+    shards: tuple[Shard, ...]
+    licenses: dict[str, str]  # by source; what the recipe says of one stands above what the pool says
+    fields: tuple[str, ...]  # further fields that travel with instructions
+    kept: dict[str, ColumnType]  # of these, the ones that become columns
+
+
+def _read_pool(recipe: Recipe, size: int, fields: Collection[str] | None) -> _Pool:
+    """Read the pool through once: every fault is found, and each shard gets its digest."""
+    spec = recipe.instructions
+    reader = InstructionReader(spec.path, spec.limit, metadata=fields, required=spec.keep)
     stream = iter(reader)
     shards: list[Shard] = []
     start = 0
@@ -215,11 +233,18 @@ def _cut_shards(recipe: Recipe, size: int) -> tuple[tuple[Shard, ...], dict[str,
     if reader.problems:
         raise InputError(reader.problems)
     licenses = {source: "; ".join(sorted(found)) for source, found in sorted(reader.licenses.items())}
-    return tuple(shards), licenses | recipe.instructions.licenses
+    types = reader.kept_types
+    return _Pool(
+        tuple(shards), licenses | spec.licenses, tuple(types), {name: types[name] for name in spec.keep}
+    )
 
 
 def _digest(instructions: list[Instruction]) -> str:
-    return hash_stream(instruction.model_dump() for instruction in instructions)
+    # An instruction without metadata has the digest that it had before there was any.
+    return hash_stream(
+        instruction.model_dump(exclude=None if instruction.metadata else {"metadata"})
+        for instruction in instructions
+    )
 
 
 def _list_trials(prompts: Prompts, task: RowTask) -> Iterator[Callable[[], object]]:

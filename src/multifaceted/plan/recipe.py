@@ -11,14 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from multifaceted.errors import InputError
 from multifaceted.kinds import KINDS, Kind, KindName
 from multifaceted.models import EndpointModel, LocalModel, Model, ModelSpec, merge_model
 from multifaceted.models.fields import StrictModel
 from multifaceted.models.sending import SendingSpec
-from multifaceted.plan.stages import StageName, StageSpec, find_stage_faults, order_stages, rebase_stage
+from multifaceted.plan.stages import (
+    TAKEN,
+    StageName,
+    StageSpec,
+    find_stage_faults,
+    order_stages,
+    rebase_stage,
+)
+from multifaceted.records import Instruction
 from multifaceted.stages import Stage
 from multifaceted.yamlfile import YamlDocument, read_yaml
 
@@ -36,13 +44,29 @@ _MODEL = TypeAdapter[Model](ModelSpec)
 _OF_MODEL = frozenset(name for kind in (EndpointModel, LocalModel) for name in kind.model_fields)
 
 
+def _check_kept(name: str) -> str:
+    if name in {*TAKEN, *Instruction.model_fields, "license", "licence"}:
+        raise ValueError("is the name of a field that rows or instructions have already")
+    return name
+
+
+KeptName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$"), AfterValidator(_check_kept)]
+
+
 class InstructionsSpec(StrictModel):
-    """A JSONL or Parquet file with `prompt`, `id`, `source`, `original_source`; its first `limit` rows."""
+    """A file with `prompt`, `id`, `source`, `original_source`; its first `limit` rows."""
 
     path: Path
     limit: int | None = Field(default=None, ge=1)
+    keep: tuple[KeptName, ...] = ()  # further fields of the file that become columns of every row
     licenses: dict[str, LicenseName] = Field(default_factory=dict)  # by `source`; told in the card
-    keep: tuple[str, ...] = ()  # further fields that become columns of the rows
+
+    @field_validator("keep")
+    @classmethod
+    def _check_doubles(cls, keep: tuple[str, ...]) -> tuple[str, ...]:
+        if doubled := sorted({name for name in keep if keep.count(name) > 1}):
+            raise ValueError(f"names twice: {', '.join(doubled)}")
+        return keep
 
 
 def _kind_in(given: Mapping[str, Any]) -> Kind:

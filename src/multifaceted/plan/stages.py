@@ -21,6 +21,14 @@ from multifaceted.stages.base import OF_INSTRUCTION
 from multifaceted.stages.own import name_record
 from multifaceted.yamlfile import KeyPath, suggest
 
+# Columns of rows, in a run or published, whose names are no other's.
+TAKEN = frozenset(
+    {*Row.model_fields, "source", "reference_answer"}
+    | {column for stage in SHIPPED.values() for column in (stage.column, stage.record)}
+)
+# What templates see by other names than those of stages; and `repair`, which stands among templates.
+VARIABLES = frozenset({*OF_INSTRUCTION, "repair", *(name for s in SHIPPED.values() for name in s.values)})
+
 # A stage's name is a variable of templates and a column of the rows.
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 
@@ -74,7 +82,7 @@ def find_stage_faults(
         kept: further fields of instructions that it makes columns of.
     """
     names = [stage.name for stage in shipped]
-    taken = _list_taken(kept)
+    taken = {*TAKEN, *VARIABLES, *kept}
     for name, spec in specs.items():
         if name in names:
             if spec.is_own:
@@ -106,14 +114,6 @@ def _find_own_faults(
     elif spec.reply is not None:
         for path, message in find_type_faults(spec.reply):
             yield (name, "reply", *path), message
-
-
-def _list_taken(kept: Iterable[str]) -> set[str]:
-    """Names that a stage of one's own cannot have."""
-    columns = {column for stage in SHIPPED.values() for column in (stage.column, stage.record)}
-    variables = {variable for stage in SHIPPED.values() for variable in stage.values}
-    published = {"source", "reference_answer", "repair"}
-    return {*Row.model_fields, *columns, *variables, *OF_INSTRUCTION, *published, *kept}
 
 
 def _find_rings(specs: Specs) -> Iterator[tuple[KeyPath, str]]:

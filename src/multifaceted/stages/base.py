@@ -31,11 +31,13 @@ class Draft:
     Args:
         task: which row.
         taxonomy: of the run.
+        metadata: further fields of its instruction.
         part: in a stage that asks once for each preference, the one that it asks about now.
     """
 
     task: RowTask
     taxonomy: TaxonomyIndex
+    metadata: dict[str, Any] = field(default_factory=dict)
     made: dict[str, Any] = field(default_factory=dict)  # by stage
     part: PreferenceEntry | None = None
     _shown: dict[str, Any] = field(default_factory=dict)  # the same as plain data
@@ -47,12 +49,12 @@ class Draft:
 
     def about(self, part: PreferenceEntry | None) -> "Draft":
         """The same draft, asked about one preference."""
-        return Draft(self.task, self.taxonomy, self.made, part, self._shown) if part else self
+        return Draft(self.task, self.taxonomy, self.metadata, self.made, part, self._shown) if part else self
 
     def show(self, stage: "Stage") -> dict[str, Any]:
         """What the template of a stage sees."""
-        instruction = self.task.instruction
-        seen = {"instruction": instruction.prompt, "metadata": instruction.metadata, **self._shown}
+        prompt = self.task.instruction.prompt
+        seen = {"instruction": prompt, "metadata": self.metadata, **self._shown}
         return {**seen, **{name: find(self) for name, find in stage.values.items()}}
 
 

@@ -29,12 +29,16 @@ class Preview(NamedTuple):
 
 @dataclass(frozen=True)
 class Prompts:
-    """The stages of a run in order, each with its template, and the taxonomy that they draw on."""
+    """The stages of a run in order, each with its template, and the taxonomy that they draw on.
+
+    `fields` are those of an instruction's metadata; where an instruction lacks one, templates see null.
+    """
 
     taxonomy: Taxonomy
     stages: tuple[Stage, ...]
     templates: Mapping[str, Template]  # by stage
     repair: Template
+    fields: tuple[str, ...] = ()
 
     @cached_property
     def index(self) -> TaxonomyIndex:
@@ -50,7 +54,7 @@ class Prompts:
 
     def draft(self, task: RowTask) -> Draft:
         """A row of which nothing is made yet."""
-        return Draft(task, self.index)
+        return Draft(task, self.index, {**dict.fromkeys(self.fields), **task.instruction.metadata})
 
     def render(self, stage: Stage, draft: Draft) -> tuple[Message, ...]:
         """The chat turns of a stage.

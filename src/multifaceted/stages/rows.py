@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import create_model
 
-from multifaceted.fieldtypes import TypeSpec, parse_type
+from multifaceted.fieldtypes import parse_type
 from multifaceted.records import Row, StageRecord
 from multifaceted.stages.base import Stage
 
 
-def make_row_type(stages: Iterable[Stage], kept: Mapping[str, TypeSpec]) -> type[Row]:
+def make_row_type(stages: Iterable[Stage], kept: Mapping[str, Any]) -> type[Row]:
     """The model of a run's rows.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
+from multifaceted.fieldtypes import TypeSpec, parse_type
 from multifaceted.kinds import KindName
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
@@ -28,6 +29,23 @@ class UsedPrice(BaseModel):
     source: str
 
 
+class AddedColumn(BaseModel):
+    """A column that a recipe adds to the rows: of a stage of its own, or a field of instructions it keeps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    type: TypeSpec
+    description: str
+    stage: bool  # whether a stage made it
+
+    @property
+    def annotation(self) -> Any:
+        """Its type in a model of rows; a kept field may be missing."""
+        found = parse_type(self.type, self.name)
+        return found if self.stage else found | None
+
+
 class RunData(BaseModel):
     """The part that two equal runs share to the byte."""
 
@@ -42,6 +60,7 @@ class RunData(BaseModel):
     instructions_per_shard: int
     planned: int
     stages: dict[str, str]  # name → the column that says how it was made, in order
+    added: list[AddedColumn] = []  # to what rows of its kind hold, in order
     models: dict[str, str]  # by stage
     sampling: dict[str, dict[str, Any]]
     taxonomy: dict[str, str]  # name, version, fingerprint
