@@ -7,7 +7,7 @@ from pathlib import Path
 from build import ORIGINAL_ROWS, make_run
 from common import Result, measure
 
-from multifaceted.report.rows import read_source
+from multifaceted.report.rows import open_rows, read_frames
 from multifaceted.report.statistics import measure as measure_rows
 from multifaceted.taxonomy import load_taxonomy
 
@@ -17,11 +17,11 @@ MOST_SECONDS, MOST_MEMORY = 60.0, 1500.0
 def sum_up(run: Path) -> tuple[float, float]:
     """Seconds of the statistics, and those of going through the rows twice, as the statistics do."""
     began = time.perf_counter()
-    measure_rows(read_source(run), load_taxonomy())
+    measure_rows(open_rows(run), load_taxonomy())
     ours, began = time.perf_counter() - began, time.perf_counter()
-    source = read_source(run)
+    source = open_rows(run)
     for _ in range(2):
-        sum(frame.height for frame in source.batches())
+        sum(frame.height for frame in read_frames(source))
     return ours, time.perf_counter() - began
 
 

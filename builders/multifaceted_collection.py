@@ -14,31 +14,19 @@ from __future__ import annotations  # `datasets` 3 runs on older Pythons
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# What `multifaceted.export` publishes, told once more: this file stands alone.
-CONFIGS = {
-    "sft": "instruction, system message and gold response",
-    "sft_small": "the same, one variant of each instruction",
-    "dpo": "a system message, a response to it, and one to another",
-    "orpo": "the pairs of `dpo`",
-    "rm": "the pairs as text, for a reward model",
-    "bench": "prompt, system message, reference answer and a rubric for each preference",
-    "provenance": "models, templates, seeds and tokens behind each row",
-}
-
-
 Read = Callable[[str], Iterator[pa.RecordBatch]]
 
 
 class MultifacetedCollection(datasets.ArrowBasedBuilder):
-    """One config for each published set.
+    """One config for each published set. Which there are is known once there is a folder.
 
     Args:
         config_name: such as `sft`, `dpo` or `provenance`; of a bench, `bench` or `provenance`. None takes
@@ -51,29 +39,24 @@ class MultifacetedCollection(datasets.ArrowBasedBuilder):
         multifaceted.errors.StorageError: where a run is not whole, or a folder is neither.
     """
 
-    BUILDER_CONFIGS: ClassVar = [
-        datasets.BuilderConfig(name=name, description=summary) for name, summary in CONFIGS.items()
-    ]
-
     def __init__(
         self, config_name: str | None = None, *, data_dir: str | Path | None = None, **options: Any
     ) -> None:
         if data_dir is None:
             raise ValueError("name a built folder or a run folder: data_dir=…")
         self._source = _open_source(Path(data_dir))
+        found = self._source.configs
+        config_name = config_name or next(iter(found))
+        if config_name not in found:
+            raise ValueError(f"{data_dir} has no config {config_name!r}, but {', '.join(found)}")
         # `datasets` keys its cache by the folder's name, and the hash that `load_dataset` gives is that of
         # this file: without the content, old rows would come back.
         given = options.get("hash")
         options["hash"] = _hash_text(f"{given} {self._source.digest}") if given else self._source.digest
-        config_name = config_name or self._source.configs[0]
         super().__init__(config_name=config_name, data_dir=str(data_dir), **options)
 
     def _info(self) -> datasets.DatasetInfo:
-        name = self.config.name
-        if name not in self._source.configs:
-            found = ", ".join(self._source.configs)
-            raise ValueError(f"{self.config.data_dir} has no config {name!r}, but {found}")
-        schema = self._source.schema(name)
+        schema = self._source.schema(self.config.name)
         return datasets.DatasetInfo(features=datasets.Features.from_arrow_schema(schema))
 
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
@@ -94,7 +77,7 @@ class _Source(Protocol):
     """Where rows come from."""
 
     @property
-    def configs(self) -> list[str]:
+    def configs(self) -> Collection[str]:
         """Names of what there is, the default first."""
 
     @property
@@ -113,12 +96,11 @@ class _BuiltSource:
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self._folder = folder
-        self._files = {config["name"]: config["files"] for config in manifest["configs"]}
-        self.configs = list(self._files)
+        self.configs = {config["name"]: config["files"] for config in manifest["configs"]}
         self.digest = _hash_text(json.dumps(manifest["configs"], sort_keys=True))
 
     def schema(self, config: str) -> pa.Schema:
-        file = self._folder / self._files[config][0]["path"]
+        file = self._folder / self.configs[config][0]["path"]
         if file.suffix == ".parquet":
             return pq.read_schema(file)
         with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
@@ -126,7 +108,7 @@ class _BuiltSource:
 
     def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
         found: dict[str, tuple[list[str], Read]] = {}
-        for file in self._files[config]:
+        for file in self.configs[config]:
             files, _ = found.setdefault(file["split"], ([], _read_file))
             files.append(str(self._folder / file["path"]))
         return found
@@ -150,7 +132,7 @@ def _open_source(folder: Path) -> _Source:
         return _BuiltSource(folder, content)
     try:
         # Not above: `datasets` 3 would refuse this file where the package is not installed.
-        from multifaceted.export.run_source import RunSource  # noqa: PLC0415
+        from multifaceted.export.source import open_run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "multifaceted":
             raise
@@ -158,7 +140,7 @@ def _open_source(folder: Path) -> _Source:
             f"{folder} is no folder that `multifaceted build` made; a run needs the package multifaceted"
         )
         raise ValueError(message) from error
-    return RunSource(folder)
+    return open_run(folder, verified=False)
 
 
 def _hash_text(text: str) -> str:

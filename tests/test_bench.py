@@ -22,7 +22,7 @@ from multifaceted.builders import MultifacetedCollection
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
 from multifaceted.errors import FatalEndpointError, InputError
-from multifaceted.export import CONFIGS
+from multifaceted.export.configs import CONFIGS
 from multifaceted.ids import hash_file
 from multifaceted.plan import compile_plan, load_recipe
 from multifaceted.plan.cost import estimate

@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import InputError
-from multifaceted.export import CONFIGS
+from multifaceted.export.configs import CONFIGS
 from multifaceted.export.fields import describe_fields
 from multifaceted.export.summary import SourceCount, summarize_rows
 from multifaceted.plan import compile_plan
@@ -246,7 +246,8 @@ def test_the_cost_is_that_of_the_replies_the_rows_are_made_of(
     data = read_manifest(RunFolder(tmp_path / "run"))
     assert data is not None
     files = [RunFolder(tmp_path / "run").rows_file(shard.name) for shard in data.summaries]
-    tokens = summarize_rows(batch for file in files for batch in read_batches(file)).tokens
+    batches = (batch for file in files for batch in read_batches(file))
+    tokens = summarize_rows(batches, data.stages).tokens
     usd = sum(spent["prompt"] * 1e-4 + spent["completion"] * 1e-3 for spent in tokens.values())
     assert f"{usd:,.2f} USD for the replies" in card
     assert "(100 in, 1000 out (recipe))" in card
@@ -293,7 +294,7 @@ def test_sources_are_counted_by_row_and_by_instruction_across_batches(
     run = generate(make_recipe(server.base_url, shard_rows=1000), tmp_path / "run")
     rows = pa.Table.from_batches(read_batches(run / "shards/00000/rows.arrow"), arrow_schema(Row))
     for size in (1, 2, 7, 30):
-        summary = summarize_rows(rows.combine_chunks().to_batches(size))
+        summary = summarize_rows(rows.combine_chunks().to_batches(size), {"response": "response"})
         assert (summary.rows, summary.instructions) == (30, 10)
         assert summary.sources == [
             SourceCount("s0", 4, 12),

@@ -17,7 +17,7 @@ from conftest import MakeRecipe
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.export import CONFIGS
+from multifaceted.export.configs import CONFIGS
 from multifaceted.ids import hash_file, hash_text
 from multifaceted.plan import compile_plan
 from multifaceted.publish.croissant import find_croissant_faults, render_croissant

@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "export": {"store", "records", "kinds", *FLOOR},
     "publish": {"curate", "export", "store", *FLOOR},
-    "report": {"kinds", "export", "store", "records", "taxonomy", *FLOOR},
+    "report": {"export", "store", "taxonomy", *FLOOR},
     "why": {"ask", "chat", "curate", "export", "generate", "journal", "plan", "records", "store", *FLOOR},
     "testing": FLOOR,
 }

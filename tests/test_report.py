@@ -20,7 +20,7 @@ from test_generate import rows_of, run
 from multifaceted.publish.folder import build_folder
 from multifaceted.report.diversity import distinct_n, rouge_l, split_words, spread_within
 from multifaceted.report.page import write_report
-from multifaceted.report.rows import read_source
+from multifaceted.report.rows import open_rows
 from multifaceted.report.statistics import Statistics, measure
 from multifaceted.taxonomy import load_taxonomy
 from multifaceted.testing import ChatServer, Fault
@@ -60,7 +60,7 @@ def made(make_recipe: MakeRecipe, tmp_path: Path) -> tuple[Path, list[dict[str, 
 
 
 def measured(place: Path) -> Statistics:
-    return measure(read_source(place), load_taxonomy())
+    return measure(open_rows(place), load_taxonomy())
 
 
 def test_counts_are_those_of_the_rows(made: tuple[Path, list[dict[str, Any]]]) -> None:

@@ -181,7 +181,7 @@ def test_the_builder_takes_the_first_config_by_default(place: Path, expected: Ex
 def test_the_builder_says_what_is_wrong(place: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no folder"):
         build("sft", tmp_path / "nothing")
-    with pytest.raises(ValueError, match="'more' not found"):
+    with pytest.raises(ValueError, match="has no config 'more', but sft, "):
         build("more", place / NAME)
     copy = tmp_path / NAME
     shutil.copytree(place / NAME, copy)
@@ -192,13 +192,21 @@ def test_the_builder_says_what_is_wrong(place: Path, tmp_path: Path) -> None:
         build("rm", copy)
 
 
+def test_the_builder_knows_the_configs_of_the_folder_and_no_others(
+    place: Path, expected: Expected, tmp_path: Path
+) -> None:
+    copy = tmp_path / NAME
+    shutil.copytree(place / NAME, copy)
+    text = (copy / "manifest.json").read_text(encoding="utf-8").replace('"name": "dpo"', '"name": "mine"')
+    (copy / "manifest.json").write_text(text, encoding="utf-8")
+    assert build("mine", copy)["train"].to_list() == expected["dpo"]["train"]
+    with pytest.raises(ValueError, match="has no config 'dpo', but sft, sft_small, mine, "):
+        build("dpo", copy)
+
+
 @pytest.mark.skipif(not SCRIPTS_RUN, reason="datasets 4 and later run no loading scripts")
 def test_the_loading_script_stands_alone(folders: Path) -> None:
     assert importlib.util.find_spec("multifaceted") is None
-    assert datasets.get_dataset_config_names(str(SCRIPT), trust_remote_code=True) == [
-        *CONFIGS[:-1],
-        *OF_A_BENCH,
-    ]
     with pytest.raises(ValueError, match="data_dir="):
         datasets.load_dataset(str(SCRIPT), "sft", trust_remote_code=True)
     with pytest.raises(ValueError, match="a run needs the package multifaceted"):
@@ -213,12 +221,3 @@ def test_the_builder_gives_the_rows_of_a_run(folders: Path, expected: Expected, 
         assert {split: rows.to_list() for split, rows in loaded.items()} == expected[config]
     streamed = build(config, folders / "run", streaming=True)
     assert {split: list(rows) for split, rows in streamed.items()} == expected[config]
-
-
-@pytest.mark.skipif(SCRIPTS_RUN, reason="the package needs a newer datasets")
-def test_the_script_names_the_configs_of_the_package() -> None:
-    from multifaceted.builders import multifaceted_collection
-    from multifaceted.export import CONFIGS as BY_KIND
-
-    published = [config for configs in BY_KIND.values() for config in configs.values()]
-    assert {config.name: config.summary for config in published} == multifaceted_collection.CONFIGS

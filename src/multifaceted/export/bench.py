@@ -1,16 +1,10 @@
 """`bench`: the fields of the original Multifaceted Bench, after a leading id."""
 
-from collections.abc import Iterator
-
-import pyarrow as pa
 from pydantic import BaseModel, Field
 
-from multifaceted.export.choice import Choice
 from multifaceted.export.columns import RowId, SystemMessage
-from multifaceted.export.config import Batches, PublishedConfig, pick_columns
+from multifaceted.export.config import PublishedConfig, pick_all
 from multifaceted.records import PreferenceEntry, Rubric
-
-RENAMED = {"source": "main_source", "reference_answer": "output"}  # published name → that in the run
 
 
 class PublishedBenchRow(BaseModel):
@@ -30,14 +24,11 @@ class PublishedBenchRow(BaseModel):
     rubrics: list[Rubric] = Field(description="one for each preference, in the order of `preference_set`")
 
 
-def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
-    del split, choice
-    return (pick_columns(batch, PublishedBenchRow, RENAMED) for batch in rows)
-
-
 BENCH = PublishedConfig(
     "bench",
     "prompt, system message, reference answer and a rubric for each preference",
     PublishedBenchRow,
-    _derive,
+    pick_all,
+    renamed={"source": "main_source", "reference_answer": "output"},
+    takes="columns",
 )

@@ -43,18 +43,17 @@ class Choice:
     kept: pa.BooleanArray | None = None  # of each row of the run, whether curation keeps it; None keeps all
 
 
-def choose(batches: Iterable[pa.RecordBatch], seed: int, *, kept: pa.BooleanArray | None = None) -> Choice:
+def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
     """Choose for a whole run.
 
     Args:
-        batches: its rows, those of an instruction one after the other.
+        batches: the rows that may be chosen, those of an instruction one after the other.
         seed: of the run.
-        kept: of each row, whether it may be chosen; None: all.
     """
     small: list[str] = []
     rejected: dict[str, str] = {}
     left_out: dict[str, list[str]] = {}
-    for instruction, members in _group(keep_rows(batches, kept)):
+    for instruction, members in _group(batches):
         digest = rank_digest(f"pair {seed} {instruction}")
         first, *others = sorted(members, key=lambda member: digest(member.id))
         small.append(first.id)
@@ -63,7 +62,7 @@ def choose(batches: Iterable[pa.RecordBatch], seed: int, *, kept: pa.BooleanArra
             rejected[first.id] = other.id
         else:
             left_out.setdefault(SAME_RESPONSE if others else TOO_FEW_VARIANTS, []).append(instruction)
-    return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out, kept)
+    return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out)
 
 
 def keep_rows(batches: Iterable[pa.RecordBatch], kept: pa.BooleanArray | None) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,6 @@ from typing import Any, get_args, get_origin
 
 import pyarrow as pa
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from multifaceted.store.schema import arrow_schema
 
@@ -40,18 +39,20 @@ class Column:
 def describe_columns(model: type[BaseModel], above: tuple[str, ...] = ()) -> tuple[Column, ...]:
     """The fields of a row model, in order, each with those inside of it."""
     found = zip(arrow_schema(model), model.model_fields.values(), strict=True)
-    return tuple(_describe(field, info, above) for field, info in found)
+    return tuple(_describe(field, above, info.description or "", info.annotation) for field, info in found)
 
 
-def _describe(field: pa.Field, info: FieldInfo, above: tuple[str, ...]) -> Column:
-    path = (*above, field.name)
-    annotation: Any = info.annotation
-    repeated = get_origin(annotation) is list
-    if repeated:
-        annotation = get_args(annotation)[0]
-    is_struct = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    inner = describe_columns(annotation, path) if is_struct else ()
-    return Column(path, field.type, info.description or "", repeated, inner)
+def _describe(field: pa.Field, above: tuple[str, ...], meaning: str, annotation: Any) -> Column:
+    path, repeated = (*above, field.name), pa.types.is_list(field.type)
+    kind = field.type.value_type if repeated else field.type
+    innermost = get_args(annotation)[0] if get_origin(annotation) is list else annotation
+    if isinstance(innermost, type) and issubclass(innermost, BaseModel):
+        inner = describe_columns(innermost, path)
+    elif pa.types.is_struct(kind):  # of a shape that a recipe states, without words
+        inner = tuple(_describe(part, path, "", None) for part in kind)
+    else:
+        inner = ()
+    return Column(path, field.type, meaning, repeated, inner)
 
 
 @dataclass(frozen=True, slots=True)

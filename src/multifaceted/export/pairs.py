@@ -75,8 +75,10 @@ def to_batches(rows: Iterator[BaseModel], model: type[BaseModel]) -> Iterator[pa
         yield pa.RecordBatch.from_pylist(held, schema=arrow_schema(model))
 
 
-def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
-    del split
+def _make_pairs(
+    config: PublishedConfig, rows: Batches, split: str, choice: Choice
+) -> Iterator[pa.RecordBatch]:
+    del config, split
     return to_batches((_to_row(*pair) for pair in iter_pairs(rows, choice)), PairRow)
 
 
@@ -96,6 +98,6 @@ def _to_row(chosen: dict[str, Any], rejected: dict[str, Any]) -> PairRow:
 
 
 DPO = PublishedConfig(
-    "dpo", "a system message, a response to it, and one to another", PairRow, _derive, chosen=True
+    "dpo", "a system message, a response to it, and one to another", PairRow, _make_pairs, chosen=True
 )
-ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _derive, chosen=True)
+ORPO = PublishedConfig("orpo", "the pairs of `dpo`", PairRow, _make_pairs, chosen=True)

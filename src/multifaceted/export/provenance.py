@@ -1,13 +1,11 @@
 """`provenance`: how each row of `sft`, or of `bench`, was made, under the same id."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
-import pyarrow as pa
 from pydantic import BaseModel, Field
 
-from multifaceted.export.choice import Choice
 from multifaceted.export.columns import OriginalSource, RowId
-from multifaceted.export.config import Batches, PublishedConfig, pick_columns
+from multifaceted.export.config import PublishedConfig, pick_all
 from multifaceted.records import StageRecord
 
 
@@ -35,13 +33,11 @@ class BenchProvenanceRow(ProvenanceRow):
     original_source: OriginalSource
 
 
-def _publish(model: type[ProvenanceRow]) -> PublishedConfig:
-    def derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
-        del split, choice
-        return (pick_columns(batch, model) for batch in rows)
-
-    return PublishedConfig("provenance", "models, templates, seeds and tokens behind each row", model, derive)
-
-
-PROVENANCE = _publish(ProvenanceRow)
-BENCH_PROVENANCE = _publish(BenchProvenanceRow)
+PROVENANCE = PublishedConfig(
+    "provenance",
+    "models, templates, seeds and tokens behind each row",
+    ProvenanceRow,
+    pick_all,
+    takes="records",
+)
+BENCH_PROVENANCE = replace(PROVENANCE, model=BenchProvenanceRow)

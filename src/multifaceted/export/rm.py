@@ -20,7 +20,10 @@ class RewardRow(BaseModel):
     rejected: str = Field(description="the response to another system message of the same instruction")
 
 
-def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+def _make_pairs(
+    config: PublishedConfig, rows: Batches, split: str, choice: Choice
+) -> Iterator[pa.RecordBatch]:
+    del config
     pairs = iter_pairs(rows, choice, "test" if split == "test" else "train")
     return to_batches(
         (
@@ -37,5 +40,5 @@ def _derive(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatc
 
 
 RM = PublishedConfig(
-    "rm", "the pairs as text, for a reward model", RewardRow, _derive, ("train", "test"), chosen=True
+    "rm", "the pairs as text, for a reward model", RewardRow, _make_pairs, ("train", "test"), chosen=True
 )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from multifaceted.export.choice import Choice
 from multifaceted.export.columns import MainSource, OriginalSource, Prompt, RowId, SystemMessage
-from multifaceted.export.config import Batches, PublishedConfig, pick_columns
+from multifaceted.export.config import Batches, PublishedConfig, pick_all
 from multifaceted.records import PreferenceEntry
 
 
@@ -26,19 +26,23 @@ class SftRow(BaseModel):
     output: str = Field(description="the gold response to `system` and `prompt`")
 
 
-def _derive_all(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
-    del split, choice
-    return (pick_columns(batch, SftRow) for batch in rows)
-
-
-def _derive_small(rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
+def _pick_small(
+    config: PublishedConfig, rows: Batches, split: str, choice: Choice
+) -> Iterator[pa.RecordBatch]:
     del split
     chosen = pa.array(sorted(choice.small), pa.string())
     for batch in rows:
-        yield pick_columns(batch.filter(pc.is_in(batch.column("id"), value_set=chosen)), SftRow)
+        yield config.pick(batch.filter(pc.is_in(batch.column("id"), value_set=chosen)))
 
 
-SFT = PublishedConfig("sft", "instruction, system message and gold response", SftRow, _derive_all)
+SFT = PublishedConfig(
+    "sft", "instruction, system message and gold response", SftRow, pick_all, takes="columns"
+)
 SFT_SMALL = PublishedConfig(
-    "sft_small", "the same, one variant of each instruction", SftRow, _derive_small, chosen=True
+    "sft_small",
+    "the same, one variant of each instruction",
+    SftRow,
+    _pick_small,
+    chosen=True,
+    takes="columns",
 )

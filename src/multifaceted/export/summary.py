@@ -8,8 +8,6 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-STAGES = ("preferences", "system_message", "response", "rubric")
-
 TOP_SUBDIMENSIONS = 5  # of each dimension
 COUNTED = ("instruction_id", "main_source", "preference_set")
 PAIR = ("dimension", "subdimension")
@@ -27,6 +25,7 @@ class SourceCount(NamedTuple):
 class RowSummary:
     """Counts over all rows of a run."""
 
+    stages: dict[str, str]  # and the column that says how each was made
     rows: int = 0
     instructions: int = 0
     dimensions: list[str] = field(default_factory=list)  # in the order of the taxonomy
@@ -41,8 +40,7 @@ class RowSummary:
         if not batch.num_rows:
             return
         # Without the texts: a frame of them would stay in memory for a while.
-        names = [name for name in batch.schema.names if name in (*COUNTED, *STAGES)]
-        frame = pl.DataFrame(pl.from_arrow(batch.select(names)))
+        frame = pl.DataFrame(pl.from_arrow(batch.select([*COUNTED, *self.stages.values()])))
         self.dimensions = self.dimensions or [entry["dimension"] for entry in frame["preference_set"][0]]
         self.rows += frame.height
         ids = frame["instruction_id"]
@@ -54,9 +52,8 @@ class RowSummary:
         entries = frame["preference_set"].explode()
         pairs = pl.DataFrame({name: entries.struct.field(name) for name in PAIR}).group_by(PAIR).len()
         self._pairs.update({(dimension, name): rows for dimension, name, rows in pairs.iter_rows()})
-        for stage in STAGES:
-            if stage in frame.columns:
-                self._add_tokens(stage, frame[stage])
+        for stage, column in self.stages.items():
+            self._add_tokens(stage, frame[column])
 
     def _add_tokens(self, stage: str, records: pl.Series) -> None:
         spent = sum_tokens(records)
@@ -92,9 +89,9 @@ def _rank(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
 
 
-def summarize_rows(batches: Iterable[pa.RecordBatch]) -> RowSummary:
-    """Count all rows of a run."""
-    summary = RowSummary()
+def summarize_rows(batches: Iterable[pa.RecordBatch], stages: dict[str, str]) -> RowSummary:
+    """Count all rows of a run that has these stages."""
+    summary = RowSummary(stages)
     for batch in batches:
         summary.add(batch)
     return summary

@@ -147,11 +147,14 @@ def _list_added(plan: Plan) -> Iterator[AddedColumn]:
     for stage in plan.stages:
         if stage.type_spec is not None:
             yield AddedColumn(
-                name=stage.column, type=stage.type_spec, description=stage.description, stage=True
+                name=stage.column,
+                type=stage.type_spec,
+                description=stage.description,
+                record=stage.record,
             )
     for name, kind in plan.kept.items():
         description = f"the field `{name}` of the instruction"
-        yield AddedColumn(name=name, type=kind, description=description, stage=False)
+        yield AddedColumn(name=name, type=kind, description=description)
 
 
 def _order_again(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.export import CONFIGS
+from multifaceted.export import configs_of
 from multifaceted.export.fields import FieldLine, describe_fields
 from multifaceted.export.summary import RowSummary
 from multifaceted.publish.card_header import pretty_name, render_header
@@ -19,7 +19,6 @@ from multifaceted.publish.citation import CITATION
 from multifaceted.publish.verify_card import find_card_faults
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 from multifaceted.store.manifest import RunData
-from multifaceted.store.run_folder import ShardSummary
 from multifaceted.store.shards import read_published
 
 CARD = "README.md"
@@ -66,7 +65,7 @@ def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSum
     Raises:
         InputError: where the template fails, or leaves out of the YAML what the folder needs.
     """
-    stages = [_view_stage(stage, manifest.run, summary.tokens) for stage in manifest.run.models]
+    stages = [_view_stage(stage, manifest.run, summary.tokens) for stage in manifest.run.stages]
     card = template.render(
         {
             "header": render_header(manifest),
@@ -81,7 +80,7 @@ def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSum
             "cost": _sum_cost(stages),
             "prices": _group_prices(stages),
             "citation": CITATION,
-            "failures": _sum_failures(manifest.run.summaries),
+            "failures": dict(sorted(manifest.run.failures.items())),
         }
     )
     faults = list(find_card_faults(card, manifest))
@@ -93,9 +92,10 @@ def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSum
 
 def _view_configs(manifest: BuiltManifest) -> list[ConfigView]:
     told: dict[type, str] = {}
+    configs = configs_of(manifest.run)
     views = []
     for config in manifest.configs:
-        published = CONFIGS[manifest.run.kind][config.name]
+        published = configs[config.name]
         views.append(
             ConfigView(
                 name=config.name,
@@ -144,11 +144,3 @@ def _read_example(folder: Path, config: BuiltConfig) -> dict[str, Any]:
     [batch] = islice(read_published(folder / config.files[0].path), 1)
     row: dict[str, Any] = batch.slice(0, 1).to_pylist()[0]
     return row
-
-
-def _sum_failures(summaries: list[ShardSummary]) -> dict[str, int]:
-    totals: dict[str, int] = {}
-    for summary in summaries:
-        for kind, rows in summary.failures.items():
-            totals[kind] = totals.get(kind, 0) + rows
-    return dict(sorted(totals.items()))

@@ -6,12 +6,13 @@ of its cache: the cache key of a local folder is made from the card alone.
 
 from typing import Any
 
+import pyarrow as pa
 from datasets import DatasetInfo, Features, SplitDict, SplitInfo
 from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
-from multifaceted.export import CONFIGS
+from multifaceted.export import configs_of
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 
 # As the Hub names them, each with the first number of rows that is too many for it.
@@ -43,7 +44,8 @@ def render_header(manifest: BuiltManifest) -> str:
         size_categories=[size_category(manifest.configs[0].rows)],
         tags=[*TAGS, *(TAG_OF[config.name] for config in manifest.configs if config.name in TAG_OF)],
     )
-    infos = {config.name: _describe(manifest, config) for config in manifest.configs}
+    published = configs_of(run)
+    infos = {c.name: _describe(c, published[c.name].schema) for c in manifest.configs}
     DatasetInfosDict(infos).to_dataset_card_data(data)
     metadata = {c.name: locate_config(c, default=c is manifest.configs[0]) for c in manifest.configs}
     MetadataConfigs(metadata).to_dataset_card_data(data)
@@ -69,13 +71,13 @@ def locate_config(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
     return {"data_files": files, "description": description, **({"default": True} if default else {})}
 
 
-def _describe(manifest: BuiltManifest, config: BuiltConfig) -> DatasetInfo:
+def _describe(config: BuiltConfig, schema: pa.Schema) -> DatasetInfo:
     splits = {
         name: SplitInfo(name, num_bytes=sum(f.memory for f in files), num_examples=config.split_rows[name])
         for name, files in config.splits.items()
     }
     return DatasetInfo(
-        features=Features.from_arrow_schema(CONFIGS[manifest.run.kind][config.name].schema),
+        features=Features.from_arrow_schema(schema),
         splits=SplitDict(splits),
         download_size=config.bytes,
         dataset_size=sum(split.num_bytes for split in splits.values()),

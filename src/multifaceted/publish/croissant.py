@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from multifaceted.export import CONFIGS, PublishedConfig
+from multifaceted.export import PublishedConfig, configs_of
 from multifaceted.export.fields import Column, describe_columns
 from multifaceted.publish.card_header import TAGS
 from multifaceted.publish.citation import CITATION
@@ -60,6 +60,7 @@ def render_croissant(manifest: BuiltManifest) -> str:
 def describe_folder(manifest: BuiltManifest) -> dict[str, Any]:
     """The JSON-LD as plain data."""
     run = manifest.run
+    published = configs_of(run)
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -77,9 +78,7 @@ def describe_folder(manifest: BuiltManifest) -> dict[str, Any]:
         "isLiveDataset": False,
         "distribution": [part for config in manifest.configs for part in _distribute(config)],
         "recordSet": [
-            part
-            for config in manifest.configs
-            for part in _describe_config(config, CONFIGS[run.kind][config.name])
+            part for config in manifest.configs for part in _describe_config(config, published[config.name])
         ],
     }
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS, Choice, choose
-from multifaceted.export.build import read_run_rows, write_configs
-from multifaceted.export.choice import keep_rows
+from multifaceted.export.build import write_configs
+from multifaceted.export.source import RunSource, open_run
 from multifaceted.export.summary import summarize_rows
 from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
@@ -18,9 +17,6 @@ from multifaceted.store.built_folder import (
     read_built_manifest,
     write_built_manifest,
 )
-from multifaceted.store.curation import read_kept
-from multifaceted.store.manifest import read_whole_run
-from multifaceted.store.run_folder import RunFolder
 
 
 def build_folder(
@@ -41,33 +37,15 @@ def build_folder(
             something else.
     """
     template = load_card_template(card)
-    folder = RunFolder(run)
-    data = read_whole_run(folder)
-    curation = read_kept(folder, data) if curated else None
-    if curation is not None and not curation.summary.kept:
+    source = open_run(run, curated=curated)
+    if source.curation is not None and not source.curation.kept:
         hint = f"see why with: multifaceted curate {run} --show REASON; or build all rows with --no-curation"
-        raise StorageError(f"the curation of {run} drops all of its {data.ok} rows", hint=hint)
+        raise StorageError(f"the curation of {run} drops all of its {source.run.ok} rows", hint=hint)
     _refuse_foreign(out)
     with replaced_folder(out) as place:
-        files = [folder.rows_file(summary.name) for summary in data.summaries]
-        published = CONFIGS[data.kind].values()
-        kept = curation.kept if curation else None
-        chosen = any(config.chosen for config in published)
-        choice = choose(read_run_rows(files), data.seed, kept=kept) if chosen else Choice(kept=kept)
-        configs = write_configs(files, choice, published, place, file_format)
-        present = {config.name for config in configs}
-        manifest = BuiltManifest(
-            name=data.name,
-            file_format=file_format,
-            configs=configs,
-            absent=[config.name for config in published if config.name not in present],
-            left_out=choice.left_out,
-            curation=curation.summary if curation else None,
-            run=data,
-        )
-        summary = summarize_rows(keep_rows(read_run_rows(files), choice.kept))
-        text = render_card(template, manifest, summary, place)
-        texts = {CARD: text}
+        manifest = _write_rows(source, place, file_format)
+        summary = summarize_rows(source.read_rows(), source.stages)
+        texts = {CARD: render_card(template, manifest, summary, place)}
         if file_format == "parquet":
             texts[CROISSANT] = render_croissant(manifest)
         for name, content in texts.items():
@@ -76,6 +54,20 @@ def build_folder(
         manifest = manifest.model_copy(update={"metadata": metadata})
         write_built_manifest(place, manifest)
     return manifest
+
+
+def _write_rows(source: RunSource, place: Path, file_format: FileFormat) -> BuiltManifest:
+    configs = write_configs(source.files, source.choice, source.configs.values(), place, file_format)
+    present = {config.name for config in configs}
+    return BuiltManifest(
+        name=source.run.name,
+        file_format=file_format,
+        configs=configs,
+        absent=[name for name in source.configs if name not in present],
+        left_out=source.left_out,
+        curation=source.curation,
+        run=source.run,
+    )
 
 
 def _refuse_foreign(out: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 
 from multifaceted.errors import StorageError
-from multifaceted.export import CONFIGS, PublishedConfig
+from multifaceted.export import PublishedConfig, configs_of
 from multifaceted.publish.card import CARD
 from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
 from multifaceted.publish.verify_card import find_card_faults
@@ -42,11 +42,12 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     for extra in sorted(found - listed - {*manifest.metadata, CARD, MANIFEST}):
         yield f"{folder / extra} is not in the manifest"
     yield from _check_account(manifest)
-    rows = RowChecker(default=next(iter(CONFIGS[manifest.run.kind])))
+    published = configs_of(manifest.run)
+    rows = RowChecker(default=next(iter(published)))
     damaged = False
     for config in manifest.configs:
         for file in config.files:
-            for fault in _check_file(folder, config, file, CONFIGS[manifest.run.kind].get(config.name), rows):
+            for fault in _check_file(folder, config, file, published.get(config.name), rows):
                 damaged = True
                 yield f"{folder / file.path} {fault}"
     yield from rows.faults(complete=not damaged)
@@ -99,6 +100,7 @@ def _check_file(
 def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     """Load each config as a user would, into a cache that is thrown away."""
     datasets.disable_progress_bars()
+    published = configs_of(manifest.run)
     with tempfile.TemporaryDirectory() as cache:
         for config in manifest.configs:
             try:
@@ -108,6 +110,6 @@ def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
                 continue
             if {name: rows.num_rows for name, rows in loaded.items()} != config.split_rows:
                 yield f"load_dataset gives other rows of {config.name!r} than the manifest says"
-            features = datasets.Features.from_arrow_schema(CONFIGS[manifest.run.kind][config.name].schema)
+            features = datasets.Features.from_arrow_schema(published[config.name].schema)
             if any(rows.features != features for rows in loaded.values()):
                 yield f"load_dataset gives other features for config {config.name!r} than it was written with"

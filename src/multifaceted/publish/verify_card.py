@@ -11,7 +11,7 @@ import pyarrow as pa
 import yaml
 from datasets import Features
 
-from multifaceted.export import CONFIGS
+from multifaceted.export import configs_of
 from multifaceted.publish.card_header import locate_config, size_category
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 
@@ -27,11 +27,11 @@ def find_card_faults(card: str, manifest: BuiltManifest) -> Iterator[str]:
     present = [config.name for config in manifest.configs]
     for name in sorted({*entries, *infos} - {*present}):
         yield f"names config {name!r}, which is not in the folder"
+    published = configs_of(manifest.run)
     for config in manifest.configs:
         default = config is manifest.configs[0]
         yield from _compare_config(config, entries.get(config.name, {}), default=default)
-        schema = CONFIGS[manifest.run.kind][config.name].schema
-        yield from _compare_info(config, infos.get(config.name, {}), schema)
+        yield from _compare_info(config, infos.get(config.name, {}), published[config.name].schema)
     sizes = [size_category(manifest.configs[0].rows)]
     if header.get("size_categories") != sizes:
         yield f"the size category is not {sizes[0]}"

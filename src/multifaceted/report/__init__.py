@@ -1,6 +1,6 @@
 """Looking at a run or a built folder: rows → statistics → figures → one page.
 
-rows.py        one shape of rows, whether they come from a run or from a built folder
+rows.py        the rows, whether they come from a run or from a built folder
 statistics.py  counts, lengths, tokens, coverage of the taxonomy
 diversity.py   how much texts differ from each other
 figures.py     charts of the statistics

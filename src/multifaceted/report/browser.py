@@ -8,19 +8,20 @@ from typing import Any
 
 import polars as pl
 
+from multifaceted.export.source import Source
 from multifaceted.report.diversity import choose_ids
-from multifaceted.report.rows import Source
+from multifaceted.report.rows import read_frames
 
 
 def pick_rows(source: Source, count: int) -> list[dict[str, Any]]:
     """About `count` rows, all variants of each instruction, in the order of the run."""
     variants = max(1, source.run.variants)
-    names = (name for frame in source.batches() for name in frame["instruction_id"].unique())
+    names = (name for frame in read_frames(source) for name in frame["instruction_id"].unique())
     wanted = sorted(choose_ids(names, -(-count // variants), source.run.seed))
     chosen_by = {rejected: chosen for chosen, rejected in source.choice.rejected.items()}
     return [
         _tell(row, source, chosen_by)
-        for frame in source.batches()
+        for frame in read_frames(source)
         for row in frame.filter(pl.col("instruction_id").is_in(wanted)).iter_rows(named=True)
     ]
 

@@ -15,9 +15,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from multifaceted.errors import SetupError, StorageError
+from multifaceted.export.source import RunSource, Source
 from multifaceted.report.browser import pick_rows
 from multifaceted.report.coverage import Leaf
-from multifaceted.report.rows import Source, read_source
+from multifaceted.report.rows import open_rows
 from multifaceted.report.statistics import Statistics, measure
 from multifaceted.store.atomic import replaced_folder
 from multifaceted.store.run_folder import RunFolder
@@ -54,7 +55,7 @@ def write_report(
     _refuse_foreign(out)
     figures = _import_figures()
     tell("reading")
-    source = read_source(place, curated=curated)
+    source = open_rows(place, curated=curated)
     tell("measuring")
     found = measure(source, taxonomy)
     found.usd = _read_cost(source)
@@ -91,7 +92,7 @@ def _refuse_foreign(out: Path) -> None:
 
 def _read_cost(source: Source) -> float | None:
     """What the run cost so far; a built folder has no journal to tell."""
-    if not (source.path / "run.json").is_file():
+    if not isinstance(source, RunSource):
         return None
     status = read_status(RunFolder(source.path))
     return None if status.unpriced else status.usd

@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from multifaceted.export.source import Source
 from multifaceted.export.summary import sum_tokens
 from multifaceted.report.coverage import CoverageCounter, Leaf
 from multifaceted.report.diversity import Spread, choose_ids, distinct_n, spread_within
-from multifaceted.report.rows import TEXTS, Source
+from multifaceted.report.rows import TEXTS, read_frames
 from multifaceted.taxonomy import Taxonomy
 
 SAMPLE = 2000  # instructions whose responses are compared with each other
@@ -68,14 +69,14 @@ def measure(source: Source, taxonomy: Taxonomy | None) -> Statistics:
         source: the rows.
         taxonomy: the one they were made with, to tell what it offers and nobody used; None if not at hand.
     """
-    found = Statistics(source.run.name, source.counts, failures=source.failures)
+    found = Statistics(source.run.name, source.counts, failures=source.run.failures)
     found.models, found.kept = {str(s): m for s, m in source.run.models.items()}, source.counts["ok"]
     if source.curation:
         found.kept, found.dropped = source.curation.kept, source.curation.reasons
     found.pairs = len(source.choice.rejected)
-    found.no_pair = {reason: len(ids) for reason, ids in source.choice.left_out.items()}
+    found.no_pair = {reason: len(ids) for reason, ids in source.left_out.items()}
     counter = _Counter(taxonomy, source.stages)
-    for frame in source.batches():
+    for frame in read_frames(source):
         counter.add(frame)
     counter.finish(found)
     _compare_texts(source, found, counter.instructions)
@@ -133,7 +134,7 @@ def _compare_texts(source: Source, found: Statistics, instructions: Iterable[str
     wanted = sorted(choose_ids(instructions, SAMPLE, source.run.seed))
     # As Python objects: a filtered frame would keep the whole shard behind it in memory.
     names = ("instruction_id", "preference_set", *TEXTS)
-    parts = (f.select(names).filter(pl.col("instruction_id").is_in(wanted)) for f in source.batches())
+    parts = (f.select(names).filter(pl.col("instruction_id").is_in(wanted)) for f in read_frames(source))
     sample = pl.DataFrame([row for part in parts for row in part.to_dicts()])
     responses = sample.group_by("instruction_id", maintain_order=True).agg("output")
     found.rouge_responses = spread_within(responses["output"].to_list())

@@ -37,13 +37,13 @@ class AddedColumn(BaseModel):
     name: str
     type: TypeSpec
     description: str
-    stage: bool  # whether a stage made it
+    record: str = ""  # of a stage: the column of a run's rows that says how it was made
 
     @property
     def annotation(self) -> Any:
         """Its type in a model of rows; a kept field may be missing."""
         found = parse_type(self.type, self.name)
-        return found if self.stage else found | None
+        return found if self.record else found | None
 
 
 class RunData(BaseModel):
@@ -82,6 +82,15 @@ class RunData(BaseModel):
     def failed(self) -> int:
         """Rows that did not come about."""
         return sum(summary.failed for summary in self.summaries)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """The same by kind."""
+        totals: dict[str, int] = {}
+        for summary in self.summaries:
+            for kind, rows in summary.failures.items():
+                totals[kind] = totals.get(kind, 0) + rows
+        return totals
 
 
 def write_run(folder: RunFolder, data: RunData, environment: dict[str, Any]) -> None:
@@ -137,8 +146,8 @@ def read_manifest(folder: RunFolder) -> RunData | None:
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
 
 
-def read_whole_run(folder: RunFolder) -> RunData:
-    """The manifest of a run that rows can be taken from.
+def read_whole_run(folder: RunFolder, *, verified: bool = True) -> RunData:
+    """The manifest of a run that rows can be taken from; `verified` compares the checksums of all rows.
 
     Raises:
         StorageError: where the run is not whole, is damaged, or has no row.
@@ -147,7 +156,7 @@ def read_whole_run(folder: RunFolder) -> RunData:
     if data is None:
         hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
         raise StorageError(f"{folder.path} holds no finished run", hint=hint)
-    faults = folder.verify(data.summaries)
+    faults = folder.verify(data.summaries) if verified else []
     if faults:
         hint = "run `multifaceted generate` again: the rows come back from the journal"
         raise StorageError("\n".join(faults), hint=hint)

@@ -8,13 +8,12 @@ import polars as pl
 
 from multifaceted.curate.secrets import mask_secrets
 from multifaceted.errors import MultifacetedError
-from multifaceted.export import CONFIGS, choose
-from multifaceted.export.build import read_run_rows
+from multifaceted.export import Choice
+from multifaceted.export.source import RunSource, open_run
 from multifaceted.store.curation import (
     curation_folder,
     describe_curation,
     find_curation_faults,
-    read_kept,
     read_record,
 )
 from multifaceted.store.manifest import RunData, read_manifest, read_run
@@ -64,7 +63,7 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     folder = RunFolder(run)
     data = read_run(folder)
     place = find_row(folder, data, row_id)
-    asked = read_asked(folder, place.shard, row_id, keys=_keys_of(place), recipe=recipe)
+    asked = read_asked(folder, place.shard, row_id, keys=_keys_of(place, data), recipe=recipe)
     curation = _read_verdict(folder, row_id) if place.row else None
     return Story(
         id=row_id,
@@ -73,8 +72,8 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
         instruction=_describe_instruction(place, asked),
         seeds=_seeds_of(place, asked),
         turns=[asdict(turn) for turn in asked.turns],
-        made={name: place.row[name] for name in _TEXTS} if place.row else None,
-        provenance={stage: place.row[stage] for stage in _stages_of(place.row)} if place.row else None,
+        made=_list_made(place.row, data) if place.row else None,
+        provenance=_list_records(place.row, data) if place.row else None,
         failure=asdict(place.failure) if place.failure else None,
         spent=_sum_up(asked),
         curation=curation,
@@ -83,16 +82,24 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     )
 
 
-def _keys_of(place: Place) -> list[str]:
+def _keys_of(place: Place, data: RunData) -> list[str]:
     if place.failure is not None:
         return [place.failure.request_key]
-    records = [place.row[stage] for stage in _stages_of(place.row)] if place.row else []
+    records = _list_records(place.row, data).values() if place.row else ()
     asked = [part for record in records for part in (record if isinstance(record, list) else [record])]
     return [record["request_key"] for record in asked]
 
 
-def _stages_of(row: dict[str, Any]) -> list[str]:
-    return [stage for stage in ("preferences", "system_message", "response", "rubric") if stage in row]
+def _list_made(row: dict[str, Any], data: RunData) -> dict[str, Any]:
+    """What the stages of a row made."""
+    names = [*_TEXTS, *(column.name for column in data.added)]
+    return {name: row[name] for name in names if name in row}
+
+
+def _list_records(row: dict[str, Any], data: RunData) -> dict[str, Any]:
+    """How each stage of a row was made."""
+    # A shard that the run has not come to again may hold rows of a former recipe.
+    return {stage: row[column] for stage, column in data.stages.items() if column in row}
 
 
 def _describe_instruction(place: Place, asked: Asked) -> dict[str, Any]:
@@ -146,32 +153,34 @@ def _find_published(folder: RunFolder, place: Place, remarks: list[str]) -> dict
         remarks.append("the curation is stale or damaged, so what would be published is not known")
         return None
     try:
-        return _choose_for(folder, data, place.row)
+        return _tell_published(open_run(folder.path, verified=False), place.row)
     except MultifacetedError as error:
         remarks.append(f"what is published cannot be told: {error.message}")
         return None
 
 
-def _choose_for(folder: RunFolder, data: RunData, row: dict[str, Any]) -> dict[str, Any]:
-    curation = read_kept(folder, data)
-    files = [folder.rows_file(summary.name) for summary in data.summaries]
-    if data.kind != "collection":  # nothing is chosen among the rows of a bench
-        return {"configs": list(CONFIGS[data.kind]), "pair": None, "no_pair": None}
-    choice = choose(read_run_rows(files), data.seed, kept=curation.kept if curation else None)
-    row_id, partners = row["id"], {rejected: chosen for chosen, rejected in choice.rejected.items()}
-    chosen = row_id if row_id in choice.rejected else partners.get(row_id)
-    pair = None
-    if chosen is not None:
-        is_chosen = chosen == row_id
-        pair = {
-            "as": "chosen" if is_chosen else "rejected",
-            "partner": choice.rejected[chosen] if is_chosen else chosen,
-            "rm_split": "test" if chosen in choice.test else "train",
-        }
+def _tell_published(source: RunSource, row: dict[str, Any]) -> dict[str, Any]:
+    row_id, choice = row["id"], source.choice
+    small = {"sft_small"} if row_id in choice.small else set()
+    configs = [name for name, config in source.configs.items() if not config.chosen or name in small]
+    pair = _find_pair(choice, row_id)
     reasons = [why for why, ids in choice.left_out.items() if row["instruction_id"] in ids]
-    no_pair = None if pair else reasons[0] if reasons else "other variants were chosen"
-    configs = ["sft", *(["sft_small"] if row_id in choice.small else []), "provenance"]
-    return {"configs": configs, "pair": pair, "no_pair": no_pair}
+    no_pair = reasons[0] if reasons else "other variants were chosen"
+    pairs_are_made = any(config.chosen for config in source.configs.values())
+    return {"configs": configs, "pair": pair, "no_pair": no_pair if pairs_are_made and not pair else None}
+
+
+def _find_pair(choice: Choice, row_id: str) -> dict[str, Any] | None:
+    partners = {rejected: chosen for chosen, rejected in choice.rejected.items()}
+    chosen = row_id if row_id in choice.rejected else partners.get(row_id)
+    if chosen is None:
+        return None
+    is_chosen = chosen == row_id
+    return {
+        "as": "chosen" if is_chosen else "rejected",
+        "partner": choice.rejected[chosen] if is_chosen else chosen,
+        "rm_split": "test" if chosen in choice.test else "train",
+    }
 
 
 def _mask(value: Any) -> Any:

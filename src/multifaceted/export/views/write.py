@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from multifaceted.errors import StorageError
+from multifaceted.export.source import Source, open_source
 from multifaceted.export.views.render import render_files
-from multifaceted.export.views.source import Source, open_source
 from multifaceted.export.views.table import find_view
 from multifaceted.export.views.view import Task, Trainer, View
 from multifaceted.store.atomic import replaced_folder, sync_file, write_text
@@ -65,12 +65,12 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
 
     Raises:
         InputError: where the trainer has no such task.
-        StorageError: where the source is not whole or gives no row, or `out` exists.
+        StorageError: where the source is not whole, damaged, a bench, or gives no row, or `out` exists.
     """
     view = find_view(trainer, task)
     _refuse_existing(out)
-    opened = open_source(source)
-    left_out = {} if task == "sft" else opened.left_out
+    opened = _open_collection(source)
+    left_out = {} if task == "sft" else {reason: len(ids) for reason, ids in opened.left_out.items()}
     with replaced_folder(out) as place:
         rows = _write_rows(opened, view, task, place / "data")
         if not rows.get("train"):
@@ -80,6 +80,14 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
             write_text(place / name, text)
         files = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
     return WrittenView(rows, left_out, files, view.command)
+
+
+def _open_collection(path: Path) -> Source:
+    source = open_source(path)
+    if source.run.kind != "collection":
+        hint = "export a run of `kind: collection`, and keep the bench for judging what it trains"
+        raise StorageError(f"{path} is a {source.run.kind}: nothing is trained on it", hint=hint)
+    return source
 
 
 def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[str, int]:

@@ -1,0 +1,241 @@
+"""Rows of a run or of a built folder, without those that curation drops.
+
+Example:
+    source = open_source(Path("run"))
+    batches = source.read("dpo")     # as published
+    batches = source.read_rows()     # as the run has them
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import accumulate, zip_longest
+from pathlib import Path
+
+import pyarrow as pa
+
+from multifaceted.errors import StorageError
+from multifaceted.export.choice import Choice, choose, keep_rows
+from multifaceted.export.config import PublishedConfig
+from multifaceted.export.configs import configs_of
+from multifaceted.export.provenance import PROVENANCE
+from multifaceted.ids import content_id
+from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
+from multifaceted.store.curation import CurationSummary, read_kept
+from multifaceted.store.manifest import RunData, read_run, read_whole_run
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.shards import read_published, verify_file
+
+Read = Callable[[str], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """Rows that can be read again and again.
+
+    Args:
+        path: the folder.
+        run: what the rows were made from; its summaries are of the shards that are read.
+        curation: what it left out; None: nothing.
+        kept: of each row in the files, whether curation keeps it; None: all.
+    """
+
+    path: Path
+    run: RunData
+    curation: CurationSummary | None = None
+    kept: pa.BooleanArray | None = None
+
+    @property
+    def configs(self) -> dict[str, PublishedConfig]:
+        """What the run is published as, by name, the default first."""
+        return configs_of(self.run)
+
+    @property
+    def stages(self) -> dict[str, str]:
+        """The stages of the run, and the column of `read_rows` that says how each was made."""
+        return self.run.stages
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of the run: planned = ok + failed + pending."""
+        planned, ok, failed = self.run.planned, self.run.ok, self.run.failed
+        return {"planned": planned, "ok": ok, "failed": failed, "pending": planned - ok - failed}
+
+    @cached_property
+    def choice(self) -> Choice:
+        """Which rows go into the smaller sets; it takes one look at all rows."""
+        if not any(config.chosen for config in self.configs.values()):
+            return Choice(kept=self.kept)
+        return replace(choose(self.read_rows(), self.run.seed), kept=self.kept)
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Instructions that give no pair, by reason."""
+        return self.choice.left_out
+
+    @property
+    def test(self) -> frozenset[str]:
+        """Ids of the pairs that are kept for testing a reward model."""
+        return self.choice.test
+
+    @abstractmethod
+    def read(self, config: str, split: str = "train") -> Iterator[pa.RecordBatch]:
+        """Read the rows of a published config; nothing where it has none."""
+
+    @abstractmethod
+    def read_rows(self) -> Iterator[pa.RecordBatch]:
+        """Read the rows with the columns that a run gives them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSource(Source):
+    """A run folder: its configs are made while they are read."""
+
+    @property
+    def files(self) -> list[Path]:
+        """The shards, in order."""
+        folder = RunFolder(self.path)
+        return [folder.rows_file(summary.name) for summary in self.run.summaries]
+
+    @property
+    def digest(self) -> str:
+        """Names the content: equal digests, equal rows."""
+        curation = self.curation.model_dump() if self.curation else None
+        return content_id([[summary.sha256 for summary in self.run.summaries], curation], length=16)
+
+    def schema(self, config: str) -> pa.Schema:
+        """The schema of a config's rows."""
+        return self.configs[config].schema
+
+    def read(self, config: str, split: str = "train") -> Iterator[pa.RecordBatch]:
+        """Make the rows of a published config."""
+        return self.configs[config].derive(self.read_rows(), split, self._choice_for(config))
+
+    def read_rows(self) -> Iterator[pa.RecordBatch]:
+        """Read the rows of all shards."""
+        return keep_rows(_read_files(self.files), self.kept)
+
+    def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
+        """For each split the files to read, and how; files can be read in any process, in any order."""
+        published, choice = self.configs[config], self._choice_for(config)
+        run = self.run.model_copy(update={"summaries": [], "shards": {}})  # it goes to other processes
+        counts = [summary.ok for summary in self.run.summaries]
+        starts = dict(zip(map(str, self.files), accumulate(counts, initial=0), strict=False))
+        files = [file for file, rows in zip(starts, counts, strict=True) if rows]
+        names = [name for name in published.splits if name != "test" or choice.test]
+        return {
+            name: (files, partial(_derive, run, config, split=name, choice=choice, starts=starts))
+            for name in names
+        }
+
+    def _choice_for(self, config: str) -> Choice:
+        """The choice, which is not made for configs that have all rows."""
+        return self.choice if self.configs[config].chosen else Choice(kept=self.kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltSource(Source):
+    """A built folder, of either format."""
+
+    manifest: BuiltManifest
+
+    @property
+    def left_out(self) -> dict[str, list[str]]:
+        """Instructions that give no pair, by reason, as the manifest has them."""
+        return self.manifest.left_out
+
+    @property
+    def test(self) -> frozenset[str]:
+        """Ids of the pairs that are kept for testing a reward model, as the folder has them."""
+        return frozenset(name for batch in self.read("rm", "test") for name in batch.column("id").to_pylist())
+
+    def read(self, config: str, split: str = "train") -> Iterator[pa.RecordBatch]:
+        """Read the rows of a published config."""
+        files = [file for built in self.manifest.configs if built.name == config for file in built.files]
+        return _read_files(self.path / file.path for file in files if file.split == split)
+
+    def read_rows(self) -> Iterator[pa.RecordBatch]:
+        """Read the config that has all rows beside their provenance, under the run's names.
+
+        Raises:
+            StorageError: where the two have not the same rows.
+        """
+        first = self.manifest.configs[0].name
+        named, recorded = self.configs[first].renamed, self.configs[PROVENANCE.name].renamed
+        # Both were written from the same rows in the same order and in batches of the same size.
+        for rows, origins in zip_longest(self.read(first), self.read(PROVENANCE.name)):
+            if rows is None or origins is None or not rows["id"].equals(origins["id"]):
+                hint = "build it again with `multifaceted build`; `multifaceted check` lists every fault"
+                fault = f"configs {first!r} and {PROVENANCE.name!r} have not the same ids"
+                raise StorageError(f"{self.path}: {fault}", hint=hint)
+            columns = {named.get(name, name): rows[name] for name in rows.schema.names}
+            columns |= {recorded.get(name, name): origins[name] for name in origins.schema.names}
+            yield pa.RecordBatch.from_pydict(columns)
+
+
+def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> Source:
+    """Open a run folder or a built folder.
+
+    Args:
+        path: the folder.
+        curated: leave out the rows that a run's curation drops, where it has one.
+        whole: refuse what is not whole or damaged; else take the shards of a run that are whole by now,
+            and compare no checksums.
+
+    Raises:
+        StorageError: where it is neither, not as wanted, or the curation is of other rows.
+    """
+    manifest = read_built_manifest(path)
+    if manifest is None:
+        return open_run(path, curated=curated, whole=whole)
+    if whole:
+        _refuse_damaged(path, manifest)
+    return BuiltSource(path=path, run=manifest.run, curation=manifest.curation, manifest=manifest)
+
+
+def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: bool = True) -> RunSource:
+    """Open a run folder, as `open_source` does.
+
+    Args:
+        path: the folder.
+        curated: the same.
+        whole: the same.
+        verified: compare the checksums of a whole run, which reads all of it once.
+
+    Raises:
+        StorageError: where it is no run, not as wanted, or the curation is of other rows.
+    """
+    folder = RunFolder(path)
+    run = read_whole_run(folder, verified=verified) if whole else _read_present(folder)
+    is_whole = len(run.summaries) == len(run.shards)
+    found = read_kept(folder, run) if curated and is_whole else None
+    return RunSource(path=path, run=run, curation=found and found.summary, kept=found and found.kept)
+
+
+def _read_present(folder: RunFolder) -> RunData:
+    """What a run was asked to make, with the summaries of the shards that are whole by now."""
+    run = read_run(folder)
+    found = (folder.finished(name) for name in run.shards)
+    whole = [s for s in found if s is not None and s.fingerprint == run.shards[s.name]]
+    return run.model_copy(update={"summaries": whole})
+
+
+def _read_files(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:
+    return (batch for file in files for batch in read_published(file))
+
+
+def _derive(
+    run: RunData, config: str, file: str, *, split: str, choice: Choice, starts: dict[str, int]
+) -> Iterator[pa.RecordBatch]:
+    kept = None if choice.kept is None else choice.kept.slice(starts[file])
+    return configs_of(run)[config].derive(keep_rows(_read_files([Path(file)]), kept), split, choice)
+
+
+def _refuse_damaged(path: Path, manifest: BuiltManifest) -> None:
+    files = [file for config in manifest.configs for file in config.files]
+    found = [(path / file.path, verify_file(path / file.path, file.sha256)) for file in files]
+    faults = [f"{file} {fault}" for file, fault in found if fault]
+    if faults:
+        hint = "build it again with `multifaceted build`; `multifaceted check` lists every fault"
+        raise StorageError("\n".join(faults), hint=hint)
