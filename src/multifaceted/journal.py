@@ -259,6 +259,20 @@ def set_aside(path: Path, keys: list[str]) -> None:
         connection.executemany("UPDATE replies SET set_aside = 1 WHERE key = ?", [(key,) for key in keys])
 
 
+def set_aside_asked(path: Path, asked: list[tuple[str, str]]) -> int:
+    """Keep the replies of some rows under some labels, but let them be asked for again; gives their number.
+
+    Args:
+        path: the journal; there may be none.
+        asked: row id and label of each.
+    """
+    if not path.exists():
+        return 0
+    with _translated(path), closing(_connect(path)) as connection, connection:
+        command = "UPDATE replies SET set_aside = 1 WHERE row_id = ? AND stage = ? AND NOT set_aside"
+        return connection.executemany(command, asked).rowcount
+
+
 def _portions(keys: list[str]) -> Iterator[list[str]]:
     for start in range(0, len(keys), KEYS_AT_ONCE):
         yield keys[start : start + KEYS_AT_ONCE]

