@@ -15,7 +15,7 @@ from multifaceted.records import PreferenceEntry, Row, StageRecord, TokenCount
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.manifest import RunData, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder, ShardSummary
-from multifaceted.store.shards import ShardWriter
+from multifaceted.store.shards import create_shard
 
 ORIGINAL_ROWS = 196_998  # of the Multifaceted Collection on the Hub
 SHARD_ROWS = 2001
@@ -35,9 +35,9 @@ def make_run(path: Path, rows: int, make_row: Callable[[int], Row] | None = None
     summaries = []
     for number, start in enumerate(range(0, rows, SHARD_ROWS)):
         name, count = f"{number:05d}", min(SHARD_ROWS, rows - start)
-        with ShardWriter(folder.rows_file(name), Row) as writer:
+        with create_shard(folder.rows_file(name), Row) as writer:
             for index in range(start, start + count):
-                writer.add(make_row(index))
+                writer.add(**make_row(index).model_dump())
             writer.commit()
         sha256 = hash_file(folder.rows_file(name))
         summary = ShardSummary(

@@ -19,7 +19,7 @@ from multifaceted.records import Row
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.manifest import read_manifest, write_manifest
 from multifaceted.store.run_folder import RunFolder
-from multifaceted.store.shards import ShardWriter, read_rows
+from multifaceted.store.shards import create_shard, read_rows
 from multifaceted.testing import HubServer
 
 REMADE = 10
@@ -41,9 +41,9 @@ def remake_rows(run: Path, rows: int) -> None:
             for number, row in enumerate(read_rows(file, Row), index)
         ]
         index += len(changed)
-        with ShardWriter(file, Row) as writer:
+        with create_shard(file, Row) as writer:
             for row in changed:
-                writer.add(row)
+                writer.add(**row.model_dump())
             writer.commit()
         summaries.append(summary.model_copy(update={"sha256": hash_file(file)}))
     write_manifest(folder, data.model_copy(update={"summaries": summaries}), {})

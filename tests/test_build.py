@@ -65,6 +65,24 @@ def test_load_dataset_opens_it_by_its_bare_name_from_the_folder_above(
     assert next(iter(streamed)) == rows[0]
 
 
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_config_with_many_rows_is_cut_into_files(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: FileFormat
+) -> None:
+    monkeypatch.setattr("multifaceted.export.build.FILE_ROWS", 13)
+    manifest = build_folder(run, tmp_path / "out", file_format=file_format)
+    for config in manifest.configs:
+        paths = {
+            path.relative_to(tmp_path / "out").as_posix()
+            for path in (tmp_path / "out" / config.name).iterdir()
+        }
+        assert paths == {file.path for file in config.files}
+    files = {file.path: file.rows for file in manifest.configs[0].files}
+    names = [f"sft/train-{n:05d}-of-00003.{file_format}" for n in range(3)]
+    assert files == dict(zip(names, (13, 13, 4), strict=True))
+    assert datasets.load_dataset(str(tmp_path / "out"), split="train").num_rows == 30
+
+
 def test_both_formats_hold_the_same_rows(run: Path, tmp_path: Path) -> None:
     loaded = []
     for file_format in FORMATS:

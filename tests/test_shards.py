@@ -7,8 +7,9 @@ from pydantic import BaseModel
 from multifaceted.errors import StorageError
 from multifaceted.ids import hash_file
 from multifaceted.records import Row
+from multifaceted.store.record_batches import BATCH_ROWS
 from multifaceted.store.schema import arrow_schema
-from multifaceted.store.shards import BATCH_ROWS, ShardWriter, read_batches, verify_file
+from multifaceted.store.shards import create_shard, read_batches, verify_file
 
 
 class Entry(BaseModel):
@@ -29,9 +30,9 @@ def example(n: int) -> Example:
 
 
 def write(path: Path, count: int) -> None:
-    with ShardWriter(path, Example) as writer:
+    with create_shard(path, Example) as writer:
         for n in range(count):
-            writer.add(example(n))
+            writer.add(**example(n).model_dump())
         writer.commit()
 
 
@@ -51,8 +52,8 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
 def test_without_commit_an_earlier_file_stays_and_nothing_else_is_left(tmp_path: Path) -> None:
     write(tmp_path / "s.arrow", 3)
     before = hash_file(tmp_path / "s.arrow")
-    with ShardWriter(tmp_path / "s.arrow", Example) as writer:
-        writer.add(example(1))
+    with create_shard(tmp_path / "s.arrow", Example) as writer:
+        writer.add(**example(1).model_dump())
     assert hash_file(tmp_path / "s.arrow") == before
     assert [path.name for path in tmp_path.iterdir()] == ["s.arrow"]
 

@@ -13,9 +13,8 @@ from pydantic import BaseModel, Field
 from multifaceted.export.choice import Choice
 from multifaceted.export.columns import MainSource, OriginalSource, Prompt, RowId, SystemMessage
 from multifaceted.export.config import Batches, PublishedConfig
-from multifaceted.store.schema import arrow_schema
+from multifaceted.store.record_batches import make_batches
 
-BATCH_ROWS = 500
 _COLUMNS = ("id", "main_source", "original_source", "system", "prompt", "output")
 
 
@@ -63,23 +62,11 @@ def iter_pairs(
                 yield (row, other) if row["id"] == chosen else (other, row)
 
 
-def to_batches(rows: Iterator[BaseModel], model: type[BaseModel]) -> Iterator[pa.RecordBatch]:
-    """Validated rows as record batches of one schema."""
-    held: list[dict[str, Any]] = []
-    for row in rows:
-        held.append(row.model_dump())
-        if len(held) == BATCH_ROWS:
-            yield pa.RecordBatch.from_pylist(held, schema=arrow_schema(model))
-            held = []
-    if held:
-        yield pa.RecordBatch.from_pylist(held, schema=arrow_schema(model))
-
-
 def _make_pairs(
     config: PublishedConfig, rows: Batches, split: str, choice: Choice
 ) -> Iterator[pa.RecordBatch]:
     del config, split
-    return to_batches((_to_row(*pair) for pair in iter_pairs(rows, choice)), PairRow)
+    return make_batches((_to_row(*pair) for pair in iter_pairs(rows, choice)), PairRow)
 
 
 def _to_row(chosen: dict[str, Any], rejected: dict[str, Any]) -> PairRow:

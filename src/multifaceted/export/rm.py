@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 from multifaceted.export.choice import Choice
 from multifaceted.export.columns import RowId
 from multifaceted.export.config import Batches, PublishedConfig
-from multifaceted.export.pairs import iter_pairs, to_batches
+from multifaceted.export.pairs import iter_pairs
+from multifaceted.store.record_batches import make_batches
 
 
 class RewardRow(BaseModel):
@@ -25,7 +26,7 @@ def _make_pairs(
 ) -> Iterator[pa.RecordBatch]:
     del config
     pairs = iter_pairs(rows, choice, "test" if split == "test" else "train")
-    return to_batches(
+    return make_batches(
         (
             RewardRow(
                 id=chosen["id"],

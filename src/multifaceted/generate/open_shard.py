@@ -17,7 +17,8 @@ from multifaceted.ids import hash_file
 from multifaceted.journal import Journal
 from multifaceted.records import Failure, Row
 from multifaceted.store.run_folder import RunFolder, ShardSummary
-from multifaceted.store.shards import ShardWriter, read_rows
+from multifaceted.store.shards import create_shard, read_rows
+from multifaceted.store.table_file import TableWriter
 
 
 @dataclass
@@ -28,7 +29,7 @@ class OpenShard:
     work: Work
     planned: int
     journal: Journal
-    writer: ShardWriter
+    writer: TableWriter
     resources: ExitStack
     kept_rows: Iterator[Row]
     kept_failures: dict[str, Failure]
@@ -62,7 +63,7 @@ class OpenShard:
     def add(self, made: Row | Failure) -> None:
         """Append one finished row."""
         if isinstance(made, Row):
-            self.writer.add(made)
+            self.writer.add(**made.model_dump())
         else:
             self.failures.append(made)
 
@@ -112,7 +113,7 @@ def open_shard(folder: RunFolder, work: Work, *, planned: int, model: type[Row])
     with ExitStack() as stack:
         stack.enter_context(folder.lock(name))
         journal = stack.enter_context(Journal(folder.journal_file(name)))
-        writer = stack.enter_context(ShardWriter(folder.rows_file(name), model))
+        writer = stack.enter_context(create_shard(folder.rows_file(name), model))
         keeps = work.rows is not None
         failures = {f.id: f for f in folder.read_failures(name)} if keeps else {}
         rows = read_rows(folder.rows_file(name), model) if keeps else iter(())

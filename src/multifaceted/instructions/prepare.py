@@ -17,13 +17,12 @@ from multifaceted.instructions.funnel import Reason
 from multifaceted.instructions.intake import Intake
 from multifaceted.instructions.sample import Drawable, draw_sample
 from multifaceted.instructions.sources import SourcesRecipe, load_sources
-from multifaceted.instructions.spool import Spool, SpoolRows
+from multifaceted.instructions.spool import SpoolRows, open_spool
 from multifaceted.instructions.watch import Watch, watch_nothing
 from multifaceted.similar.meaning import DIMENSIONS, Embedder, find_semantic_duplicates
 from multifaceted.similar.near import NearDuplicates, Progress, find_near_duplicates, sign_texts
 from multifaceted.similar.ngrams import Overlap
 from multifaceted.similar.words import Hashes
-from multifaceted.store.atomic import temporary_of
 
 
 def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
         InputError: where recipe or pools are not sound, or a file at `out` is not of an earlier preparation.
     """
     recipe, folder = load_sources(recipe_file), recipe_file.parent
-    with open_files(out) as files, Spool(temporary_of(out.with_name(f"{out.name}.spool"))) as spool:
+    with open_files(out) as files, open_spool(out.with_name(f"{out.name}.spool")) as spool:
         benchmarks = read_benchmarks(recipe, folder)
         intake = Intake(recipe, folder, spool, files)
         intake.read(watch)

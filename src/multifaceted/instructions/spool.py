@@ -1,17 +1,16 @@
 """Where prompts wait between the steps: an Arrow file on disk, mapped into memory, so that none are held."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from multifaceted.instructions.mapping import Candidate
 from multifaceted.similar.words import Places
-from multifaceted.store.atomic import translate_os_errors
+from multifaceted.store.table_file import TableWriter
 
 BATCH_ROWS = 2000
 CANDIDATE_FIELDS = [field.name for field in fields(Candidate)]
@@ -22,47 +21,30 @@ SCHEMA = pa.schema(
 
 
 class Spool:
-    """Candidates are added in order, and read after `finish`. The file is gone after the block."""
+    """Candidates are added in order, and read after `finish`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows = 0
-        self._batch: list[Candidate] = []
+    def __init__(self, writer: TableWriter) -> None:
+        self._writer = writer
 
-    def __enter__(self) -> Self:
-        with translate_os_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("wb")
-        self._writer = pa.ipc.new_file(self._file, SCHEMA)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-        self.path.unlink(missing_ok=True)
-
-    def add(self, candidate: Candidate) -> int:
-        """Add a row; gives its number."""
-        self._batch.append(candidate)
-        self.rows += 1
-        if len(self._batch) == BATCH_ROWS:
-            self._flush()
-        return self.rows - 1
+    def add(self, candidate: Candidate) -> None:
+        """Add a row; rows are numbered from 0."""
+        self._writer.add(**{name: getattr(candidate, name) for name in CANDIDATE_FIELDS})
 
     def finish(self) -> "SpoolRows":
         """Write what is left, and open all for reading."""
-        self._flush()
-        with translate_os_errors(self.path):
-            self._writer.close()
-            self._file.flush()
-        return SpoolRows(pa.ipc.open_file(pa.memory_map(str(self.path))).read_all().to_batches())
+        file = pa.memory_map(str(self._writer.finish()))
+        return SpoolRows(pa.ipc.open_file(file).read_all().to_batches())
 
-    def _flush(self) -> None:
-        columns = [[getattr(row, name) for row in self._batch] for name in SCHEMA.names]
-        self._batch = []
-        with translate_os_errors(self.path):
-            self._writer.write_batch(pa.record_batch(columns, schema=SCHEMA))
+
+@contextmanager
+def open_spool(path: Path) -> Iterator[Spool]:
+    """A spool, whose file is gone after the block.
+
+    Raises:
+        StorageError: where the disk is full or the folder cannot be written.
+    """
+    with TableWriter(path, SCHEMA, file_format="arrow_file", batch_rows=BATCH_ROWS) as writer:
+        yield Spool(writer)
 
 
 class SpoolRows:

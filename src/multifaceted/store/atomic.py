@@ -61,8 +61,9 @@ def replaced_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole, or leave what was there.
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """A name beside `path` for a file, which takes its place if nothing goes wrong.
 
     Raises:
         StorageError: where the disk is full or the folder cannot be written.
@@ -72,10 +73,20 @@ def write_text(path: Path, text: str) -> None:
     with translate_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_text(text, encoding="utf-8")
+            yield temporary
             settle_file(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, or leave what was there.
+
+    Raises:
+        StorageError: where the disk is full or the folder cannot be written.
+    """
+    with replaced_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def temporary_of(path: Path) -> Path:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import LockedError, StorageError
 from multifaceted.ids import hash_file
-from multifaceted.store.atomic import read_json, settle_file, temporary_of, translate_os_errors, write_json
+from multifaceted.store.atomic import read_json, replaced_file, translate_os_errors, write_json
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import verify_file
@@ -113,16 +113,9 @@ def lock_curation(path: Path) -> Iterator[None]:
 
 def write_record(path: Path, record: pl.DataFrame) -> str:
     """Write `record.parquet` in a curation folder; gives its SHA-256."""
-    place = path / RECORD
-    temporary = temporary_of(place)
-    with translate_os_errors(place):
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            record.write_parquet(temporary)
-            settle_file(temporary, place)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return hash_file(place)
+    with replaced_file(path / RECORD) as temporary:
+        record.write_parquet(temporary)
+    return hash_file(path / RECORD)
 
 
 def write_curation(path: Path, data: CurationData, environment: dict[str, Any]) -> None:

@@ -10,22 +10,16 @@ DIR/
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel
 
 from multifaceted.errors import StorageError
 from multifaceted.export.source import Source, open_source
 from multifaceted.export.views.render import render_files
 from multifaceted.export.views.table import find_view
 from multifaceted.export.views.view import Task, Trainer, View
-from multifaceted.store.atomic import replaced_folder, sync_file, write_text
+from multifaceted.store.atomic import replaced_folder, write_text
 from multifaceted.store.schema import arrow_schema
+from multifaceted.store.table_file import TableWriter
 
-BATCH_ROWS = 500
 PROMPT = ("id", "system", "prompt")
 PAIR = (*PROMPT, "chosen", "rejected")
 # The published config that a task's rows come from, and its columns that are needed.
@@ -91,50 +85,19 @@ def _open_collection(path: Path) -> Source:
 
 
 def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[str, int]:
-    folder.mkdir()
     test = source.test if task == "rm" else frozenset()
+    schema, (config, columns) = arrow_schema(view.model), SOURCES[task]
     with ExitStack() as stack:
-        files: dict[str, _SplitFile] = {}
+        files: dict[str, TableWriter] = {}
         for split in ("train", "test") if test else ("train",):
-            files[split] = stack.enter_context(_SplitFile(folder / f"{split}.parquet", view.model))
-        config, columns = SOURCES[task]
+            file = TableWriter(folder / f"{split}.parquet", schema, file_format="parquet")
+            files[split] = stack.enter_context(file)
         for batch in source.read(config):
             for row in batch.select(columns).to_pylist():
-                files["test" if row["id"] in test else "train"].add(view.make(row))
+                files["test" if row["id"] in test else "train"].add(**view.make(row).model_dump())
+        for file in files.values():
+            file.commit()
     return {split: file.rows for split, file in files.items()}
-
-
-class _SplitFile:
-    """One Parquet file, written in row groups of a fixed size: equal rows give equal bytes."""
-
-    def __init__(self, path: Path, model: type[BaseModel]) -> None:
-        self.rows = 0
-        self._path = path
-        self._schema = arrow_schema(model)
-        self._held: list[dict[str, Any]] = []
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
-        sync_file(self._path)
-
-    def add(self, row: BaseModel) -> None:
-        self._held.append(row.model_dump())
-        self.rows += 1
-        if len(self._held) == BATCH_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._held:
-            self._writer.write_batch(pa.RecordBatch.from_pylist(self._held, schema=self._schema))
-            self._held = []
 
 
 def _refuse_existing(out: Path) -> None:
