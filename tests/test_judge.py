@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,10 @@ from multifaceted.errors import (
 from multifaceted.plan import compile_plan
 from multifaceted.prompts.reply import ReplyError
 from multifaceted.store.curation import CurationData, lock_curation, read_record
-from multifaceted.testing import ChatServer, Fault
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.status import read_status
+from multifaceted.testing import BatchFault, ChatServer, Fault
+from multifaceted.why import tell_story
 
 DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
 SAME = "Both of them, always, and for the same reason: the harbor was built for the ferry."
@@ -307,3 +311,120 @@ def test_kappa_is_that_of_the_books() -> None:
     assert weigh_kappa([(4, 4), (4, 4)]) is None
     assert weigh_kappa([]) is None
     assert share_equal([(1, 1), (1, 2)]) == 0.5
+
+
+BATCH: dict[str, Any] = {"mode": "batch", "batch": {"poll_seconds": 0.01}}
+# How batches misbehave; lines are named by their position in the file.
+MISBEHAVIORS = [
+    BatchFault(),
+    BatchFault(expired_after=3),
+    BatchFault(cancelled_after=2),
+    BatchFault(missing=(1, 4), duplicated=(2,), garbled=(0,), renamed=(3,)),
+    BatchFault(line_status=500),
+    BatchFault(create_errors=2, create_anyway=True, poll_errors=2),
+    BatchFault(failed_with="token_limit_exceeded"),
+]
+
+
+def curated(run: Path) -> tuple[CurationData, bytes]:
+    folder = run / "curation"
+    return CurationData.model_validate(json.loads((folder / "curation.json").read_text())["data"]), (
+        folder / "record.parquet"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("fault", MISBEHAVIORS, ids=str)
+def test_judges_by_batch_give_the_scores_that_they_give_live(
+    run: Path, server: ChatServer, tmp_path: Path, fault: BatchFault
+) -> None:
+    curate(run, write_judges(server, tmp_path, "strict", "mild"))
+    live = curated(run)
+    shutil.rmtree(run / "curation")
+    server.bodies.clear()
+    server.batch_fault = lambda number, body: fault if number == 0 else None
+    curate(run, write_judges(server, tmp_path, "strict", "mild", **BATCH))
+    assert curated(run) == live
+    assert server.batch_lines >= 32
+    assert server.bodies == []
+    [spent, _] = [
+        part for part in read_status(RunFolder(run)).spent if str(part["stage"]).startswith("judge")
+    ]
+    assert (spent["mode"], spent["model"]) == ("batch", "mild")
+
+
+def test_judges_by_batch_that_are_interrupted_go_on_and_ask_nothing_twice(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    def interrupt(number: int, body: dict[str, Any]) -> BatchFault:
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return BatchFault()
+
+    server.batch_fault = interrupt
+    recipe = write_judges(server, tmp_path, **BATCH)
+    with pytest.raises(InterruptedRunError, match="what they said is kept"):
+        curate(run, recipe)
+    assert not (run / "curation" / "record.parquet").exists()
+    assert curate(run, recipe).judges["judged"] == 16
+    assert (server.batch_lines, server.repeats) == (16, 0)
+    curate(run, write_judges(server, tmp_path))  # live now: nothing is left to ask
+    assert server.bodies == []
+
+
+def test_batches_need_judges_behind_one_endpoint(server: ChatServer, tmp_path: Path) -> None:
+    path = tmp_path / "curate.yaml"
+    path.write_text(yaml.safe_dump({"judge": {"models": [{"kind": "local"}], "mode": "batch"}}))
+    with pytest.raises(InputError, match="behind one endpoint each"):
+        load_curation(path)
+
+
+def test_the_weights_of_a_judge_are_read_from_the_folder_of_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "curate.yaml"
+    path.write_text(yaml.safe_dump({"judge": {"models": [{"weights": "builtin-mine.gguf"}, "local"]}}))
+    judge = load_curation(path).judge
+    assert judge is not None
+    expected = [f"local ({tmp_path / 'folder' / 'builtin-mine.gguf'})", "local (builtin)"]
+    assert judge.labels == expected
+
+
+def test_a_retry_asks_the_judges_that_gave_no_score_and_no_other(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    good = judge_by(lambda body, d: 4)
+
+    def fault(body: dict[str, Any]) -> Fault | None:
+        return Fault(content="I like it.") if is_about(body, 2) and body["model"] == "strict" else good(body)
+
+    server.fault = fault
+    recipe = write_judges(server, tmp_path, "strict", "mild")
+    assert curate(run, recipe).notes == {"unjudged": 3}
+    server.fault = good
+    server.bodies.clear()
+    assert curate(run, recipe).notes == {"unjudged": 3}
+    assert server.bodies == []
+    command = ["curate", str(run), "--recipe", str(recipe), "--retry"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert {body["model"] for body in server.bodies} == {"strict"}
+    assert len(server.bodies) == 3
+    assert all(
+        row["findings"] == []
+        for row in read_record(run / "curation").iter_rows(named=True)
+        if row["verdict"] == "keep"
+    )
+
+
+def test_status_and_why_tell_of_judges(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    before = read_status(RunFolder(run))
+    curate(run, write_judges(server, tmp_path, "strict", "mild"))
+    after = read_status(RunFolder(run))
+    judges = [part for part in after.spent if str(part["stage"]).startswith("judge")]
+    assert [(part["stage"], part["replies"]) for part in judges] == [("judge mild", 16), ("judge strict", 16)]
+    assert after.requests["total"] == before.requests["total"] + 32
+    story = tell_story(run, "i1-v1")
+    asked = [turn for turn in story.turns if turn["stage"].startswith("judge")]
+    assert [turn["stage"] for turn in asked] == ["judge strict", "judge mild"]
+    assert asked[0]["messages"][0]["content"].startswith("You judge")
+    assert '"style"' in asked[0]["replies"][0]["text"]
+    assert story.spent["replies"] == 5
+    assert story.remarks == []

@@ -37,8 +37,9 @@ def make_folders(out: Path) -> None:
     from multifaceted.testing import ChatServer
 
     out.mkdir(parents=True, exist_ok=True)
-    kept = build.BATCH_ROWS, build.ROW_GROUP_ROWS, build.FILE_ROWS
-    build.BATCH_ROWS = build.ROW_GROUP_ROWS = build.FILE_ROWS = 20
+    kept = build.LAYOUTS, build.FILE_ROWS
+    build.LAYOUTS = {name: (layout, 20) for name, (layout, _) in build.LAYOUTS.items()}
+    build.FILE_ROWS = 20
     expected = {}
     try:
         with ChatServer() as server:
@@ -53,7 +54,7 @@ def make_folders(out: Path) -> None:
                 if place == out and file_format == "arrow":
                     expected[name] = _read_rows(out / file_format / name, built)
     finally:
-        build.BATCH_ROWS, build.ROW_GROUP_ROWS, build.FILE_ROWS = kept
+        build.LAYOUTS, build.FILE_ROWS = kept
     (out / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""From a whole run to the published shards of every config: `write_configs(files, choice, configs, out, …)`.
+"""From a whole run to the published shards of every config: `write_configs(source, out, file_format)`.
 
 The folder then holds:
 
@@ -7,20 +7,16 @@ The folder then holds:
     provenance/train-00000-of-00002.arrow
 """
 
-from collections.abc import Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-import pyarrow as pa
-
-from multifaceted.export.choice import Choice, keep_rows
 from multifaceted.export.config import PublishedConfig
+from multifaceted.export.source import Source
 from multifaceted.ids import hash_file
 from multifaceted.store.atomic import settle_file
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, FileFormat
 from multifaceted.store.record_batches import cut_batches
-from multifaceted.store.shards import read_batches
 from multifaceted.store.table_file import TableFormat, TableWriter
 
 FILE_ROWS = 50_000  # about 300 MB of the original's rows: below the 500 MB the Hub advises
@@ -30,46 +26,29 @@ LAYOUTS: dict[FileFormat, tuple[TableFormat, int]] = {  # how rows are written, 
 }
 
 
-def write_configs(
-    files: list[Path], choice: Choice, configs: Iterable[PublishedConfig], out: Path, file_format: FileFormat
-) -> list[BuiltConfig]:
+def write_configs(source: Source, out: Path, file_format: FileFormat) -> list[BuiltConfig]:
     """Write the shards of every config below `out`; a split or config without rows is left out.
 
     Args:
-        files: the run's shards, in order.
-        choice: which rows go into which set.
-        configs: what to publish.
+        source: the rows of a run.
         out: an empty folder.
         file_format: Arrow IPC streams, or Parquet as the Hub likes it.
     """
     written = []
-    for config in configs:
+    for config in source.configs.values():
         found = [
-            file
-            for split in config.splits
-            for file in _write_split(config, split, files, choice, out=out, file_format=file_format)
+            file for split in config.splits for file in _write_split(source, config, split, out, file_format)
         ]
         if found:
             written.append(BuiltConfig(name=config.name, files=found))
     return written
 
 
-def read_run_rows(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:
-    """The rows of a run, in order."""
-    return (batch for file in files for batch in read_batches(file))
-
-
 def _write_split(
-    config: PublishedConfig,
-    split: str,
-    files: list[Path],
-    choice: Choice,
-    *,
-    out: Path,
-    file_format: FileFormat,
+    source: Source, config: PublishedConfig, split: str, out: Path, file_format: FileFormat
 ) -> list[BuiltFile]:
     table_format, batch_rows = LAYOUTS[file_format]
-    batches = config.derive(keep_rows(read_run_rows(files), choice.kept), split, choice)
+    batches = source.read(config.name, split)
     written: list[TableWriter] = []
     for number, pieces in groupby(cut_batches(batches, FILE_ROWS), key=itemgetter(0)):
         path = out / config.name / f"{split}-{number:05d}"  # how many there will be is known at the end

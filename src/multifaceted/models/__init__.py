@@ -7,7 +7,7 @@ model.label, model.find_price("live")
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
 from multifaceted.models.base import EndpointSpec
 from multifaceted.models.endpoint import OF_ONE_ENDPOINT, EndpointModel
@@ -28,9 +28,15 @@ def _find_kind(given: Any) -> str:
     return str(given.get("kind") or next((_TELLING[key] for key in _TELLING if key in given), ""))
 
 
+def expand_model(given: Any) -> Any:
+    """Write `local`, which is short for the embedded model, as a map."""
+    return {"kind": "local"} if given == "local" else given
+
+
 ModelSpec: TypeAlias = Annotated[
     Annotated[EndpointModel, Tag("endpoint")] | Annotated[LocalModel, Tag("local")],
     Discriminator(lambda given: _find_kind(given) or "endpoint"),
+    BeforeValidator(expand_model),
 ]
 
 
@@ -65,5 +71,6 @@ __all__ = [
     "Models",
     "Price",
     "PriceSpec",
+    "expand_model",
     "merge_model",
 ]

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_
 
 from multifaceted.errors import InputError
 from multifaceted.kinds import KINDS, Kind, KindName
-from multifaceted.models import EndpointModel, LocalModel, Model, ModelSpec, merge_model
+from multifaceted.models import EndpointModel, LocalModel, Model, ModelSpec, expand_model, merge_model
 from multifaceted.models.fields import StrictModel
 from multifaceted.models.sending import SendingSpec
 from multifaceted.plan.stages import (
@@ -102,11 +102,10 @@ class Recipe(SendingSpec):
         """Give each stage's model what it leaves out, so that it is checked like any other."""
         if not isinstance(data, dict):
             return data
-        model, stages = _expand(data.get("model")), data.get("stages")
-        data = {**data, "model": model} if "model" in data else data
+        stages = data.get("stages")
         if not isinstance(stages, dict):
             return data
-        base = _to_keys(model)
+        base = _to_keys(data.get("model"))
         return {**data, "stages": {name: _complete(spec, base) for name, spec in stages.items()}}
 
     @model_validator(mode="after")
@@ -136,23 +135,18 @@ class Recipe(SendingSpec):
         return max(1, self.shard_rows // self.variants)
 
 
-def _expand(model: Any) -> Any:
-    """`local` is short for a map with that kind."""
-    return {"kind": "local"} if model == "local" else model
-
-
 def _to_keys(model: Any) -> dict[str, Any]:
     """A sound model as the keys that it was given; of a faulty one nothing that would be told twice."""
     try:
         found = _MODEL.validate_python(model)
     except ValidationError:
-        kind = model.get("kind") if isinstance(model, dict) else None
-        return {"kind": "local"} if kind == "local" else {"name": "-", "base_url": "http://-"}
+        is_local = isinstance(model, dict) and model.get("kind") == "local"
+        return {"kind": "local"} if is_local else {"name": "-", "base_url": "http://-"}
     return {name: getattr(found, name) for name in {"kind", *found.model_fields_set}}
 
 
 def _complete(spec: Any, base: Mapping[str, Any]) -> Any:
-    model = _expand(spec.get("model")) if isinstance(spec, dict) else None
+    model = expand_model(spec.get("model")) if isinstance(spec, dict) else None
     if not isinstance(model, dict):
         return spec
     return {**spec, "model": merge_model(base, model)}

@@ -57,7 +57,7 @@ def build_folder(
 
 
 def _write_rows(source: RunSource, place: Path, file_format: FileFormat) -> BuiltManifest:
-    configs = write_configs(source.files, source.choice, source.configs.values(), place, file_format)
+    configs = write_configs(source, place, file_format)
     present = {config.name for config in configs}
     return BuiltManifest(
         name=source.run.name,
