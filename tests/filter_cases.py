@@ -463,6 +463,15 @@ PERSONAL = [
 ]
 ROUND = {"system": SYSTEM, "output": OUTPUT, "preference_set": PREFERENCES}
 OTHER = {"system": OTHER_SYSTEM, "output": OTHER_OUTPUT, "preference_set": OTHER_PREFERENCES}
+CHINESE = "把面粉和水混合均匀。揉十分钟。盖上湿布，让面团在温暖的地方发酵一小时。然后烤四十分钟。"
+THAI = (
+    "เมื่อคุณต้องการอบขนมปังที่บ้าน ให้เริ่มจากการผสมแป้ง น้ำ เกลือ และยีสต์ให้เข้ากัน แล้วนวดประมาณสิบนาที "
+    "พักแป้งไว้ในที่อุ่นหนึ่งชั่วโมงจนขยายเป็นสองเท่า จากนั้นปั้นเป็นก้อนและนำเข้าเตาอบที่ร้อนจัดจนผิวเป็นสีน้ำตาลทอง"
+)
+OTHER_THAI = (
+    "ก่อนออกเดินทางไปทะเล ควรตรวจดูสภาพอากาศและน้ำขึ้นน้ำลงให้ดี เตรียมร่ม หมวก และน้ำดื่มไปให้เพียงพอสำหรับทุกคน "
+    "ถ้าคลื่นสูงหรือมีธงสีแดงปักอยู่บนชายหาด อย่าลงเล่นน้ำเด็ดขาด และเมื่อเก็บของกลับบ้านโปรดนำขยะทุกชิ้นกลับไปด้วย"
+)
 COMPARED = [
     Case("alike_responses", True, "the same", {**OTHER, "output": OUTPUT}, [ROUND]),
     Case(
@@ -479,6 +488,22 @@ COMPARED = [
         "one word each",
         {**OTHER, "output": "Positive."},
         [{**ROUND, "output": "positive"}],
+    ),
+    Case("alike_responses", True, "no word at all", {**OTHER, "output": "?!"}, [{**ROUND, "output": "?!\n"}]),
+    Case("alike_responses", False, "other marks", {**OTHER, "output": "?!"}, [{**ROUND, "output": "..."}]),
+    Case(
+        "alike_responses",
+        True,
+        "Chinese with other marks",
+        {**OTHER, "output": CHINESE.replace("。", "!")},
+        [{**ROUND, "output": CHINESE}],
+    ),
+    Case(
+        "alike_responses",
+        False,
+        "other Thai in nearly the same letters",
+        {**OTHER, "output": OTHER_THAI},
+        [{**ROUND, "output": THAI}],
     ),
     Case("alike_responses", False, "another", OTHER, [ROUND]),
     Case(

@@ -345,6 +345,14 @@ def test_a_missing_library_is_told_before_any_row_is_read(
     assert not (run / "curation").exists()
 
 
+def test_variants_are_compared_without_any_extra(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rensa", None)
+    recipe = write_recipe(tmp_path, filters={"near_duplicate_system": False})
+    assert curate_run(run, load_curation(recipe), tmp_path / "out").reasons["alike_responses"] == 2
+
+
 def test_a_pattern_that_is_none_is_refused(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, filters={"system_person": {"second_person": "("}})
     with pytest.raises(InputError, match="is no regular expression"):

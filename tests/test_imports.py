@@ -12,60 +12,34 @@ import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
 FLOOR = {"errors", "fieldtypes", "ids", "jinjafile", "yamlfile"}
-MAY_IMPORT: dict[str, set[str]] = {
-    "__init__": set(),
-    "errors": set(),
-    "fieldtypes": set(),
-    "ids": set(),
-    "jinjafile": set(),
-    "yamlfile": {"errors"},
-    "taxonomy": FLOOR,
-    "models": FLOOR,
-    "records": {"taxonomy", *FLOOR},
-    "prompts": {"records", *FLOOR},
-    "stages": {"prompts", "records", "taxonomy", *FLOOR},
-    "kinds": {"stages"},
-    "languages": {"errors"},
-    "similar": {"errors"},
-    "instructions": {"languages", "records", "similar", "store", *FLOOR},
-    "plan": {"instructions", "kinds", "models", "prompts", "records", "stages", "taxonomy", *FLOOR},
-    "chat": {"models", "records", *FLOOR},
-    "journal": {"records", *FLOOR},
-    "store": {"records", "kinds", "journal", *FLOOR},
-    "ask": {"chat", "journal", "models", "prompts", "records", *FLOOR},
-    "batch": {"ask", "chat", "journal", "models", "records", "store", *FLOOR},
-    "generate": {
-        "ask",
-        "batch",
-        "chat",
-        "instructions",
-        "journal",
-        "models",
-        "plan",
-        "records",
-        "stages",
-        "store",
-    },
-    "curate": {
-        "ask",
-        "batch",
-        "chat",
-        "journal",
-        "languages",
-        "models",
-        "prompts",
-        "records",
-        "stages",
-        "store",
-    },
-    "export": {"store", "records", "kinds", *FLOOR},
-    "publish": {"curate", "export", "store", *FLOOR},
-    "report": {"export", "store", "taxonomy", *FLOOR},
-    "why": {"ask", "chat", "curate", "export", "generate", "journal", "plan", "records", "store", *FLOOR},
-    "testing": FLOOR,
+# What stands on the floor, and for each other part what it may import besides.
+BESIDES = {
+    "taxonomy": "",
+    "models": "",
+    "testing": "",
+    "records": "taxonomy",
+    "prompts": "records",
+    "stages": "prompts records taxonomy",
+    "kinds": "stages",
+    "languages": "",
+    "similar": "",
+    "instructions": "languages records similar store",
+    "plan": "instructions kinds models prompts records stages taxonomy",
+    "chat": "models records",
+    "journal": "records",
+    "store": "journal kinds records",
+    "ask": "chat journal models prompts records",
+    "batch": "ask chat journal models records store",
+    "generate": "ask batch chat instructions journal models plan records stages store",
+    "curate": "ask batch chat journal languages models prompts records similar stages store",
+    "export": "kinds records store",
+    "publish": "curate export store",
+    "report": "export similar store taxonomy",
+    "why": "ask chat curate export generate journal plan records store",
 }
-for part in ("generate", "curate"):
-    MAY_IMPORT[part] |= FLOOR
+MAY_IMPORT = {part: {*names.split(), *FLOOR} for part, names in BESIDES.items()}
+MAY_IMPORT |= {part: set() for part in ("__init__", *FLOOR)}
+MAY_IMPORT["yamlfile"] = {"errors"}
 MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}
 MAY_IMPORT["cli"] = {"pipeline", *MAY_IMPORT["pipeline"]}
 MAY_IMPORT["__main__"] = {"cli"}

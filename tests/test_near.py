@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multifaceted.similar.near import NearIndex, NearSpec, find_near_duplicates
-from multifaceted.similar.shingles import Shingles, choose_bands, join_shingles, measure_pairs, shingle_texts
+from multifaceted.similar.index import NearIndex
+from multifaceted.similar.near import NearSpec, find_near_duplicates
+from multifaceted.similar.shingles import (
+    Shingles,
+    choose_bands,
+    join_shingles,
+    make_word_sets,
+    measure_pairs,
+    shingle_texts,
+)
+from multifaceted.similar.table import HashTable
 from multifaceted.similar.words import hash_words, split_words
 
 VOCABULARY = ["".join(letters) for letters in itertools.product("abcdefghij", string.ascii_lowercase)]
@@ -76,6 +85,27 @@ def test_measured_jaccard_is_that_of_the_sets(texts: list[str], length: int) -> 
 
 
 @settings(deadline=None)
+@given(texts=st.lists(FEW_WORDS, max_size=8), least=st.sampled_from([0.2, 0.5, 0.75, 1.0]))
+def test_pairs_that_are_too_different_in_size_are_not_measured(texts: list[str], least: float) -> None:
+    lefts, rights = (
+        np.array(list(itertools.product(range(len(texts)), repeat=2)), dtype=np.int64).reshape(-1, 2).T
+    )
+    shingles = distinct_shingles(texts, 1)
+    all_ = measure_pairs(shingles, lefts, shingles, rights)
+    some = measure_pairs(shingles, lefts, shingles, rights, least=least)
+    assert np.where(all_ >= least, all_, 0).tolist() == np.where(some >= least, some, 0).tolist()
+    assert (some <= all_).all()
+
+
+def test_a_set_of_words_has_each_word_once_and_runs_of_three_where_there_are_no_spaces() -> None:
+    sets = make_word_sets(["The sky, the SKY + 1", "the sky 1 +", "", "詩を書いて詩を", "詩を書い", "詩を"])
+    assert sets.sizes.tolist() == [4, 4, 0, 7, 4, 2]
+    lefts, rights = np.array([[0, 1], [3, 4], [3, 5]]).T
+    # 詩を書, を書い, 書いて, いて詩, て詩を, 詩を, を; 詩を書, を書い, 書い, い; 詩を, を
+    assert measure_pairs(sets, lefts, sets, rights).tolist() == [1.0, 2 / 9, 2 / 7]
+
+
+@settings(deadline=None)
 @given(
     texts=st.lists(FEW_WORDS, max_size=25),
     threshold=st.sampled_from([0.5, 0.8, 1.0]),
@@ -83,8 +113,10 @@ def test_measured_jaccard_is_that_of_the_sets(texts: list[str], length: int) -> 
 )
 def test_clusters_are_those_of_brute_force(texts: list[str], threshold: float, length: int) -> None:
     # With so many bands nothing goes unseen, so that the clusters must be the very same.
-    spec = NearSpec(threshold=threshold, shingle=length, permutations=1024)
-    found = find_near_duplicates(texts, spec)
+    spec = NearSpec(threshold=threshold, shingle=length, permutations=256)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("multifaceted.similar.shingles.MISSED", 1e-12)
+        found = find_near_duplicates(texts, spec)
     assert {frozenset(cluster) for cluster in found.clusters} == cluster_by_brute_force(texts, spec)
     assert [(match.row, match.kept, match.jaccard) for match in found.matches] == greedy_matches(texts, spec)
 
@@ -194,3 +226,39 @@ def test_an_index_gives_the_most_similar_of_its_texts() -> None:
     assert match.jaccard == pytest.approx(38 / 39)
     assert list(index.match([])) == []
     assert list(NearIndex.of([], NearSpec()).match(ours)) == []
+
+
+def test_joined_indexes_give_what_one_index_of_all_texts_gives() -> None:
+    ours = [*make_texts(20, words=40), "", *make_texts(10, words=40, seed=8), *make_texts(3, words=40)]
+    parts = [NearIndex.of(ours[start:stop], NearSpec()) for start, stop in ((0, 7), (7, 7), (7, len(ours)))]
+    whole = NearIndex.of(ours, NearSpec())
+    joined = parts[0].join(parts[1]).join(parts[2])
+    texts = [*ours[::3], "", *(text.replace(" a", " c", 1) for text in ours)]
+    found = [(match.row, match.other % 31, match.jaccard) for match in whole.match(texts)]
+    numbers = np.concatenate([part.rows + start for part, start in zip(parts, (0, 7, 7), strict=True)])
+    assert numbers.tolist() == list(range(len(ours)))
+    assert [(match.row, match.jaccard) for match in joined.match(texts)] == [(m[0], m[2]) for m in found]
+    assert len(found) > len(ours)
+
+
+@given(
+    ours=st.lists(st.integers(0, 5), max_size=12),
+    asked=st.lists(st.integers(0, 7), max_size=12),
+    at_once=st.integers(1, 5),
+)
+def test_hashes_are_found_in_parts_of_any_size(ours: list[int], asked: list[int], at_once: int) -> None:
+    hashes = np.array(ours, dtype=np.uint64)
+    half = len(ours) // 2
+    table = HashTable(hashes[:half], np.arange(half)).join(
+        HashTable(hashes[half:], np.arange(len(ours) - half)), half
+    )
+    wanted = np.array(asked, dtype=np.uint64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("multifaceted.similar.table.FOUND_AT_ONCE", at_once)
+        parts = list(table.find_in_parts(wanted))
+    expected = [(n, m) for n, one in enumerate(asked) for m, other in enumerate(ours) if one == other]
+    assert [
+        pair for part in parts for pair in zip(*(side.tolist() for side in part), strict=True)
+    ] == expected
+    assert list(zip(*(side.tolist() for side in table.find(wanted)), strict=True)) == expected
+    assert table.find_here(wanted).tolist() == sorted({n for n, _ in expected})

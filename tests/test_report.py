@@ -18,10 +18,11 @@ from test_cli import multifaceted
 from test_generate import rows_of, run
 
 from multifaceted.publish.folder import build_folder
-from multifaceted.report.diversity import distinct_n, rouge_l, split_words, spread_within
+from multifaceted.report.diversity import distinct_n, rouge_l, spread_within
 from multifaceted.report.page import write_report
 from multifaceted.report.rows import open_rows
 from multifaceted.report.statistics import Statistics, measure
+from multifaceted.similar.words import split_words
 from multifaceted.taxonomy import load_taxonomy
 from multifaceted.testing import ChatServer, Fault
 
@@ -142,6 +143,7 @@ def test_distinct_n_and_spread_of_little_text() -> None:
     assert distinct_n(["a b a b", "A B"], 2) == pytest.approx(2 / 4)
     assert distinct_n(["a"], 2) is None
     assert spread_within([["only one"]]).mean is None
+    assert spread_within([["今天天气很好", "今天天气不好"]]).mean == pytest.approx(5 / 6)
 
 
 def test_the_command_writes_page_numbers_and_figures_and_replaces_only_its_own(

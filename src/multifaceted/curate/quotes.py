@@ -8,6 +8,7 @@ from pydantic import Field
 
 from multifaceted.curate.base import RowFilter
 
+# Not the words of `similar`: the number is told to people, for whom "don't" is one word.
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 

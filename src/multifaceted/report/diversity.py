@@ -3,19 +3,20 @@
 ROUGE-L is the F-measure of the longest common subsequence of words (Lin 2004, "ROUGE: A Package for Automatic
 Evaluation of Summaries"); Lee et al. 2024 report it between the responses to one instruction and between
 preference descriptions of one dimension. distinct-n is the share of n-grams that are different from each
-other (Li et al. 2016, "A Diversity-Promoting Objective Function"). Words are runs of letters and digits, in
-lower case.
+other (Li et al. 2016, "A Diversity-Promoting Objective Function"). Words are those of `similar.words`,
+without signs.
 """
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from multifaceted.ids import rank_digest
+import numpy as np
 
-_WORD = re.compile(r"\w+")
+from multifaceted.ids import rank_digest
+from multifaceted.similar.runs import WordRuns
+from multifaceted.similar.words import hash_words, split_batches, split_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,6 @@ class Spread:
     mean: float | None  # None where nothing was measured
     sd: float | None
     histogram: list[int]
-
-
-def split_words(text: str) -> list[str]:
-    """The words of a text."""
-    return _WORD.findall(text.lower())
 
 
 def rouge_l(first: Sequence[str], second: Sequence[str]) -> float:
@@ -61,17 +57,14 @@ def summarize(values: Sequence[float]) -> Spread:
     return Spread(len(values), mean, math.sqrt(sum((v - mean) ** 2 for v in values) / len(values)), histogram)
 
 
-def distinct_n(texts: Iterable[str], n: int) -> float | None:
+def distinct_n(texts: Sequence[str], n: int) -> float | None:
     """Different n-grams of words as a share of all, 0..1; it falls with the number of texts."""
-    seen: set[int] = set()
-    total = 0
-    for text in texts:
-        words = split_words(text)
-        grams = zip(*(words[start:] for start in range(n)), strict=False)
-        hashes = [hash(gram) for gram in grams]
-        total += len(hashes)
-        seen.update(hashes)
-    return len(seen) / total if total else None
+    runs = [np.empty(0, dtype=np.uint64)]
+    for start, stop in split_batches(texts):
+        hashes, whole = WordRuns(hash_words(texts[start:stop])).of_length(n)
+        runs.append(hashes[whole])
+    grams = np.concatenate(runs)
+    return len(np.unique(grams)) / len(grams) if len(grams) else None
 
 
 def choose_ids(ids: Iterable[str], count: int, seed: int) -> frozenset[str]:

@@ -26,7 +26,6 @@ from multifaceted.similar.shingles import (
     measure_pairs,
     shingle_texts,
 )
-from multifaceted.similar.table import HashTable
 from multifaceted.similar.words import Hashes, Places
 
 Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
@@ -64,50 +63,6 @@ class NearDuplicates:
     candidates: int  # texts that shared a band with another
 
 
-@dataclass(frozen=True, slots=True)
-class CrossMatch:
-    """The text of another set that a text is most similar to."""
-
-    row: int
-    other: int
-    jaccard: float
-
-
-@dataclass(frozen=True)
-class NearIndex:
-    """A set of texts to look near duplicates of other texts up in: `NearIndex.of(benchmark, spec)`."""
-
-    spec: NearSpec
-    table: HashTable  # band keys
-    shingles: Shingles
-
-    @classmethod
-    def of(cls, texts: Sequence[str], spec: NearSpec) -> "NearIndex":
-        """Index texts."""
-        keys = sign_texts(texts, spec)
-        owners = np.repeat(np.arange(len(texts)), keys.shape[1])
-        return cls(spec, HashTable(keys.ravel(), owners), _distinct_shingles(texts, spec))
-
-    def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> Iterator[CrossMatch]:
-        """For each text that is near to one of ours, the most similar; the first where several are.
-
-        Args:
-            texts: what to look up.
-            keys: their band keys, where they have been made with our spec already.
-        """
-        keys = sign_texts(texts, self.spec) if keys is None else keys
-        places, others = self.table.find(keys.ravel())
-        rows, others = np.unique(np.stack((places // keys.shape[1], others)), axis=1)
-        wanted, places = np.unique(rows, return_inverse=True)
-        shingles = _distinct_shingles([texts[row] for row in wanted.tolist()], self.spec)
-        jaccards = measure_pairs(shingles, places, self.shingles, others)
-        order = np.lexsort((others, -jaccards, rows))
-        best = order[np.unique(rows[order], return_index=True)[1]]
-        for row, other, jaccard in zip(rows[best], others[best], jaccards[best], strict=True):
-            if jaccard >= self.spec.threshold:
-                yield CrossMatch(int(row), int(other), float(jaccard))
-
-
 def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = None) -> NearDuplicates:
     """Find the clusters of near duplicates among texts.
 
@@ -121,10 +76,10 @@ def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = 
     """
     keys = sign_texts(texts, spec) if keys is None else keys
     rows = find_sharing(keys)
-    shingles = _distinct_shingles(_take(texts, rows), spec)
+    shingles = distinct_shingles(_take(texts, rows), spec)
 
     def measure(lefts: Places, rights: Places) -> npt.NDArray[np.float64]:
-        return measure_pairs(shingles, lefts, shingles, rights)
+        return measure_pairs(shingles, lefts, shingles, rights, least=spec.threshold)
 
     clusters = cluster_rows(keys[rows], measure, spec.threshold).lists()
     found = choose_kept(clusters, measure, spec.threshold)
@@ -163,6 +118,12 @@ def sign_texts(texts: Texts, spec: NearSpec, *, progress: Progress | None = None
     return keys
 
 
+def distinct_shingles(texts: Texts, spec: NearSpec) -> Shingles:
+    """Make the distinct shingles of all texts; these are in memory at once, the texts need not be."""
+    parts = (part for batch in _batches(texts) for part in shingle_texts(batch, spec.shingle))
+    return join_shingles([part.distinct() for part in parts])
+
+
 def _batches(texts: Texts) -> Iterator[list[str]]:
     for start in range(0, len(texts), BATCH_TEXTS):
         part = texts[start : start + BATCH_TEXTS]
@@ -179,8 +140,3 @@ def _take(texts: Texts, rows: Places) -> Texts:
         taken.append(chunk.take(pa.array(rows[first:last] - start)))
         start += len(chunk)
     return pa.chunked_array(taken, type=texts.type)
-
-
-def _distinct_shingles(texts: Texts, spec: NearSpec) -> Shingles:
-    parts = (part for batch in _batches(texts) for part in shingle_texts(batch, spec.shingle))
-    return join_shingles([part.distinct() for part in parts])

@@ -14,7 +14,8 @@ from typing import Annotated, Literal, NamedTuple, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from multifaceted.similar.near import NearIndex, NearSpec
+from multifaceted.similar.index import NearIndex
+from multifaceted.similar.near import NearSpec
 from multifaceted.similar.runs import WordRuns
 from multifaceted.similar.table import HashTable
 from multifaceted.similar.words import Hashes, Places, hash_words, split_batches, split_words

@@ -4,18 +4,29 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from multifaceted.errors import import_extra
-from multifaceted.similar.words import Hashes, Places, Rolling, Words, hash_words, mix, split_batches
+from multifaceted.similar.words import (
+    Hashes,
+    Places,
+    Rolling,
+    Words,
+    hash_words,
+    list_runs,
+    mix,
+    split_batches,
+)
 
 SEED = 42  # of the permutations; part of which pairs are found, so it never changes
 MISSED = 0.002  # of the pairs that are exactly as similar as the threshold, the share that may go unseen
 OWNER_BITS = 16  # of a sorting key, so that one plain sort sorts many sets at once
 MOST_OWNERS = 1 << OWNER_BITS
 PAIRS_AT_ONCE = 4096
+SPACELESS_RUN = 3  # characters that stand for a word where only the set of words counts
 _SHIFT = np.uint64(64 - OWNER_BITS)
 _MASK = np.uint64((1 << (64 - OWNER_BITS)) - 1)
 
@@ -37,10 +48,16 @@ class Shingles:
         parts = [self._distinct(start) for start in range(0, len(self.sizes), MOST_OWNERS)]
         return join_shingles(parts)
 
+    def take(self, texts: Places) -> "Shingles":
+        """Pick some texts."""
+        sizes = self.sizes[texts]
+        hashes = self.hashes[list_runs(self.offsets[texts], sizes)]
+        return Shingles(hashes, np.concatenate(([0], np.cumsum(sizes))))
+
     def _distinct(self, start: int) -> "Shingles":
         offsets = self.offsets[start : start + MOST_OWNERS + 1]
-        owners = np.repeat(np.arange(len(offsets) - 1, dtype=np.uint64), np.diff(offsets))
-        keys = np.sort(self.hashes[offsets[0] : offsets[-1]] | (owners << _SHIFT))
+        keys = _mark(Shingles(self.hashes[offsets[0] : offsets[-1]], offsets))
+        keys.sort()
         keys = keys[np.concatenate((np.ones(min(len(keys), 1), np.bool_), keys[1:] != keys[:-1]))]
         sizes = np.bincount((keys >> _SHIFT).astype(np.int64), minlength=len(offsets) - 1)
         return Shingles(keys & _MASK, np.concatenate(([0], np.cumsum(sizes))))
@@ -57,9 +74,26 @@ def make_shingles(words: Words, length: int) -> Shingles:
     counts = words.counts
     sizes = np.where(counts >= length, counts - length + 1, np.minimum(counts, 1))
     offsets = np.concatenate(([0], np.cumsum(sizes)))
-    starts = np.arange(offsets[-1]) + np.repeat(words.offsets[:-1] - offsets[:-1], sizes)
+    starts = list_runs(words.offsets[:-1], sizes)
     ends = starts + np.repeat(np.minimum(counts, length), sizes)
     return Shingles(Rolling(words.hashes).hash(starts, ends) & _MASK, offsets)
+
+
+def make_word_sets(texts: Sequence[str]) -> Shingles:
+    """Make the set of the words of each text: distinct, without their order.
+
+    In scripts without spaces runs of three characters stand for words: nearly all long texts in Thai have the
+    same characters.
+    """
+    parts = []
+    for start, stop in split_batches(texts):
+        words = hash_words(texts[start:stop], signs=True)
+        hashes, alone = words.hashes, np.flatnonzero(words.spaceless)
+        if len(alone):
+            ends = np.repeat(words.offsets[1:], words.counts)[alone]
+            hashes[alone] = Rolling(hashes).hash(alone, np.minimum(alone + SPACELESS_RUN, ends))
+        parts.append(Shingles(hashes & _MASK, words.offsets).distinct())
+    return join_shingles(parts)
 
 
 def join_shingles(parts: Sequence[Shingles]) -> Shingles:
@@ -69,22 +103,19 @@ def join_shingles(parts: Sequence[Shingles]) -> Shingles:
     return Shingles(np.concatenate(hashes), np.cumsum(np.concatenate(sizes)))
 
 
-def measure_pairs(left: Shingles, lefts: Places, right: Shingles, rights: Places) -> npt.NDArray[np.float64]:
+def measure_pairs(
+    left: Shingles, lefts: Places, right: Shingles, rights: Places, *, least: float = 0
+) -> npt.NDArray[np.float64]:
     """True Jaccard of each pair of texts, `left[lefts[i]]` and `right[rights[i]]`; 0 where both are empty.
 
-    Both sides must be distinct.
+    Both sides must be distinct. Pairs that cannot reach `least`, by their sizes, are not measured: 0.
     """
-    found = [np.empty(0)]
-    for start in range(0, len(lefts), PAIRS_AT_ONCE):
-        part = slice(start, start + PAIRS_AT_ONCE)
-        keys = np.concatenate((_pick(left, lefts[part]), _pick(right, rights[part])))
-        keys.sort()
-        # A shingle of both texts of a pair stands twice now; each text has it once.
-        twice = (keys[1:][keys[1:] == keys[:-1]] >> _SHIFT).astype(np.int64)
-        shared = np.bincount(twice, minlength=len(lefts[part]))
-        union = left.sizes[lefts[part]] + right.sizes[rights[part]] - shared
-        found.append(np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0))
-    return np.concatenate(found)
+    sizes = np.stack((left.sizes[lefts], right.sizes[rights]))
+    bounds = sizes.min(axis=0) / np.maximum(sizes.max(axis=0), 1)
+    jaccards = np.zeros(len(lefts))
+    likely = np.flatnonzero((bounds >= least) & (bounds > 0))
+    jaccards[likely] = _measure(left, lefts[likely], right, rights[likely])
+    return jaccards
 
 
 def choose_bands(threshold: float, permutations: int) -> tuple[int, int]:
@@ -106,8 +137,7 @@ def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
     Raises:
         SetupError: where the extra is not installed.
     """
-    rensa = import_extra("rensa", "curation", "finding near duplicates")
-    matrix = rensa.RMinHash.digest_matrix_from_flat_token_hashes(
+    matrix = import_rensa().RMinHash.digest_matrix_from_flat_token_hashes(
         shingles.hashes, shingles.offsets.astype(np.uint64), bands * rows, SEED
     )
     values = array("I")  # takes lists in half the time that numpy takes
@@ -120,10 +150,32 @@ def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
     return keys
 
 
-def _pick(shingles: Shingles, texts: Places) -> Hashes:
-    """The shingles of some texts, each with its text's place in the list in the upper bits."""
-    sizes = shingles.sizes[texts]
-    shifts = shingles.offsets[texts] - (np.cumsum(sizes) - sizes)
-    owners = np.repeat(np.arange(len(texts), dtype=np.uint64), sizes)
-    picked: Hashes = shingles.hashes[np.arange(sizes.sum()) + np.repeat(shifts, sizes)] | (owners << _SHIFT)
-    return picked
+def import_rensa() -> Any:
+    """Import the MinHash library.
+
+    Raises:
+        SetupError: where the extra is not installed.
+    """
+    return import_extra("rensa", "curation", "finding near duplicates")
+
+
+def _measure(left: Shingles, lefts: Places, right: Shingles, rights: Places) -> npt.NDArray[np.float64]:
+    """Measure pairs of texts that are not empty."""
+    found = [np.empty(0)]
+    for start in range(0, len(lefts), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        ones, others = left.take(lefts[part]), right.take(rights[part])
+        keys = np.concatenate((_mark(ones), _mark(others)))
+        keys.sort()
+        # A shingle of both texts of a pair stands twice now; each text has it once.
+        twice = (keys[1:][keys[1:] == keys[:-1]] >> _SHIFT).astype(np.int64)
+        shared = np.bincount(twice, minlength=len(ones.sizes))
+        found.append(shared / (ones.sizes + others.sizes - shared))
+    return np.concatenate(found)
+
+
+def _mark(shingles: Shingles) -> Hashes:
+    """Put the number of its text into the upper bits of each shingle."""
+    owners = np.repeat(np.arange(len(shingles.sizes), dtype=np.uint64), shingles.sizes)
+    marked: Hashes = shingles.hashes | (owners << _SHIFT)
+    return marked
