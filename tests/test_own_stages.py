@@ -23,6 +23,8 @@ from multifaceted.fieldtypes import find_type_faults, json_schema, parse_type, s
 from multifaceted.plan import compile_plan, load_recipe
 from multifaceted.publish.folder import build_folder
 from multifaceted.publish.verify import check_folder
+from multifaceted.report.browser import pick_rows
+from multifaceted.report.rows import open_rows
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status
@@ -218,6 +220,10 @@ def test_columns_are_published_described_checked_and_told(server: ChatServer, tm
     croissant = (folder / "croissant.json").read_text(encoding="utf-8")
     assert '"sft/facts/claims"' in croissant
     assert '"provenance/korean"' in croissant
+    for source in (tmp_path / "run", folder):
+        row = pick_rows(open_rows(source), 1)[0]
+        assert [added["name"] for added in row["added"]] == ["korean", "facts", "topic", "user"]
+        assert json.loads(row["added"][1]["text"]) == CLAIMS
     story = tell_story(tmp_path / "run", "i1-v1")
     assert [turn["stage"] for turn in story.turns][-2:] == ["korean", "facts"]
     assert story.made is not None

@@ -3,6 +3,7 @@
 A page of all 196,998 rows would be a gigabyte; `multifaceted why` tells of any one of them.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,10 @@ def pick_rows(source: Source, count: int) -> list[dict[str, Any]]:
     names = (name for frame in read_frames(source) for name in frame["instruction_id"].unique())
     wanted = sorted(choose_ids(names, -(-count // variants), source.run.seed))
     chosen_by = {rejected: chosen for chosen, rejected in source.choice.rejected.items()}
+    added = [column.name for column in source.run.added]
     return [
         _tell(row, source, chosen_by)
-        for frame in read_frames(source)
+        for frame in read_frames(source, further=added)
         for row in frame.filter(pl.col("instruction_id").is_in(wanted)).iter_rows(named=True)
     ]
 
@@ -36,6 +38,7 @@ def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dic
         "system": row["system"],
         "output": row["output"],
         "preferences": row["preference_set"],
+        "added": [_tell_added(column.name, row[column.name]) for column in source.run.added],
         "rejected": source.choice.rejected.get(row_id, ""),  # this row is chosen, that one rejected
         "chosen": chosen_by.get(row_id, ""),  # the other way round
         "split": "test" if row_id in source.choice.test else "train",
@@ -44,6 +47,12 @@ def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dic
             line for stage, column in source.stages.items() for line in _tell_stage(stage, row[column])
         ],
     }
+
+
+def _tell_added(name: str, value: Any) -> dict[str, str]:
+    """A column that the recipe adds, as text."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    return {"name": name, "text": text}
 
 
 def _tell_stage(stage: str, asked: dict[str, Any] | list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Rows of a run or of a built folder as frames of one shape: `read_frames(open_rows(Path("run")))`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
@@ -38,8 +38,8 @@ def open_rows(path: Path, *, curated: bool = True) -> Source:
     return source
 
 
-def read_frames(source: Source) -> Iterator[pl.DataFrame]:
-    """Read the rows batch by batch: `COLUMNS`, and the records of the run's stages."""
-    names = [*COLUMNS, *source.stages.values()]
+def read_frames(source: Source, *, further: Iterable[str] = ()) -> Iterator[pl.DataFrame]:
+    """Read the rows batch by batch: `COLUMNS`, the records of the run's stages, and further columns."""
+    names = [*COLUMNS, *source.stages.values(), *further]
     batches = (batch.select(names) for batch in source.read_rows() if batch.num_rows)
     return (pl.DataFrame(pl.from_arrow(batch)) for batch in batches)
