@@ -145,7 +145,8 @@ def test_split_names_are_found_in_paths_and_in_themselves() -> None:
         ],
     )
     counts = {"seed": 1, "variants": 1, "instructions": 1, "planned": 1, "instructions_per_shard": 1}
-    maps: dict[str, Any] = {key: {} for key in ("models", "sampling", "taxonomy", "templates", "shards")}
+    names = ("stages", "models", "sampling", "taxonomy", "templates", "shards")
+    maps: dict[str, Any] = {key: {} for key in names}
     run = RunData.model_validate({"name": "c", "recipe": "r", **counts, **maps})
     manifest = BuiltManifest(name="c", file_format="parquet", configs=[config], run=run)
     data = json.loads(render_croissant(manifest))

@@ -265,7 +265,11 @@ def test_a_faulty_stage_is_refused_with_its_path(
 
 
 @pytest.mark.parametrize(
-    "name", ["output", "instruction", "description", "rubric", "id", "metadata", "repair"]
+    "name",
+    [
+        *("output", "instruction", "description", "rubric", "id", "metadata", "repair", "loop", "none"),
+        *("range", "korean_record", "model_config", "model_dump", "json"),
+    ],
 )
 def test_a_name_that_rows_or_templates_have_is_taken(tmp_path: Path, name: str) -> None:
     [(where, _)] = faults_of(tmp_path, {name: {"after": "response", "template": "t.j2"}})

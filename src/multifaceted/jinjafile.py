@@ -18,6 +18,13 @@ STUMBLES = (
     ArithmeticError,
     RecursionError,
 )
+# Names that Jinja reads as words of its own; a variable of such a name could not be spoken of.
+WORDS_OF_JINJA = frozenset(
+    [
+        *("and", "caller", "else", "false", "if", "in", "is", "kwargs", "loop"),
+        *("none", "not", "or", "self", "super", "true", "varargs"),
+    ]
+)
 # Jinja's globals whose output is random or keeps state between two renderings.
 UNSTEADY = ("lipsum", "cycler", "joiner")
 

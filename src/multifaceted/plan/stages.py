@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+from jinja2.defaults import DEFAULT_NAMESPACE
 from pydantic import Field
 
 from multifaceted.fieldtypes import TypeSpec, find_type_faults
+from multifaceted.jinjafile import WORDS_OF_JINJA
 from multifaceted.models import ModelSpec
 from multifaceted.models.fields import StrictModel
 from multifaceted.records import Row
@@ -21,13 +23,16 @@ from multifaceted.stages.base import OF_INSTRUCTION
 from multifaceted.stages.own import name_record
 from multifaceted.yamlfile import KeyPath, suggest
 
-# Columns of rows, in a run or published, whose names are no other's.
+# Columns of rows, in a run or published, whose names are no other's; and what rows have beside columns.
 TAKEN = frozenset(
-    {*Row.model_fields, "source", "reference_answer"}
+    {*Row.model_fields, *dir(Row), "source", "reference_answer"}
     | {column for stage in SHIPPED.values() for column in (stage.column, stage.record)}
 )
-# What templates see by other names than those of stages; and `repair`, which stands among templates.
-VARIABLES = frozenset({*OF_INSTRUCTION, "repair", *(name for s in SHIPPED.values() for name in s.values)})
+# Names that mean something else in templates; and `repair`, which stands among them.
+VARIABLES = frozenset(
+    {*OF_INSTRUCTION, *DEFAULT_NAMESPACE, *WORDS_OF_JINJA, "repair"}
+    | {name for stage in SHIPPED.values() for name in stage.values}
+)
 
 # A stage's name is a variable of templates and a column of the rows.
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
@@ -101,7 +106,7 @@ def _find_own_faults(
     if spec.after is None and spec.template is None:
         yield (name,), f"is no stage{suggest(name, known)}; one of your own needs `after` and `template`"
         return
-    if name in taken or name_record(name) in taken:
+    if name in taken or name_record(name) in taken or name.endswith(name_record("")):
         yield (name,), "is taken: a row, or a template, has something of this name already"
     if spec.after is None:
         yield (name,), f"'after' is missing: the stage before it, one of {', '.join(known)}"
