@@ -2,7 +2,7 @@
 
 Connections that fail are `TransientEndpointError`s of kind connection or timeout from the start. What a
 reply of status 200 may still lack (refused, filtered, truncated, empty) is the row's affair, not the
-endpoint's, and stands in `generate/row.py`.
+endpoint's, and stands in `ask/channel.py`.
 """
 
 import json

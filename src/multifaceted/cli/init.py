@@ -19,7 +19,7 @@ RECIPE = Template("""\
 kind: $kind
 name: $name
 seed: 7
-$instructions# JSONL or Parquet: prompt, id, source, original_source
+$instructions# JSONL, JSON, CSV or Parquet: prompt, id, source, original_source
 taxonomy: taxonomy.yaml                      # or `default`, the one that ships with the package
 $variants# system messages for each instruction
 model:                                       # or `model: local`, the embedded one, without templates below

@@ -1,4 +1,4 @@
-"""Strict Jinja templates: one file, two blocks (`system`, `user`), variables checked before a run.
+"""Strict Jinja templates: one file, a block for each chat turn, variables checked before a run.
 
     template = load_template("response", variables=("instruction", "system_message"))
     template.render({"system_message": "You are …", "instruction": "Why is the sky blue?"})

@@ -3,6 +3,7 @@
 RUN/curation/
 ├── record.parquet     a line for each row of the run, in its order
 ├── judges.sqlite      every raw reply of judges, where there are any
+├── batches/           of judges that are asked by batch
 └── curation.json      written last: which rows the record speaks of, and its SHA-256
 
 It belongs to the very rows it was made from; of others it says nothing, and is called stale.
