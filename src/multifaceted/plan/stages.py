@@ -104,7 +104,7 @@ def _find_own_faults(
     name: str, spec: StageSpec, known: list[str], taken: set[str]
 ) -> Iterator[tuple[KeyPath, str]]:
     if spec.after is None and spec.template is None:
-        yield (name,), f"is no stage{suggest(name, known)}; one of your own needs `after` and `template`"
+        yield (name,), f"is no stage; one of your own needs `after` and `template`{suggest(name, known)}"
         return
     if name in taken or name_record(name) in taken or name.endswith(name_record("")):
         yield (name,), "is taken: a row, or a template, has something of this name already"
@@ -129,7 +129,7 @@ def _find_rings(specs: Specs) -> Iterator[tuple[KeyPath, str]]:
             seen.append(here)
             here = specs[here].after
         if here == name and len(seen) > 1:  # alone, it is no stage to come after
-            yield (name, "after"), f"goes round in a ring: {' → '.join([*reversed(seen), name])}"
+            yield (name, "after"), f"waits for itself: {' → '.join([*seen, name])}"
 
 
 def rebase_stage(spec: StageSpec, base: Path) -> StageSpec:

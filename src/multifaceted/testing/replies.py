@@ -131,6 +131,18 @@ def _instance(schema: dict[str, Any], generator: random.Random) -> Any:
         return schema["const"]
     if schema.get("type") == "object":
         return {name: _instance(inner, generator) for name, inner in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [_instance(schema["items"], generator) for _ in range(2)]
+    return _scalar(schema, generator)
+
+
+def _scalar(schema: dict[str, Any], generator: random.Random) -> Any:
+    if "enum" in schema:
+        return generator.choice(schema["enum"])
+    if schema.get("type") in ("number", "integer"):
+        return generator.randrange(10)
+    if schema.get("type") == "boolean":
+        return bool(generator.getrandbits(1))
     return _words(generator, 8)[: schema.get("maxLength")]
 
 
