@@ -428,3 +428,31 @@ def test_status_and_why_tell_of_judges(run: Path, server: ChatServer, tmp_path: 
     assert '"style"' in asked[0]["replies"][0]["text"]
     assert story.spent["replies"] == 5
     assert story.remarks == []
+
+
+def test_a_retry_that_was_interrupted_goes_on_and_pays_nothing_twice(
+    run: Path, server: ChatServer, tmp_path: Path
+) -> None:
+    good = judge_by(lambda body, d: 4)
+    server.fault = lambda body: Fault(content="I like it.") if is_about(body, 2) else good(body)
+    recipe = write_judges(server, tmp_path, concurrency=1)
+    assert curate(run, recipe).notes == {"unjudged": 3}
+    server.bodies.clear()
+
+    def interrupt(body: dict[str, Any]) -> Fault | None:
+        if len(server.bodies) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return good(body)
+
+    server.fault = interrupt
+    with pytest.raises(InterruptedRunError):
+        curate_run(run, load_curation(recipe), retry=True)
+    server.fault = good
+    assert curate_run(run, load_curation(recipe), retry=True).notes == {}
+    assert len(server.bodies) == 3
+    assert not (run / "curation" / "retry.json").exists()
+
+
+def test_a_retry_without_judges_is_refused(run: Path) -> None:
+    with pytest.raises(InputError, match="names no judge"):
+        curate_run(run, load_curation(), retry=True)

@@ -279,6 +279,16 @@ def test_a_name_that_rows_or_templates_have_is_taken(tmp_path: Path, name: str) 
     assert where == f"stages.{name}"
 
 
+def test_a_description_cannot_break_the_card(server: ChatServer, tmp_path: Path) -> None:
+    stages = {"mine": {"after": "response", "template": "korean.j2", "description": "a | b <b>"}}
+    generate(write(tmp_path, server.base_url, count=2, stages=stages), tmp_path / "run")
+    build_folder(tmp_path / "run", tmp_path / "collection")
+    card = (tmp_path / "collection" / "README.md").read_text(encoding="utf-8")
+    assert r"| `mine` | string | a \| b &lt;b> |" in card
+    [(where, _)] = faults_of(tmp_path, {"mine": {**stages["mine"], "description": "two\nlines"}})
+    assert where == "stages.mine.description"
+
+
 def test_stages_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
     ring = {"a": {"after": "b", "template": "t"}, "b": {"after": "a", "template": "t"}}
     found = faults_of(tmp_path, ring)
@@ -332,6 +342,103 @@ def test_rows_whose_batch_of_an_own_stage_expired_come_about_with_the_next(
     data = generate(recipe, tmp_path / "run")
     assert len(numbers) == 7  # what was not answered, and what waited for that, come one wave later
     assert [s.sha256 for s in data.summaries] == [s.sha256 for s in live.summaries]
+
+
+def test_a_template_that_stumbles_over_one_row_fails_that_row_alone(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    recipe = write(tmp_path, server.base_url, stages={"korean": STAGES["korean"]})
+    (tmp_path / "korean.j2").write_text("{% block user %}{{ 10 // (3 - metadata.user) }}{% endblock %}")
+    data = generate(recipe, tmp_path / "run")
+    assert (data.ok, data.failures) == (6, {"template_error": 2})
+    [failure, _] = [f for s in data.shards for f in RunFolder(tmp_path / "run").read_failures(s)]
+    assert (failure.id, failure.stage, failure.retryable) == ("i3-v1", "korean", False)
+    assert "korean.j2" in failure.message
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        r'{"claims": ["\ud800"], "risk": 0.5}',
+        '{"claims": [], "risk": true}',
+        '{"claims": [], "risk": "1_000"}',
+        '{"claims": "one", "risk": 1}',
+        '{"claims": [], "risk": 1e999}',
+    ],
+)
+def test_a_reply_of_another_type_is_invalid(server: ChatServer, tmp_path: Path, reply: str) -> None:
+    spoil = Fault(content=reply)
+    server.fault = lambda body: spoil if body["messages"][0]["content"].startswith("Claims") else None
+    data = generate(write(tmp_path, server.base_url, count=2, variants=1), tmp_path / "run")
+    assert data.failures == {"invalid_reply": 2}
+
+
+def test_a_whole_number_may_be_written_with_a_point(server: ChatServer, tmp_path: Path) -> None:
+    stages = {**STAGES, "facts": {**STAGES["facts"], "reply": {"items": "integer", "keys": "boolean"}}}
+    server.fault = lambda body: (
+        Fault(content='{"items": 3.0, "keys": false, "more": 1}')
+        if body["messages"][0]["content"].startswith("Claims")
+        else None
+    )
+    stages["last"] = {"after": "facts", "template": "last.j2"}
+    (tmp_path / "last.j2").write_text("{% block user %}{{ facts.items }} {{ facts.keys }}{% endblock %}")
+    generate(write(tmp_path, server.base_url, count=2, variants=1, stages=stages), tmp_path / "run")
+    assert rows_of(tmp_path / "run")[0]["facts"] == {"items": 3, "keys": False}
+    assert server.bodies[-1]["messages"][0]["content"] == "3 False"
+
+
+def test_a_function_is_never_written_into_a_prompt(tmp_path: Path) -> None:
+    recipe = write(tmp_path, "http://127.0.0.1:9/v1")
+    (tmp_path / "facts.j2").write_text("{% block user %}{{ preferences[0].values }}{% endblock %}")
+    with pytest.raises(InputError, match="values is a function and no value"):
+        compile_plan(recipe)
+    (tmp_path / "facts.j2").write_text("{% block user %}{{ korean if false }}{% endblock %}")
+    with pytest.raises(InputError, match="gives no chat turn"):
+        compile_plan(recipe)
+
+
+def test_kept_lists_may_hold_nulls(server: ChatServer, tmp_path: Path) -> None:
+    keep = {"path": "instructions.jsonl", "keep": ["tags"]}
+    recipe = write(tmp_path, server.base_url, count=2, variants=1, instructions=keep, stages={})
+    rows = [{"id": "a", "prompt": "Why?", "tags": ["x", None]}, {"id": "b", "prompt": "How?", "tags": None}]
+    (tmp_path / "instructions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    generate(recipe, tmp_path / "run")
+    build_folder(tmp_path / "run", tmp_path / "collection")
+    assert check_folder(tmp_path / "collection") == []
+    assert [row["tags"] for row in rows_of(tmp_path / "run")] == [["x", None], None]
+
+
+def test_equal_requests_in_flight_are_paid_once(server: ChatServer, tmp_path: Path) -> None:
+    stages = {"same": {"after": "response", "template": "t.j2", "model": {"seeded": False}}}
+    (tmp_path / "t.j2").write_text("{% block user %}The same for all.{% endblock %}")
+    generate(write(tmp_path, server.base_url, stages=stages, shard_rows=100), tmp_path / "run")
+    asked = [b for b in server.bodies if b["messages"][0]["content"] == "The same for all."]
+    assert len(asked) == 1
+    assert len({row["same"] for row in rows_of(tmp_path / "run")}) == 1
+
+
+def test_replies_of_a_stage_that_was_renamed_meanwhile_are_priced(server: ChatServer, tmp_path: Path) -> None:
+    prices = {"input": 1000.0, "output": 1000.0, "batch_factor": 0.5}
+    shared: dict[str, Any] = {
+        "mode": "batch",
+        "batch": {"poll_seconds": 0.01},
+        "model": {"base_url": server.base_url, "name": "m", "prices": prices, "retry_wait": 0.01},
+        "budget": {"max_usd": 1000},
+    }
+    one = {"after": "response", "template": "korean.j2"}
+
+    def interrupt(number: int, body: dict[str, Any]) -> BatchFault:
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return BatchFault()
+
+    server.batch_fault = interrupt
+    recipe = str(write(tmp_path, server.base_url, stages={"first": one}, **shared))
+    stopped = CliRunner().invoke(app, ["generate", recipe, "--run", str(tmp_path / "run")])
+    assert isinstance(stopped.exception, InterruptedRunError)
+    generate(write(tmp_path, server.base_url, stages={"second": one}, **shared), tmp_path / "run")
+    status = read_status(RunFolder(tmp_path / "run"))
+    assert (status.unpriced, status.requests["first"], status.requests["second"]) == (0, 8, 8)
 
 
 TYPES = st.recursive(

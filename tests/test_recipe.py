@@ -135,6 +135,7 @@ def test_a_key_of_the_other_kind_of_model_is_not_suggested(tmp_path: Path) -> No
         (LIVE + "concurrency: many\n", "concurrency"),
         (LIVE + "name: ../escape\n", "name"),
         (LIVE + "name: a/b\n", "name"),
+        ("model: {base_url: 'http://h', name: m, extra_body: {b: .nan}}\n", "model.extra_body"),
         ("model: {kind: remote}\n", "model"),
         ("model: locl\n", "model"),
         ("model: {name: some-model}\n", "model"),

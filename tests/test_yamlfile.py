@@ -154,3 +154,13 @@ def test_known_keys_are_found_through_unions_lists_and_mappings() -> None:
 def test_a_long_wrong_value_is_not_repeated(tmp_path: Path) -> None:
     [problem] = problems_of(tmp_path, f"title: a\nbeds: {'x' * 500}\n")
     assert "xxx" not in problem.message
+
+
+def test_a_key_that_is_no_text_is_a_fault_of_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1\n? [1, 2]\n: 3\n")
+    with pytest.raises(InputError) as caught:
+        read_yaml(path)
+    assert [(p.line, p.message) for p in caught.value.problems] == [
+        (2, "is not valid YAML: found unhashable key")
+    ]

@@ -25,6 +25,7 @@ from typing import Any, Literal
 FailureKind = Literal[
     "invalid_reply",  # the text does not validate, not even after the repair turn
     "empty_reply",  # no text at all
+    "template_error",  # the stage's template stumbles over what this row holds
     "truncated",  # cut at max_tokens
     "refused",  # the model declined, by the reply's own refusal field
     "content_filter",  # the endpoint's filter stopped the reply

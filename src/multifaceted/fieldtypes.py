@@ -11,17 +11,25 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
 
 TypeSpec: TypeAlias = JsonValue  # one of SCALARS, a list of one type, or a map of names to types
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _INT64 = 2**63
+MAX_DEPTH = 8  # of maps and lists inside each other
+
+
+def _to_whole(value: Any) -> Any:
+    """JSON does not tell 3.0 from 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 SCALARS: dict[str, Any] = {
     "string": str,
     "number": Annotated[float, Field(allow_inf_nan=False)],
-    "integer": Annotated[int, Field(ge=-_INT64, lt=_INT64)],
+    "integer": Annotated[int, BeforeValidator(_to_whole), Field(ge=-_INT64, lt=_INT64)],
     "boolean": bool,
 }
 
@@ -30,7 +38,9 @@ def find_type_faults(
     spec: TypeSpec, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Yield what is wrong with a type, with the path to it inside of `spec`."""
-    if isinstance(spec, dict):
+    if len(path) > MAX_DEPTH:
+        yield path, "is nested too deeply"
+    elif isinstance(spec, dict):
         if not spec:
             yield path, "names no field"
         for name, inner in spec.items():
@@ -59,6 +69,13 @@ def parse_type(spec: TypeSpec, name: str = "Reply") -> Any:
     if isinstance(spec, list):
         return types.GenericAlias(list, parse_type(spec[0], name))
     return SCALARS[str(spec)]
+
+
+def parse_nullable(spec: TypeSpec, name: str = "Reply") -> Any:
+    """The annotation of a sound type whose values may be missing, those in a list too."""
+    if isinstance(spec, list):
+        return types.GenericAlias(list, parse_type(spec[0], name) | None) | None
+    return parse_type(spec, name) | None
 
 
 def json_schema(spec: TypeSpec) -> dict[str, Any]:

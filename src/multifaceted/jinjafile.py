@@ -5,7 +5,9 @@ Example:
     environment.from_string("{{ missing }}").render()     # raises, instead of writing nothing
 """
 
-from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError
+from typing import Any
+
+from jinja2 import BaseLoader, StrictUndefined, Template, TemplateError, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 # What an expression in a template may raise on a value it was not made for.
@@ -29,10 +31,31 @@ WORDS_OF_JINJA = frozenset(
 UNSTEADY = ("lipsum", "cycler", "joiner")
 
 
+class _StrictEnvironment(ImmutableSandboxedEnvironment):
+    """`facts.items` is the value of that key, where there is one, and no method of maps."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+def _refuse_function(value: Any) -> Any:
+    """Let values pass; a function would be written with its place in memory, another one each time."""
+    if callable(value) and not isinstance(value, Undefined):
+        raise TypeError(f"{getattr(value, '__name__', 'it')} is a function and no value")
+    return value
+
+
 def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvironment:
     """An environment for text that is no HTML: no undefined names, nothing unsafe, nothing random."""
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True, loader=loader
+    environment = _StrictEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=loader,
+        finalize=_refuse_function,
     )
     for name in UNSTEADY:
         environment.globals.pop(name)

@@ -129,13 +129,12 @@ def _walk(
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            here = (*path, key.value)
+            name = str(key.value)  # a key that is no text is refused when the data are made
+            here = (*path, name)
             lines[here] = key.start_mark.line + 1
-            if key.value in seen:
-                problems.append(
-                    Problem(file, lines[here], f"key {key.value!r} stands twice", show_path(path))
-                )
-            seen.add(key.value)
+            if name in seen:
+                problems.append(Problem(file, lines[here], f"key {name!r} stands twice", show_path(path)))
+            seen.add(name)
             _walk(value, here, file, lines, problems)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):

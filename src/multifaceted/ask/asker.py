@@ -5,6 +5,7 @@
 Transient errors are tried again (tenacity) with growing, jittered waits that hold no place at an endpoint.
 """
 
+import asyncio
 import logging
 import random
 import time
@@ -82,6 +83,7 @@ class Asker:
         self.models = models
         self.max_usd = max_usd
         self._pools = pools
+        self._in_flight: dict[tuple[int, str], asyncio.Event] = {}  # by journal and request key
 
     @property
     def capacity(self) -> int:
@@ -95,9 +97,19 @@ class Asker:
             EndpointError: where there is none: rejected, or transient after the last attempt.
             InterruptedRunError: where the run stops before the request was sent.
         """
-        reply = find_reply(request, journal)
-        if reply is not None:
-            return reply
+        place = id(journal), request.key
+        while (reply := find_reply(request, journal)) is None:
+            twin = self._in_flight.get(place)
+            if twin is None:
+                self._in_flight[place] = asyncio.Event()
+                try:
+                    return await self._ask_patiently(request, journal)
+                finally:
+                    self._in_flight.pop(place).set()
+            await twin.wait()  # the same is asked already: its reply is ours too
+        return reply
+
+    async def _ask_patiently(self, request: Request, journal: Journal) -> Reply:
         model = self.models[request.label]
         retrying = AsyncRetrying(
             stop=_StopAsking(model.max_attempts, model.max_retry_time),
@@ -209,7 +221,7 @@ def make_entry(
     return replace(
         entry,
         cut_at=asked.max_tokens if reply.is_cut else None,
-        usd=usage.cost(asked.label, reply),
+        usd=usage.cost(asked.label, reply, model=asked.model),
         prompt_tokens=reply.prompt_tokens,
         cached_tokens=reply.cached_tokens,
         completion_tokens=reply.completion_tokens,

@@ -45,10 +45,14 @@ def find_prices(models: Models, mode: Mode) -> dict[str, Price | None]:
 
 @dataclass
 class Usage:
-    """Prices and running means of each label."""
+    """Prices and running means of each label.
+
+    Replies may come of a label that the recipe has no more; `by_model` has prices by the model they name.
+    """
 
     prices: Mapping[str, Price | None]
     mode: Mode = "live"
+    by_model: Mapping[str, Price | None] = field(default_factory=dict)
     _means: dict[str, _Mean] = field(default_factory=dict)
 
     def expect(self, request: Request) -> float:
@@ -74,9 +78,9 @@ class Usage:
         mean.characters_per_token += WEIGHT * (ratio - mean.characters_per_token)
         mean.reply_tokens += WEIGHT * (reply.completion_tokens - mean.reply_tokens)
 
-    def cost(self, label: str, reply: Reply) -> float | None:
+    def cost(self, label: str, reply: Reply, *, model: str = "") -> float | None:
         """USD of a reply; None where the price is unknown, or the endpoint reports no tokens."""
-        price = self.prices.get(label)
+        price = self.prices[label] if label in self.prices else self.by_model.get(model)
         if price is None:
             return None
         if not (reply.prompt_tokens or reply.completion_tokens or price.is_free):

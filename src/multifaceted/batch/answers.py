@@ -15,6 +15,7 @@ from multifaceted.batch.customer import Customer
 from multifaceted.batch.folder import BatchFailure, BatchFolder
 from multifaceted.batch.replay import ReplayAsker
 from multifaceted.batch.waves import Waves
+from multifaceted.chat.factory import name_models
 from multifaceted.errors import LimitReachedError
 from multifaceted.models.sending import SendingSpec
 
@@ -64,7 +65,9 @@ async def _bring_replies(
     leave: int,
 ) -> None:
     control = asker.control
-    usage = Usage(find_prices(asker.models, "batch"), mode="batch")
+    prices = find_prices(asker.models, "batch")
+    by_model = {name: prices[label] for label, name in name_models(asker.models).items()}
+    usage = Usage(prices, mode="batch", by_model=by_model)
     collector = Collector(customer, replay, asker.models, batches, usage, spec.batch)
     attempts = max(model.max_attempts for model in asker.models.values())
     lanes, control.endpoints = control.endpoints, ()

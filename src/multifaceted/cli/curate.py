@@ -71,7 +71,7 @@ def _report(run: Path, place: Path, found: CurationData, *, is_trial: bool) -> N
         show.text(f"look at some: multifaceted curate {run} --show {rows[0][0]}")
     total = found.kept + found.dropped
     for name, count in found.reasons.items():
-        if count > total * SUSPICIOUS:
+        if count > total * SUSPICIOUS and name in found.filters:
             show.text(
                 f"{name} drops {count / total:.0%} of all rows: if it does not fit them, "
                 f"a recipe (--recipe) with `filters: {{{name}: false}}` switches it off"
@@ -86,7 +86,8 @@ def _report(run: Path, place: Path, found: CurationData, *, is_trial: bool) -> N
 def _report_judges(said: dict[str, Any]) -> None:
     dimensions = list(dict.fromkeys(name for means in said["means"].values() for name in means))
     rows = [
-        [judge, *(f"{means.get(d, 0):.2f}" for d in dimensions)] for judge, means in said["means"].items()
+        [judge, *(f"{means[d]:.2f}" if d in means else "none" for d in dimensions)]
+        for judge, means in said["means"].items()
     ]
     show.table(f"mean scores of {said['judged']:,} judged rows", ["judge", *dimensions], rows)
     for pair in said["agreement"]:

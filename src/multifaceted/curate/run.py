@@ -21,7 +21,9 @@ from multifaceted.curate.judge_spec import (
 from multifaceted.curate.recipe import Curation
 from multifaceted.curate.rows import look_at_rows, read_frames
 from multifaceted.errors import InputError, Problem, StorageError
+from multifaceted.ids import hash_file
 from multifaceted.journal import set_aside_asked
+from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.curation import (
     DROP,
     FINDING,
@@ -29,6 +31,7 @@ from multifaceted.store.curation import (
     KEEP,
     RECORD,
     RECORD_SCHEMA,
+    RETRY,
     CurationData,
     curation_folder,
     lock_curation,
@@ -97,6 +100,7 @@ def curate_run(
         record=sha256,
     )
     write_curation(path, found, describe_environment(curation))
+    (path / RETRY).unlink(missing_ok=True)
     return found
 
 
@@ -137,10 +141,16 @@ def _have_judged(
 
 
 def _order_again(folder: Path, judges: list[str]) -> None:
-    """Let judges be asked again about the rows of the last record that lack a score of theirs."""
+    """Let judges be asked again about the rows of the last record that lack a score of theirs.
+
+    A retry that was interrupted goes on: what its judges have said by now is not asked for once more.
+    """
     from multifaceted.curate.judging import name_asker  # noqa: PLC0415 - as above
 
     if not (folder / RECORD).exists():
+        return
+    record = hash_file(folder / RECORD)
+    if read_json(folder / RETRY) == record:
         return
     unjudged = pl.col("findings").list.eval(pl.element().struct["reason"]).list.contains(UNJUDGED)
     rows = read_record(folder).filter(unjudged).select("id", "scores").iter_rows()
@@ -152,6 +162,7 @@ def _order_again(folder: Path, judges: list[str]) -> None:
     ]
     with lock_curation(folder):
         set_aside_asked(folder / JUDGES, missing)
+        write_json(folder / RETRY, record)
 
 
 def make_record(

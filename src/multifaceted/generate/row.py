@@ -12,6 +12,7 @@ from typing import Any
 from multifaceted.ask import Channel, Exchange, NoReplyError
 from multifaceted.ask.channel import finish_all
 from multifaceted.chat.factory import BACKENDS
+from multifaceted.errors import InputError
 from multifaceted.ids import seed_from
 from multifaceted.instructions import fit_value
 from multifaceted.plan import Plan
@@ -34,11 +35,13 @@ class RowMaker:
         """
         draft = self.plan.prompts.draft(task)
         columns: dict[str, Any] = {}
-        try:
-            for stage in self.plan.stages:
+        for stage in self.plan.stages:
+            try:
                 columns |= await self._ask(stage, draft, channel)
-        except NoReplyError as fault:
-            return _to_failure(task, fault)
+            except NoReplyError as fault:
+                return _to_failure(task, fault)
+            except InputError as fault:  # of what this row holds, which others need not
+                return Failure(task.id, "template_error", stage.name, fault.message, "", retryable=False)
         return self._to_row(task, columns)
 
     async def _ask(self, stage: Stage, draft: Draft, channel: Channel) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
-from multifaceted.models.fields import Number, StrictModel, Url
+from multifaceted.models.fields import JsonObject, Number, StrictModel, Url
 from multifaceted.models.prices import Mode, Price
 
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
@@ -36,7 +36,7 @@ class BaseModelSpec(StrictModel, ABC):
     top_p: float | None = Field(default=0.9, gt=0, le=1)
     max_tokens: int | None = Field(default=1024, ge=1)
     seeded: bool = True  # send a seed derived from the row; false leaves it out
-    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    extra_body: JsonObject = Field(default_factory=dict)
     timeout: Number = Field(default=300, gt=0)  # seconds for one request, from when it is sent
     max_attempts: int = Field(default=6, ge=1)  # of one request; those that meet a rate limit do not count
     retry_wait: Number = Field(default=0.5, gt=0)  # seconds before the second attempt; it grows from there

@@ -1,9 +1,10 @@
 """Field types that parts of a recipe share: numbers that are numbers, URLs that hold no secret."""
 
+import json
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from multifaceted.yamlfile import HIDDEN
@@ -21,6 +22,15 @@ def _check_url(url: str) -> str:
     return url
 
 
+def _check_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError as error:
+        raise ValueError("holds nan or inf, which JSON cannot write") from error
+    return value
+
+
+JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_check_json)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

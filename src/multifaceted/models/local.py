@@ -4,10 +4,10 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from multifaceted.models.base import BaseModelSpec
-from multifaceted.models.fields import Number
+from multifaceted.models.fields import JsonObject, Number
 from multifaceted.models.prices import Mode, Price
 
 BUILTIN = "builtin"
@@ -26,7 +26,7 @@ class LocalModel(BaseModelSpec):
     threads: int | None = Field(default=None, ge=1)  # None: one less than there are cores
     context: int = Field(default=8192, ge=512)  # tokens
     temperature: Number | None = Field(default=0.6, ge=0)
-    extra_body: dict[str, JsonValue] = Field(
+    extra_body: JsonObject = Field(
         default={"cache_prompt": False, "frequency_penalty": 0.3, "repeat_last_n": 256}
     )
 

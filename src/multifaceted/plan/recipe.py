@@ -88,7 +88,7 @@ class Recipe(SendingSpec):
     taxonomy: str = "default"
     variants: int = Field(default_factory=lambda given: _kind_in(given).variants, ge=1, le=100)
     model: ModelSpec
-    stages: dict[StageName, StageSpec] = Field(default_factory=dict)
+    stages: dict[StageName, StageSpec] = Field(default_factory=dict, max_length=100)
     repair: Path | None = None  # in place of the shipped template of the turn after an invalid reply
     # A whole number of rows, or the share of the finished rows (looked at from 100 of them on).
     stop_after_failures: StopAfter = None

@@ -38,6 +38,9 @@ VARIABLES = frozenset(
 StageName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 
 
+Line = Annotated[str, Field(pattern=r"^[^\r\n]*$", max_length=200)]
+
+
 class StageSpec(StrictModel):
     """One stage, as a recipe gives it."""
 
@@ -45,7 +48,7 @@ class StageSpec(StrictModel):
     model: ModelSpec | None = None  # the recipe's `model` with what this stage's says
     after: str | None = None  # of a stage of one's own: the stage before it
     reply: TypeSpec = None  # the same: the shape of the JSON that it replies; null for text
-    description: str = ""  # the same: of the column that it adds
+    description: Line = ""  # the same: of the column that it adds
 
     @property
     def is_own(self) -> bool:
@@ -103,8 +106,9 @@ def find_stage_faults(
 def _find_own_faults(
     name: str, spec: StageSpec, known: list[str], taken: set[str]
 ) -> Iterator[tuple[KeyPath, str]]:
-    if spec.after is None and spec.template is None:
-        yield (name,), f"is no stage; one of your own needs `after` and `template`{suggest(name, known)}"
+    near = suggest(name, known)
+    if spec.after is None and (spec.template is None or "did you mean" in near):
+        yield (name,), f"is no stage; one of your own needs `after` and `template`{near}"
         return
     if name in taken or name_record(name) in taken or name.endswith(name_record("")):
         yield (name,), "is taken: a row, or a template, has something of this name already"

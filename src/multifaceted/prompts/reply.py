@@ -57,7 +57,18 @@ def read_json_object(text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise ReplyError(["the JSON is nested too deeply"]) from error
     assert isinstance(data, dict)  # noqa: S101 - it begins with a brace
+    if "\\u" in text and not _is_text(data):
+        raise ReplyError(["the JSON holds half of a character, such as \\ud800"])
     return data
+
+
+def _is_text(data: Any) -> bool:
+    """Whether every text in it can be written as UTF-8."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def explain_faults(error: ValidationError) -> list[str]:

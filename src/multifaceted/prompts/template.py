@@ -53,7 +53,10 @@ class Template:
             texts = {block: "".join(written[block](context)) for block in BLOCKS if block in written}
         except STUMBLES as error:
             raise InputError([Problem(self.file, line_in(error, self.compiled), str(error))]) from error
-        return tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
+        turns = tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
+        if not turns:
+            raise InputError([Problem(self.file, 0, "gives no chat turn: every block is empty")])
+        return turns
 
 
 def shipped_template(name: str, *, small: bool = False) -> Any:

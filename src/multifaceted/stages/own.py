@@ -41,7 +41,7 @@ def make_own_stage(name: str, *, reply: TypeSpec = None, description: str = "") 
 
     def read(_: Draft, text: str) -> Any:
         try:
-            return adapter.validate_python(read_json_object(text))
+            return adapter.validate_python(read_json_object(text), strict=True)
         except ValidationError as error:
             raise ReplyError(explain_faults(error)) from error
 

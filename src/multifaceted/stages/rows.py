@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import create_model
 
-from multifaceted.fieldtypes import parse_type
+from multifaceted.fieldtypes import parse_nullable
 from multifaceted.records import Row, StageRecord
 from multifaceted.stages.base import Stage
 
@@ -21,6 +21,6 @@ def make_row_type(stages: Iterable[Stage], kept: Mapping[str, Any]) -> type[Row]
     for stage in stages:
         fields[stage.column] = (stage.annotation, ...)
         fields[stage.record] = (list[StageRecord] if stage.per_preference else StageRecord, ...)
-    fields |= {name: (parse_type(spec) | None, None) for name, spec in kept.items()}
+    fields |= {name: (parse_nullable(spec), None) for name, spec in kept.items()}
     further = {name: field for name, field in fields.items() if name not in Row.model_fields}
     return create_model("Row", __base__=Row, **further) if further else Row

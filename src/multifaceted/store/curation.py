@@ -4,6 +4,7 @@ RUN/curation/
 ├── record.parquet     a line for each row of the run, in its order
 ├── judges.sqlite      every raw reply of judges, where there are any
 ├── batches/           of judges that are asked by batch
+├── retry.json         while judges are asked again: which record asked for it
 └── curation.json      written last: which rows the record speaks of, and its SHA-256
 
 It belongs to the very rows it was made from; of others it says nothing, and is called stale.
@@ -27,7 +28,7 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import verify_file
 
 FOLDER = "curation"
-RECORD, MARKER, JUDGES = "record.parquet", "curation.json", "judges.sqlite"
+RECORD, MARKER, JUDGES, RETRY = "record.parquet", "curation.json", "judges.sqlite", "retry.json"
 KEEP, DROP = "keep", "drop"
 
 FINDING = pl.Struct(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from multifaceted.errors import StorageError
-from multifaceted.fieldtypes import TypeSpec, parse_type
+from multifaceted.fieldtypes import TypeSpec, parse_nullable, parse_type
 from multifaceted.kinds import KindName
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
@@ -42,8 +42,7 @@ class AddedColumn(BaseModel):
     @property
     def annotation(self) -> Any:
         """Its type in a model of rows; a kept field may be missing."""
-        found = parse_type(self.type, self.name)
-        return found if self.record else found | None
+        return parse_type(self.type, self.name) if self.record else parse_nullable(self.type)
 
 
 class RunData(BaseModel):
