@@ -11,7 +11,7 @@ import pytest
 import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
-FLOOR = {"errors", "fieldtypes", "ids", "jinjafile", "yamlfile"}
+FLOOR = {"errors", "fieldtypes", "ids", "jinjafile", "strictmodel", "yamlfile"}
 # What stands on the floor, and for each other part what it may import besides.
 BESIDES = {
     "taxonomy": "",

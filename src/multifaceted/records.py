@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from multifaceted.errors import FailureKind
 from multifaceted.ids import content_id
+from multifaceted.strictmodel import StrictModel
 from multifaceted.taxonomy import PreferenceSet
 
 
@@ -125,10 +126,8 @@ class Failure:
     cut_at: int | None = None  # the `max_tokens` that cut the reply; asking with more can help
 
 
-class PreferenceEntry(BaseModel):
+class PreferenceEntry(StrictModel):
     """One specified preference of a row, as the original dataset has it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dimension: str = Field(description="the dimension's name in the taxonomy")
     subdimension: str = Field(description="as the model kept it from the taxonomy, or coined it")
@@ -136,10 +135,10 @@ class PreferenceEntry(BaseModel):
     description: str = Field(description="what the reader wants of an answer to this instruction")
 
 
-class ScoreDescriptions(BaseModel):
+class ScoreDescriptions(StrictModel):
     """What a response is like that gets each score; the original dataset names the fields by the scores."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     score1: str = Field(alias="1", description="the lowest: the preference is missed")
     score2: str = Field(alias="2", description="between 1 and 3")
@@ -148,28 +147,22 @@ class ScoreDescriptions(BaseModel):
     score5: str = Field(alias="5", description="the highest: the preference is met")
 
 
-class Rubric(BaseModel):
+class Rubric(StrictModel):
     """How to judge whether a response honors one preference, as the original bench has it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     criteria: str = Field(description="the question that a judge puts to an answer")
     score_descriptions: ScoreDescriptions = Field(description="what an answer is like that gets each score")
 
 
-class TokenCount(BaseModel):
+class TokenCount(StrictModel):
     """Tokens of one request as the endpoint reports them; 0 where it does not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: int = Field(description="tokens of the prompts, all turns of the stage together")
     completion: int = Field(description="tokens of the replies, all turns of the stage together")
 
 
-class StageRecord(BaseModel):
+class StageRecord(StrictModel):
     """How one stage of a row was made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
         description="as the endpoint names it, else as the recipe does; file name and hash of local weights"
@@ -181,14 +174,12 @@ class StageRecord(BaseModel):
     tokens: TokenCount = Field(description="as the endpoint counts them; 0 where it does not say")
 
 
-class Row(BaseModel):
+class Row(StrictModel):
     """One finished row with its provenance; the run's shards hold these.
 
     What further stages add, and the fields of instructions that a recipe keeps, come after these fields: see
     `stages.rows`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     instruction_id: str

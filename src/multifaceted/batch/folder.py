@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from multifaceted.errors import FailureKind, LockedError, StorageError
 from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json
+from multifaceted.strictmodel import StrictModel
 
 
 class BatchFailure(NamedTuple):
@@ -30,10 +31,8 @@ class BatchFailure(NamedTuple):
     retryable: bool
 
 
-class BatchRecord(BaseModel):
+class BatchRecord(StrictModel):
     """One batch. Its state is written before the step that it names, and after it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     # written → submitting → submitted → harvested → settled: the run's failures hold what failed in it.
@@ -46,7 +45,7 @@ class BatchRecord(BaseModel):
     file_id: str = ""
     tag: str = ""  # by which it is found again at the endpoint, where the answer to its creation was lost
     batch_id: str = ""
-    failed: dict[str, BatchFailure] = {}  # by request key
+    failed: dict[str, BatchFailure] = Field(default_factory=dict)  # by request key
 
     @property
     def at_work(self) -> bool:

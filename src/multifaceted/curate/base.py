@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+
+from multifaceted.strictmodel import StrictModel
 
 # What filters see of a row, besides `position`: its place in the run.
 COLUMNS = ("id", "instruction_id", "variant", "preference_set", "system", "prompt", "output")
@@ -18,10 +19,8 @@ COLUMNS = ("id", "instruction_id", "variant", "preference_set", "system", "promp
 RunFinder = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-class Filter(BaseModel):
+class Filter(StrictModel):
     """What all filters share. `action: note` records what is found and drops nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]  # snake_case; the key in the recipe, and the reason in the record
     summary: ClassVar[str]  # what it objects to, for people

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from multifaceted.curate.alike import AlikePreferencesFilter, AlikeResponsesFilter
 from multifaceted.curate.base import Filter, RowFilter, RunFilter, VariantFilter
@@ -27,6 +27,7 @@ from multifaceted.curate.system_messages import LengthFilter, ListedFilter, Pers
 from multifaceted.curate.truncation import TruncatedFilter
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id
+from multifaceted.strictmodel import StrictModel
 from multifaceted.yamlfile import YamlDocument, read_yaml
 
 FilterT = TypeVar("FilterT", bound=Filter)
@@ -40,11 +41,7 @@ def _switch(value: Any) -> Any:
 Switch = Annotated[FilterT | None, BeforeValidator(_switch)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FilterTable(_Strict):
+class FilterTable(StrictModel):
     """The filters that ship with the package. The order is that in which reasons are listed."""
 
     duplicate_id: Switch[DuplicateIdFilter] = DuplicateIdFilter()
@@ -65,14 +62,14 @@ class FilterTable(_Strict):
     near_duplicate_system: Switch[NearSystemFilter] = NearSystemFilter()
 
 
-class OwnFilter(_Strict):
+class OwnFilter(StrictModel):
     """A filter of one's own: `{use: mypackage.filters:TooPolite, parameters: {times: 5}}`."""
 
     use: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class CurationRecipe(_Strict):
+class CurationRecipe(StrictModel):
     """What `curate` goes by."""
 
     filters: FilterTable = FilterTable()
@@ -80,10 +77,10 @@ class CurationRecipe(_Strict):
     judge: JudgeSpec | None = None
 
 
-class Curation(_Strict):
+class Curation(StrictModel):
     """A loaded curation recipe, its own filters imported."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     recipe: CurationRecipe
     active: tuple[Filter, ...]

@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.instructions.rows import FORMATS, FileFormat
 from multifaceted.similar.meaning import SemanticSpec
 from multifaceted.similar.near import NearSpec
 from multifaceted.similar.ngrams import OverlapSpec
+from multifaceted.strictmodel import StrictModel
 from multifaceted.yamlfile import YamlDocument, read_yaml
 
 Name = Annotated[str, StringConstraints(min_length=1)]
@@ -28,11 +29,7 @@ Bound = Annotated[
 ]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Fields(_Strict):
+class Fields(StrictModel):
     """Which keys or columns hold what. Of several prompt fields, those that hold something are joined."""
 
     prompt: Name | Annotated[tuple[Name, ...], Field(min_length=1)] = "prompt"
@@ -52,7 +49,7 @@ class Fields(_Strict):
         return (*self.prompts, self.id, self.source, self.original_source, self.licence)
 
 
-class Pool(_Strict):
+class Pool(StrictModel):
     """A file or a Hub dataset that holds instructions, or benchmark prompts."""
 
     path: Path | None = None
@@ -102,21 +99,21 @@ class Source(Pool):
     weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
-class LengthSpec(_Strict):
+class LengthSpec(StrictModel):
     """Characters that a prompt may have."""
 
     min: int = Field(default=5, ge=1)
     max: int = Field(default=20_000, ge=1)
 
 
-class LanguageSpec(_Strict):
+class LanguageSpec(StrictModel):
     """Languages to keep, as ISO 639-1 codes such as `en`."""
 
     keep: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...]
     confidence: float = Field(default=0.5, ge=0, le=1)  # of another language, from which on a row is dropped
 
 
-class SampleSpec(_Strict):
+class SampleSpec(StrictModel):
     """How the rows that are left are thinned out."""
 
     size: int | None = Field(default=None, ge=1)  # null: all that the quotas let through
@@ -124,7 +121,7 @@ class SampleSpec(_Strict):
     quotas: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)  # by the rows' own `source`
 
 
-class SourcesRecipe(_Strict):
+class SourcesRecipe(StrictModel):
     """The one configuration model of `instructions prepare`."""
 
     sources: tuple[Source, ...]

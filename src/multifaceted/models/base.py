@@ -7,8 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from multifaceted.models.fields import JsonObject, Number, StrictModel, Url
+from multifaceted.models.fields import JsonObject, Number, Url
 from multifaceted.models.prices import Mode, Price
+from multifaceted.strictmodel import StrictModel
 
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
 

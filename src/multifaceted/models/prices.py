@@ -18,7 +18,8 @@ from genai_prices import Usage
 from genai_prices.data_snapshot import get_snapshot
 from pydantic import Field
 
-from multifaceted.models.fields import Number, StrictModel
+from multifaceted.models.fields import Number
+from multifaceted.strictmodel import StrictModel
 
 Mode = Literal["live", "batch"]
 TABLE = "genai-prices"

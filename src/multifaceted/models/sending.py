@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from multifaceted.models import Model
-from multifaceted.models.fields import Number, StrictModel
+from multifaceted.models.fields import Number
+from multifaceted.strictmodel import StrictModel
 
 
 class BatchSpec(StrictModel):

@@ -16,7 +16,6 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_
 from multifaceted.errors import InputError
 from multifaceted.kinds import KINDS, Kind, KindName
 from multifaceted.models import EndpointModel, LocalModel, Model, ModelSpec, expand_model, merge_model
-from multifaceted.models.fields import StrictModel
 from multifaceted.models.sending import SendingSpec
 from multifaceted.plan.stages import (
     TAKEN,
@@ -28,6 +27,7 @@ from multifaceted.plan.stages import (
 )
 from multifaceted.records import Instruction
 from multifaceted.stages import Stage
+from multifaceted.strictmodel import StrictModel
 from multifaceted.yamlfile import YamlDocument, read_yaml
 
 StopAfter = Annotated[

@@ -16,11 +16,11 @@ from pydantic import Field
 from multifaceted.fieldtypes import TypeSpec, find_type_faults
 from multifaceted.jinjafile import WORDS_OF_JINJA
 from multifaceted.models import ModelSpec
-from multifaceted.models.fields import StrictModel
 from multifaceted.records import Row
 from multifaceted.stages import SHIPPED, Stage, make_own_stage
 from multifaceted.stages.base import OF_INSTRUCTION
 from multifaceted.stages.own import name_record
+from multifaceted.strictmodel import StrictModel
 from multifaceted.yamlfile import KeyPath, suggest
 
 # Columns of rows, in a run or published, whose names are no other's; and what rows have beside columns.

@@ -15,9 +15,10 @@ from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from multifaceted.errors import import_extra
+from multifaceted.strictmodel import StrictModel
 
 Vectors: TypeAlias = npt.NDArray[np.float32]
 
@@ -27,10 +28,8 @@ BLOCK_ROWS = 512
 KEPT_ROWS = 16_384  # kept rows that a block is compared with at a time: a product of 32 MB
 
 
-class SemanticSpec(BaseModel):
+class SemanticSpec(StrictModel):
     """When two texts ask the same."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.9  # the least cosine
 

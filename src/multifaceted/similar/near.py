@@ -15,7 +15,7 @@ from typing import Annotated, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from multifaceted.similar.clusters import choose_kept, cluster_rows, find_sharing
 from multifaceted.similar.shingles import (
@@ -27,6 +27,7 @@ from multifaceted.similar.shingles import (
     shingle_texts,
 )
 from multifaceted.similar.words import Hashes, Places
+from multifaceted.strictmodel import StrictModel
 
 Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
 Progress: TypeAlias = Callable[[int], None]  # told how many texts were gone through since it was told last
@@ -34,10 +35,8 @@ Progress: TypeAlias = Callable[[int], None]  # told how many texts were gone thr
 BATCH_TEXTS = 2048
 
 
-class NearSpec(BaseModel):
+class NearSpec(StrictModel):
     """When two texts are near duplicates."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8  # the least Jaccard
     shingle: Annotated[int, Field(ge=1, le=50)] = 3  # words

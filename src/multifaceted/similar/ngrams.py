@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from multifaceted.similar.index import NearIndex
 from multifaceted.similar.near import NearSpec
 from multifaceted.similar.runs import WordRuns
 from multifaceted.similar.table import HashTable
 from multifaceted.similar.words import Hashes, Places, hash_words, split_batches, split_words
+from multifaceted.strictmodel import StrictModel
 
 OverlapKind = Literal[
     "exact",  # the same words
@@ -30,10 +31,8 @@ OverlapKind = Literal[
 KINDS: tuple[OverlapKind, ...] = get_args(OverlapKind)  # a text gets the first that holds
 
 
-class OverlapSpec(BaseModel):
+class OverlapSpec(StrictModel):
     """What counts as an overlap with a benchmark."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     ngram: Annotated[int, Field(ge=2, le=100)] = 13  # words
     # Of an n-gram; fewer have the rows of a table or a list of numbers, which all texts of that kind share.

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from multifaceted.errors import StorageError
 from multifaceted.ids import content_id
@@ -11,15 +11,12 @@ from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.curation import CurationSummary
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import MANIFEST
+from multifaceted.strictmodel import StrictModel
 
 FileFormat = Literal["arrow", "parquet"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BuiltFile(_Frozen):
+class BuiltFile(StrictModel):
     """One published shard."""
 
     split: str
@@ -30,7 +27,7 @@ class BuiltFile(_Frozen):
     sha256: str
 
 
-class BuiltConfig(_Frozen):
+class BuiltConfig(StrictModel):
     """One published config."""
 
     name: str
@@ -65,17 +62,17 @@ class BuiltConfig(_Frozen):
         return content_id(["config", self.name, [file.sha256 for file in self.files]], length=16)
 
 
-class BuiltManifest(_Frozen):
+class BuiltManifest(StrictModel):
     """`manifest.json` of a built folder. Only what depends on recipe, inputs and replies."""
 
     kind: Literal["multifaceted-built"] = "multifaceted-built"
     name: str
     file_format: FileFormat
     configs: list[BuiltConfig]
-    absent: list[str] = []  # configs that have no row
-    left_out: dict[str, list[str]] = {}  # instructions that give no pair, by reason
+    absent: list[str] = Field(default_factory=list)  # configs that have no row
+    left_out: dict[str, list[str]] = Field(default_factory=dict)  # instructions that give no pair, by reason
     curation: CurationSummary | None = None  # None: no row was left out but those that failed
-    metadata: dict[str, str] = {}  # SHA-256 of the files beside the shards, by name
+    metadata: dict[str, str] = Field(default_factory=dict)  # SHA-256 of the files beside the shards, by name
     run: RunData
 
     @property

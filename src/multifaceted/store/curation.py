@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import polars as pl
 import pyarrow as pa
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from multifaceted.errors import LockedError, StorageError
 from multifaceted.ids import hash_file
@@ -26,6 +26,7 @@ from multifaceted.store.atomic import read_json, replaced_file, translate_os_err
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import verify_file
+from multifaceted.strictmodel import StrictModel
 
 FOLDER = "curation"
 RECORD, MARKER, JUDGES, RETRY = "record.parquet", "curation.json", "judges.sqlite", "retry.json"
@@ -51,10 +52,8 @@ RECORD_SCHEMA: dict[str, pl.DataType] = {
 }
 
 
-class CurationSummary(BaseModel):
+class CurationSummary(StrictModel):
     """What a published folder says of the curation of its run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: str  # fingerprint of all filters with their parameters, and of the judges
     kept: int
@@ -68,7 +67,7 @@ class CurationData(CurationSummary):
     kind: Literal["multifaceted-curation"] = "multifaceted-curation"
     notes: dict[str, int]  # the same of filters that only take note
     filters: dict[str, dict[str, Any]]  # name → parameters
-    judges: dict[str, Any] = {}  # what judges said, in numbers
+    judges: dict[str, Any] = Field(default_factory=dict)  # what judges said, in numbers
     shards: dict[str, str]  # name → SHA-256 of the rows
     record: str  # SHA-256 of record.parquet
 

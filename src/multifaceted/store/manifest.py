@@ -8,31 +8,28 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from multifaceted.errors import StorageError
 from multifaceted.fieldtypes import TypeSpec, parse_nullable, parse_type
 from multifaceted.kinds import KindName
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
+from multifaceted.strictmodel import StrictModel
 
 _LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
 
 
-class UsedPrice(BaseModel):
+class UsedPrice(StrictModel):
     """What a stage's model cost when the run was last started: USD per million tokens, not cached."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: float
     output: float
     source: str
 
 
-class AddedColumn(BaseModel):
+class AddedColumn(StrictModel):
     """A column that a recipe adds to the rows: of a stage of its own, or a field of instructions it keeps."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     type: TypeSpec
@@ -45,10 +42,8 @@ class AddedColumn(BaseModel):
         return parse_type(self.type, self.name) if self.record else parse_nullable(self.type)
 
 
-class RunData(BaseModel):
+class RunData(StrictModel):
     """The part that two equal runs share to the byte."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: KindName = "collection"
     name: str
@@ -59,18 +54,18 @@ class RunData(BaseModel):
     instructions_per_shard: int
     planned: int
     stages: dict[str, str]  # name → the column that says how it was made, in order
-    added: list[AddedColumn] = []  # to what rows of its kind hold, in order
+    added: list[AddedColumn] = Field(default_factory=list)  # to what rows of its kind hold, in order
     models: dict[str, str]  # by stage
     sampling: dict[str, dict[str, Any]]
     taxonomy: dict[str, str]  # name, version, fingerprint
     templates: dict[str, str]  # stage, or `repair` → SHA-256 of its text
     mode: Literal["live", "batch"] = "live"
-    prices: dict[str, UsedPrice | None] = {}  # None: unknown
+    prices: dict[str, UsedPrice | None] = Field(default_factory=dict)  # None: unknown
     license: str | None = None  # of the collection, as the recipe states it
-    language: list[str] = []
-    source_licenses: dict[str, str] = {}  # of the instructions, by source
+    language: list[str] = Field(default_factory=list)
+    source_licenses: dict[str, str] = Field(default_factory=dict)  # of the instructions, by source
     shards: dict[str, str]  # name → fingerprint, in order
-    summaries: list[ShardSummary] = []  # of all shards, once the run is whole
+    summaries: list[ShardSummary] = Field(default_factory=list)  # of all shards, once the run is whole
 
     @property
     def ok(self) -> int:

@@ -19,20 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from multifaceted.errors import LockedError, StorageError
 from multifaceted.records import Failure
 from multifaceted.store.atomic import read_json, translate_os_errors, write_json, write_text
 from multifaceted.store.shards import verify_file
+from multifaceted.strictmodel import StrictModel
 
 MANIFEST = "manifest.json"
 
 
-class ShardSummary(BaseModel):
+class ShardSummary(StrictModel):
     """What a finished shard says of itself, in `shard.json` and in the manifest."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     fingerprint: str

@@ -6,10 +6,11 @@ A preference's id joins the slugs on the way to it: `style/clarity/plain-words`.
 from collections.abc import Sequence
 from typing import Annotated, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id
+from multifaceted.strictmodel import StrictModel
 from multifaceted.taxonomy.check import find_faults
 from multifaceted.yamlfile import show_path
 
@@ -21,9 +22,7 @@ Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
 _NodeT = TypeVar("_NodeT", bound="_Node")
 
 
-class _Node(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Node(StrictModel):
     slug: Slug
     name: Text
     description: Text
@@ -84,13 +83,11 @@ class Dimension(_Node):
 Node = Dimension | Subdimension | Preference
 
 
-class Taxonomy(BaseModel):
+class Taxonomy(StrictModel):
     """All dimensions, with a semantic version for people and a content fingerprint for machines.
 
     Building one in code checks its shape only; `check` lists what else is wrong with it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Text
     version: Annotated[str, Field(pattern=SEMVER, description="Semantic version, such as 1.0.0.")]
@@ -159,10 +156,8 @@ class Taxonomy(BaseModel):
         return self.model_copy(update={"dimensions": merged})
 
 
-class PreferenceSet(BaseModel):
+class PreferenceSet(StrictModel):
     """Exactly one preference for each dimension of a taxonomy, in its order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     preferences: tuple[Preference, ...]
 
