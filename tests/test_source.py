@@ -50,11 +50,12 @@ def test_a_run_and_its_built_folder_give_the_same_rows(run: Path, file_format: A
             assert rows == published(theirs, config.name, split)
             assert rows or split == "test"
     names = [name for name in ours.configs["provenance"].schema.names if name in rows_of(theirs)[0]]
-    names += ["system", "prompt", "output", "main_source", "original_source", *ours.stages]
+    names += ["system", "prompt", "output", "main_source", "original_source", *ours.run.stages]
     shared = [[{name: row[name] for name in names} for row in rows_of(source)] for source in (ours, theirs)]
     assert shared[0] == shared[1]
     assert (ours.choice.rejected, ours.choice.small) == (theirs.choice.rejected, theirs.choice.small)
-    for name in ("configs", "stages", "counts", "curation", "left_out", "test"):
+    assert (ours.run.stages, ours.run.counts) == (theirs.run.stages, theirs.run.counts)
+    for name in ("configs", "curation", "left_out", "test"):
         assert getattr(ours, name) == getattr(theirs, name)
 
 
@@ -80,14 +81,14 @@ def test_the_files_of_a_split_can_be_read_in_any_order(run: Path) -> None:
 
 def test_a_run_at_work_gives_what_is_whole_of_it(run: Path) -> None:
     whole = open_source(run, whole=False)
-    assert whole.counts["pending"] == 0
+    assert whole.run.counts["pending"] == 0
     (run / "manifest.json").unlink()
     (run / "shards/00000/shard.json").unlink()
     with pytest.raises(StorageError, match="no finished run"):
         open_source(run)
     part = open_source(run, whole=False)
-    assert part.counts["pending"] > 0
-    assert part.counts["ok"] == len(rows_of(part)) < len(rows_of(whole))
+    assert part.run.counts["pending"] > 0
+    assert part.run.counts["ok"] == len(rows_of(part)) < len(rows_of(whole))
 
 
 def test_damage_is_refused_where_checksums_are_compared(run: Path) -> None:

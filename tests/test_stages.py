@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from multifaceted.prompts.reply import ReplyError, parse_text, read_json_object
-from multifaceted.prompts.template import load_repair, load_template, shipped_template
+from multifaceted.prompts.template import ask_again, load_repair, load_template, shipped_template
 from multifaceted.records import Instruction, Message, PreferenceEntry, RowTask
 from multifaceted.stages import PREFERENCES, SHIPPED, Draft, Prompts
 from multifaceted.taxonomy import PreferenceSet, Taxonomy
@@ -196,7 +196,7 @@ def test_a_free_text_is_stripped_and_an_empty_one_refused() -> None:
 
 def test_the_repair_turns_carry_the_faulty_reply_and_what_is_wrong() -> None:
     turns = PROMPTS.render(PREFERENCES, make_draft())
-    repaired = PROMPTS.ask_again(turns, "oops", ReplyError(["dimension 'style' is missing", "it is rude"]))
+    repaired = ask_again(PROMPTS.repair, turns, "oops", ["dimension 'style' is missing", "it is rude"])
     assert repaired[:3] == (*turns, Message("assistant", "oops"))
     assert repaired[3].role == "user"
     assert "dimension 'style' is missing" in repaired[3].content

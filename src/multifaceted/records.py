@@ -1,5 +1,6 @@
 """The frozen shapes that travel between stages: `Instruction` → `RowTask` → `Request` → `Reply` → `Row`."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -211,8 +212,8 @@ class Tally:
     completion_tokens: int = 0
     usd: float = 0.0  # spent in this session and before; replies of unknown cost count nothing
     unpriced: int = 0  # replies of this session that have no known cost
-    failures: dict[str, int] = field(default_factory=dict)  # kind → rows
-    retries: dict[str, int] = field(default_factory=dict)  # kind → requests that are asked again
+    failures: Counter[str] = field(default_factory=Counter)  # kind → rows
+    retries: Counter[str] = field(default_factory=Counter)  # kind → requests that are asked again
 
     @property
     def done(self) -> int:
@@ -225,7 +226,7 @@ class Tally:
             self.ok += 1
         else:
             self.failed += 1
-            self.failures[made.kind] = self.failures.get(made.kind, 0) + 1
+            self.failures[made.kind] += 1
 
     def count_reply(self, reply: Reply | None, usd: float | None) -> None:
         """Count one reply that was asked for in this session; None where its body was no reply."""
@@ -235,7 +236,3 @@ class Tally:
             self.unpriced += usd is None
             self.prompt_tokens += reply.prompt_tokens
             self.completion_tokens += reply.completion_tokens
-
-    def count_retry(self, kind: str) -> None:
-        """Count one request that goes back into the queue."""
-        self.retries[kind] = self.retries.get(kind, 0) + 1

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_base
@@ -142,7 +142,7 @@ class Asker:
                 body = await lane.client.ask(vary_seed(request, journal))
                 seconds = time.monotonic() - began
                 reply = read_reply(request.key, body)
-                entry = make_entry(Asked.of(request), body, reply, usage=self.usage, seconds=seconds)
+                entry = make_entry(request, body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
                 self.usage.learn(request.label, request.characters, reply)
                 lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
@@ -177,12 +177,9 @@ class Asker:
 
     def _note_retry(self, request: Request, state: RetryCallState) -> None:
         error = _error_of(state)
-        self.control.tally.count_retry(error.kind)
-        logger.debug("row %s, %s, request %s: %s; asked again", *_place_of(request), error)
-
-
-def _place_of(request: Request) -> tuple[str, str, str]:
-    return request.row_id, request.label, request.key[:12]
+        self.control.tally.retries[error.kind] += 1
+        place = request.row_id, request.label, request.key[:12]
+        logger.debug("row %s, %s, request %s: %s; asked again", *place, error)
 
 
 def find_reply(request: Request, journal: Journal) -> Reply | None:
@@ -208,7 +205,7 @@ def vary_seed(request: Request, journal: Journal) -> Request:
 
 
 class Asked(NamedTuple):
-    """Which request a reply belongs to."""
+    """What must be remembered of a request until its reply is there."""
 
     key: str
     label: str
@@ -216,14 +213,9 @@ class Asked(NamedTuple):
     model: str
     max_tokens: int | None
 
-    @classmethod
-    def of(cls, request: Request) -> Self:
-        """What must be remembered of a request until its reply is there."""
-        return cls(request.key, request.label, request.row_id, request.model, request.max_tokens)
-
 
 def make_entry(
-    asked: Asked, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
+    asked: Request | Asked, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
 ) -> JournalEntry:
     """What the journal keeps of a reply."""
     entry = JournalEntry(asked.key, asked.label, asked.row_id, asked.model, usage.mode, body, seconds=seconds)

@@ -1,24 +1,23 @@
 """One request of a customer from its prompt to its value: asked, read, and repaired once where it is invalid.
 
 Example:
-    exchange = await channel.ask(request, read=parse_text, again=prompts.ask_again)
+    exchange = await channel.ask(request, read=parse_text, repair=prompts.repair)
     exchange.value, exchange.key
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from multifaceted.ask.asker import Asks
 from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError
 from multifaceted.journal import Journal
 from multifaceted.prompts.reply import ReplyError
-from multifaceted.records import Message, Reply, Request
+from multifaceted.prompts.template import Template, ask_again
+from multifaceted.records import Reply, Request
 
 ValueT = TypeVar("ValueT")
-# Makes the turns that ask for an invalid reply anew, from those so far, its text and its fault.
-AskAgain: TypeAlias = Callable[[tuple[Message, ...], str, ReplyError], tuple[Message, ...]]
 
 
 class MissingReply(Exception):  # noqa: N818 - no error: it is how a customer says what it needs
@@ -66,9 +65,9 @@ class Channel:
     journal: Journal
 
     async def ask(
-        self, request: Request, *, read: Callable[[str], ValueT], again: AskAgain
+        self, request: Request, *, read: Callable[[str], ValueT], repair: Template
     ) -> Exchange[ValueT]:
-        """Ask, read the reply, and ask once more where it is invalid.
+        """Ask, read the reply, and ask once more, by the template `repair`, where it is invalid.
 
         Raises:
             NoReplyError: where nothing came that can be used.
@@ -79,12 +78,13 @@ class Channel:
         try:
             return Exchange(read(reply.text), request.key, (reply,))
         except ReplyError as fault:
-            repair = replace(request, messages=again(request.messages, reply.text, fault))
-        repaired = await self._fetch(repair)
+            turns = ask_again(repair, request.messages, reply.text, fault.problems)
+            again = replace(request, messages=turns)
+        repaired = await self._fetch(again)
         try:
-            return Exchange(read(repaired.text), repair.key, (reply, repaired))
+            return Exchange(read(repaired.text), again.key, (reply, repaired))
         except ReplyError as still:
-            raise NoReplyError(repair, "invalid_reply", str(still)) from still
+            raise NoReplyError(again, "invalid_reply", str(still)) from still
 
     async def _fetch(self, request: Request) -> Reply:
         """The reply, as long as it is whole."""

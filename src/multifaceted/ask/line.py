@@ -49,11 +49,6 @@ class Line(Generic[MadeT]):
         self._making = 0
         self._alive: deque[tuple[asyncio.Task[MadeT] | Settled[MadeT], Callable[[MadeT], None]]] = deque()
 
-    @property
-    def alive(self) -> bool:
-        """Whether any job is under way."""
-        return bool(self._alive)
-
     async def feed(self, jobs: Iterable[Job[MadeT] | Settled[MadeT]], take: Callable[[MadeT], None]) -> None:
         """Start jobs, as room comes.
 
@@ -99,7 +94,7 @@ class Line(Generic[MadeT]):
 
     def _first_is_done(self) -> bool:
         first = self._alive[0][0] if self._alive else None
-        return bool(self._alive) and (isinstance(first, Settled) or (first is not None and first.done()))
+        return first is not None and (isinstance(first, Settled) or first.done())
 
     def _start(self, job: Job[MadeT] | Settled[MadeT]) -> asyncio.Task[MadeT] | Settled[MadeT]:
         if isinstance(job, Settled):

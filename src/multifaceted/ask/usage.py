@@ -5,6 +5,7 @@ Example:
     usage.expect(request)                # tokens; closer with every reply
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -53,27 +54,27 @@ class Usage:
     prices: Mapping[str, Price | None]
     mode: Mode = "live"
     by_model: Mapping[str, Price | None] = field(default_factory=dict)
-    _means: dict[str, _Mean] = field(default_factory=dict)
+    _means: defaultdict[str, _Mean] = field(default_factory=lambda: defaultdict(_Mean))
 
     def expect(self, request: Request) -> float:
         """Tokens that a request is expected to use, prompt and reply together."""
-        mean = self._means.setdefault(request.label, _Mean())
+        mean = self._means[request.label]
         longest = request.max_tokens or mean.reply_tokens
         return request.characters / mean.characters_per_token + min(mean.reply_tokens, longest)
 
     def expect_usd(self, request: Request) -> float:
         """What a request is expected to cost; 0 where the price is unknown."""
-        price, mean = self.prices.get(request.label), self._means.setdefault(request.label, _Mean())
+        price = self.prices.get(request.label)
         if price is None:
             return 0.0
-        prompt = request.characters / mean.characters_per_token
+        prompt = request.characters / self._means[request.label].characters_per_token
         return price.cost(prompt=prompt, cached=0, completion=self.expect(request) - prompt)
 
     def learn(self, label: str, characters: int, reply: Reply | None) -> None:
         """Take a reply's counts, and the length of its prompt, into the means, where its endpoint counts."""
         if reply is None or not reply.prompt_tokens:
             return
-        mean = self._means.setdefault(label, _Mean())
+        mean = self._means[label]
         ratio = characters / reply.prompt_tokens
         mean.characters_per_token += WEIGHT * (ratio - mean.characters_per_token)
         mean.reply_tokens += WEIGHT * (reply.completion_tokens - mean.reply_tokens)

@@ -12,7 +12,7 @@ from multifaceted.ask.usage import Usage, find_prices
 from multifaceted.batch.client import open_clients
 from multifaceted.batch.collect import Collector
 from multifaceted.batch.customer import Customer
-from multifaceted.batch.folder import BatchFailure, BatchFolder
+from multifaceted.batch.folder import BatchFolder
 from multifaceted.batch.replay import ReplayAsker
 from multifaceted.batch.waves import Waves
 from multifaceted.chat.factory import name_models
@@ -38,13 +38,13 @@ async def answer(
     if spec.mode == "live":
         yield asker
         return
-    batches = BatchFolder(customer.path)
-    failures: dict[str, BatchFailure] = {}
-    replay = ReplayAsker(failures, asker)
+    batches, replay = BatchFolder(customer.path), ReplayAsker(asker)
+    prices = find_prices(asker.models, "batch")
+    by_model = {name: prices[label] for label, name in name_models(asker.models).items()}
+    usage = Usage(prices, mode="batch", by_model=by_model)
     with batches.lock():
-        await _bring_replies(
-            asker, customer, spec, batches=batches, replay=replay, failures=failures, leave=live_fallback
-        )
+        collector = Collector(customer, replay, asker.models, batches, usage, spec.batch)
+        await _bring_replies(asker, collector, leave=live_fallback)
         replay.asks_live = live_fallback > 0
         try:
             yield replay
@@ -54,24 +54,9 @@ async def answer(
         batches.settle()
 
 
-async def _bring_replies(
-    asker: Asker,
-    customer: Customer,
-    spec: SendingSpec,
-    *,
-    batches: BatchFolder,
-    replay: ReplayAsker,
-    failures: dict[str, BatchFailure],
-    leave: int,
-) -> None:
+async def _bring_replies(asker: Asker, collector: Collector, *, leave: int) -> None:
     control = asker.control
-    prices = find_prices(asker.models, "batch")
-    by_model = {name: prices[label] for label, name in name_models(asker.models).items()}
-    usage = Usage(prices, mode="batch", by_model=by_model)
-    collector = Collector(customer, replay, asker.models, batches, usage, spec.batch)
-    attempts = max(model.max_attempts for model in asker.models.values())
     lanes, control.endpoints = control.endpoints, ()
     async with open_clients(asker.models, sleep=control.pause) as clients:
-        waves = Waves(batches, clients, collector, failures, control, attempts, asker.max_usd)
-        await waves.run(leave=leave)
+        await Waves(collector, clients, asker.max_usd).run(leave=leave)
     control.endpoints = lanes

@@ -9,17 +9,15 @@ RUN/batches/
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self
 
-from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from multifaceted.errors import FailureKind, LockedError, StorageError
-from multifaceted.store.atomic import read_json, sync_file, translate_os_errors, write_json
+from multifaceted.errors import FailureKind, StorageError
+from multifaceted.store.atomic import held_folder, read_json, sync_file, translate_os_errors, write_json
 from multifaceted.strictmodel import StrictModel
 
 
@@ -78,25 +76,15 @@ class BatchFolder:
         self.path = path / "batches"
         self._records: dict[int, BatchRecord] | None = None
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Look after the batches alone.
 
         Raises:
             LockedError: where another process does.
         """
-        with translate_os_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / "lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            hint = "wait until it is done, or stop it with Ctrl-C: the batches themselves go on"
-            raise LockedError(f"another process looks after the batches of {self.path}", hint=hint) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        busy = f"another process looks after the batches of {self.path}"
+        hint = "wait until it is done, or stop it with Ctrl-C: the batches themselves go on"
+        return held_folder(self.path, busy=busy, hint=hint)
 
     def file(self, number: int, part: str) -> Path:
         """One of a batch's files: `input`, `index` or `results-0`."""

@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from multifaceted.ask.asker import Asked, make_entry
-from multifaceted.ask.usage import Usage
-from multifaceted.batch.customer import Customer
-from multifaceted.batch.folder import BatchFailure, BatchFolder, BatchRecord, IndexEntry
+from multifaceted.batch.collect import Collector
+from multifaceted.batch.folder import BatchFailure, BatchRecord, IndexEntry
 from multifaceted.batch.state import BatchState
 from multifaceted.chat.policy import MAX_MESSAGE, translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm
 from multifaceted.errors import EndpointError, FailureKind, FatalEndpointError, RejectedRequestError
 from multifaceted.journal import JournalEntry, append
-from multifaceted.records import Tally
 
 logger = logging.getLogger(__name__)
 
@@ -47,27 +45,22 @@ class Harvest:
     """One batch's results on their way into the journals.
 
     Args:
-        customer: whose journals take the replies.
-        batches: where its batches are remembered.
+        collector: asked for them; its forms learn from refusals, its usage from replies.
         record: the batch.
         written_as: how its requests were written.
-        form: how the next ones will be; learns from refusals.
-        usage: prices replies, and learns how long they are.
-        tally: counts them.
         hide: blots the API key out of the endpoint's words.
     """
 
-    customer: Customer
-    batches: BatchFolder
+    collector: Collector
     record: BatchRecord
     written_as: WireForm
-    form: WireForm
-    usage: Usage
-    tally: Tally
     hide: Callable[[str], str]
     _held: dict[str, list[JournalEntry]] = field(default_factory=lambda: defaultdict(list))
     _failed: dict[str, BatchFailure] = field(default_factory=dict)
     _fatal: EndpointError | None = None
+
+    def __post_init__(self) -> None:
+        self._batches, self._usage = self.collector.batches, self.collector.usage
 
     def run(self, state: BatchState, files: list[Path]) -> BatchRecord:
         """Take in everything, and write down what failed.
@@ -75,7 +68,7 @@ class Harvest:
         Raises:
             FatalEndpointError: where a request was refused as every other will be; all else is taken in.
         """
-        index = self.batches.read_index(self.record.number)
+        index = self._batches.read_index(self.record.number)
         seen: set[str] = set()
         for line in _read_results(files):
             entry = index.get(str(line.get("custom_id")))
@@ -93,8 +86,8 @@ class Harvest:
             if entry.custom_id not in seen:
                 self._failed[entry.key] = reason
         update = {"state": "harvested", "failed": self._failed}
-        record = self.batches.write_record(self.record.model_copy(update=update))
-        self.batches.remove_files(record.number)
+        record = self._batches.write_record(self.record.model_copy(update=update))
+        self._batches.remove_files(record.number)
         if self._fatal is not None:
             raise self._fatal
         return record
@@ -110,9 +103,9 @@ class Harvest:
             self._refuse(entry, translate_refusal(status, {}, self.hide(body)))
             return
         reply = read_reply(entry.key, body)
-        self.usage.learn(entry.label, entry.characters, reply)
+        self._usage.learn(entry.label, entry.characters, reply)
         asked = Asked(entry.key, entry.label, entry.row_id, self.record.model, entry.max_tokens)
-        self._held[entry.group].append(make_entry(asked, body, reply, usage=self.usage))
+        self._held[entry.group].append(make_entry(asked, body, reply, usage=self._usage))
         if reply is None:
             self._failed[entry.key] = BatchFailure("garbage", "the result is no chat completion", True)
         if len(self._held[entry.group]) >= HELD:
@@ -130,7 +123,7 @@ class Harvest:
             self._fatal = error
             return
         if isinstance(error, RejectedRequestError):
-            body = self.batches.read_body(self.record.number, entry.offset)
+            body = self._batches.read_body(self.record.number, entry.offset)
             if self._learn(error.message, body):
                 return  # it will be written differently
         self._failed[entry.key] = BatchFailure(error.kind, error.message, error.retryable)
@@ -143,13 +136,14 @@ class Harvest:
         learned = deepcopy(self.written_as)
         if not learned.learn(message, body) or learned == self.written_as:
             return False
-        return self.form.learn(message, body)
+        return self.collector.form_of(self.record.model).learn(message, body)
 
     def _commit(self, group: str) -> None:
-        with self.customer.lock(group):
-            new = append(self.customer.journal_file(group), self._held.pop(group))
+        customer, tally = self.collector.customer, self.collector.replay.control.tally
+        with customer.lock(group):
+            new = append(customer.journal_file(group), self._held.pop(group))
         for entry in new:
-            self.tally.count_reply(read_reply(entry.key, entry.body), entry.usd)
+            tally.count_reply(read_reply(entry.key, entry.body), entry.usd)
 
 
 def _read_results(files: list[Path]) -> Iterator[dict[str, Any]]:

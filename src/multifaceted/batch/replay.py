@@ -3,8 +3,6 @@
 A job whose next replies are missing stops there, and says which requests it would make.
 """
 
-from collections.abc import Mapping
-
 from multifaceted.ask.asker import Asker, find_reply
 from multifaceted.ask.channel import MissingReply
 from multifaceted.batch.folder import BatchFailure
@@ -17,15 +15,14 @@ class ReplayAsker:
     """Answers from journal and known failures; what neither has is missing, or asked live.
 
     Args:
-        failures: why requests of batches got no reply, by request key.
-        live: asks what is missing; None leaves it missing.
+        live: asks what is missing, once `asks_live` is set.
     """
 
-    def __init__(self, failures: Mapping[str, BatchFailure], live: Asker) -> None:
+    def __init__(self, live: Asker) -> None:
         self.control = live.control
         self.capacity = live.capacity
         self.asks_live = False
-        self._failures = failures
+        self.failures: dict[str, BatchFailure] = {}  # for good, by request key
         self._live = live
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
@@ -38,7 +35,7 @@ class ReplayAsker:
         reply = find_reply(request, journal)
         if reply is not None:
             return reply
-        failure = self._failures.get(request.key)
+        failure = self.failures.get(request.key)
         if failure is not None:
             error = TransientEndpointError if failure.retryable else RejectedRequestError
             raise error(failure.message, kind=failure.kind)

@@ -15,11 +15,11 @@ from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from multifaceted.ask.control import BatchView, RunControl
+from multifaceted.ask.control import BatchView
 from multifaceted.ask.usage import check_usage_is_known
 from multifaceted.batch.client import BatchClient
 from multifaceted.batch.collect import Collector
-from multifaceted.batch.folder import BatchFailure, BatchFolder, BatchRecord
+from multifaceted.batch.folder import BatchRecord
 from multifaceted.batch.harvest import Harvest
 from multifaceted.batch.queue_room import QueueRoom
 from multifaceted.batch.state import BatchState
@@ -35,25 +35,20 @@ class Waves:
     """The batches of one customer.
 
     Args:
-        batches: where they are remembered.
+        collector: finds out what is needed next; its asker is told what has failed for good.
         clients: by base URL.
-        collector: finds out what is needed next.
-        failures: filled with the requests that batches brought no reply for, and never will.
-        control: stops the run, and counts.
-        max_attempts: of one request.
         max_usd: what the run may cost; None for no bound.
     """
 
-    batches: BatchFolder
-    clients: dict[str, BatchClient]
     collector: Collector
-    failures: dict[str, BatchFailure]
-    control: RunControl
-    max_attempts: int
+    clients: dict[str, BatchClient]
     max_usd: float | None
     _views: dict[int, BatchView] = field(default_factory=dict)
     _written_as: dict[str, WireForm] = field(default_factory=dict)  # by model, the requests of this wave
     _resuming: bool = True  # whether the batches at work are those of an earlier start
+
+    def __post_init__(self) -> None:
+        self.batches, self.control = self.collector.batches, self.collector.replay.control
 
     async def run(self, *, leave: int) -> None:
         """Go on until no more than `leave` requests are missing.
@@ -83,11 +78,12 @@ class Waves:
     def _read_failures(self) -> None:
         """What has failed for good: refused, or tried often enough."""
         tries = Counter[str]()
+        most = max(model.max_attempts for model in self.collector.models.values())
         for record in self.batches.read_records():
             for key, failure in record.failed.items() if record.state == "harvested" else ():
                 tries[key] += 1
-                if not failure.retryable or tries[key] >= self.max_attempts:
-                    self.failures[key] = failure
+                if not failure.retryable or tries[key] >= most:
+                    self.collector.replay.failures[key] = failure
 
     async def _work_off(self, waiting: list[BatchRecord]) -> None:
         """Submit batches as far as there is room, and look after all until none is left."""
@@ -157,17 +153,8 @@ class Waves:
                 if not await client.download(file_id, file):
                     raise self._miss(record, f"has lost the results of batch {state.id}")
             files.append(file)
-        harvest = Harvest(
-            self.collector.customer,
-            self.batches,
-            record,
-            self._written_as.get(record.model, WireForm()),
-            self.collector.form_of(record.model),
-            self.collector.usage,
-            self.control.tally,
-            client.hide,
-        )
-        harvest.run(state, files)
+        written_as = self._written_as.get(record.model, WireForm())
+        Harvest(self.collector, record, written_as, client.hide).run(state, files)
 
     def _take_refusal(self, record: BatchRecord, state: BatchState) -> None:
         """A batch was refused as a whole: its requests are still missing, and come in the next wave."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import ReplyError, explain_faults, read_json_object
-from multifaceted.prompts.template import Template, ask_again, load_repair, load_template
+from multifaceted.prompts.reply import check_reply, read_json_object
+from multifaceted.prompts.template import Template, load_repair, load_template
 from multifaceted.records import Message
 
 SCORES = range(1, 6)
@@ -40,7 +40,7 @@ class JudgePrompt:
     """The judge's template, and the turn after a reply that does not validate."""
 
     _template: Template
-    _repair: Template
+    repair: Template
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -72,10 +72,6 @@ class JudgePrompt:
         }
         return self._template.render(values)
 
-    def ask_again(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
-        """The turns so far, the reply that did not validate, and what is wrong with it."""
-        return ask_again(self._repair, turns, text, fault.problems)
-
     def parse(self, row: Mapping[str, Any], text: str) -> dict[str, int]:
         """The score of each dimension.
 
@@ -85,12 +81,7 @@ class JudgePrompt:
         data = read_json_object(text)
         wanted = [entry["dimension"] for entry in row["preference_set"]]
         problems = [f"{name!r} is missing" for name in wanted if name not in data]
-        try:
-            scores = _REPLY.validate_python({name: data[name] for name in wanted if name in data})
-        except ValidationError as error:
-            problems += explain_faults(error)
-        if problems:
-            raise ReplyError(problems)
+        scores = check_reply(_REPLY, {name: data[name] for name in wanted if name in data}, problems)
         return {name: scores[name].score for name in wanted}
 
     def schema(self, row: Mapping[str, Any]) -> dict[str, Any]:

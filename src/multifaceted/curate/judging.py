@@ -108,7 +108,7 @@ class RowsToJudge:
         """The scores of one judge, or why it gave none."""
         try:
             exchange = await channel.ask(
-                self._request(judge, row), read=partial(self.prompt.parse, row), again=self.prompt.ask_again
+                self._request(judge, row), read=partial(self.prompt.parse, row), repair=self.prompt.repair
             )
         except NoReplyError as fault:
             return fault.message

@@ -23,7 +23,7 @@ from multifaceted.export.provenance import PROVENANCE
 from multifaceted.ids import content_id
 from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
 from multifaceted.store.curation import CurationSummary, read_kept
-from multifaceted.store.manifest import RunData, read_run, read_whole_run
+from multifaceted.store.manifest import RunData, read_present, read_whole_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published, verify_file
 
@@ -50,17 +50,6 @@ class Source(ABC):
     def configs(self) -> dict[str, PublishedConfig]:
         """What the run is published as, by name, the default first."""
         return configs_of(self.run)
-
-    @property
-    def stages(self) -> dict[str, str]:
-        """The stages of the run, and the column of `read_rows` that says how each was made."""
-        return self.run.stages
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Rows of the run: planned = ok + failed + pending."""
-        planned, ok, failed = self.run.planned, self.run.ok, self.run.failed
-        return {"planned": planned, "ok": ok, "failed": failed, "pending": planned - ok - failed}
 
     @cached_property
     def choice(self) -> Choice:
@@ -207,18 +196,10 @@ def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: 
         StorageError: where it is no run, not as wanted, or the curation is of other rows.
     """
     folder = RunFolder(path)
-    run = read_whole_run(folder, verified=verified) if whole else _read_present(folder)
+    run = read_whole_run(folder, verified=verified) if whole else read_present(folder)
     is_whole = len(run.summaries) == len(run.shards)
     found = read_kept(folder, run) if curated and is_whole else None
     return RunSource(path=path, run=run, curation=found and found.summary, kept=found and found.kept)
-
-
-def _read_present(folder: RunFolder) -> RunData:
-    """What a run was asked to make, with the summaries of the shards that are whole by now."""
-    run = read_run(folder)
-    found = (folder.finished(name) for name in run.shards)
-    whole = [s for s in found if s is not None and s.fingerprint == run.shards[s.name]]
-    return run.model_copy(update={"summaries": whole})
 
 
 def _read_files(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:

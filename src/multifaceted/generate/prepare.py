@@ -69,8 +69,7 @@ class Prepared:
             if summary is not None:
                 tally.ok += summary.ok
                 tally.failed += summary.failed
-                for kind, rows in summary.failures.items():
-                    tally.failures[kind] = tally.failures.get(kind, 0) + rows
+                tally.failures.update(summary.failures)
 
 
 def prepare_run(

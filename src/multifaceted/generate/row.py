@@ -58,7 +58,7 @@ class RowMaker:
         request = self._request(stage, draft)
         try:
             return await channel.ask(
-                request, read=partial(stage.read, draft), again=self.plan.prompts.ask_again
+                request, read=partial(stage.read, draft), repair=self.plan.prompts.repair
             )
         except NoReplyError as fault:
             for part in _name_part(draft.part):

@@ -18,8 +18,7 @@ from multifaceted.instructions import ColumnType, InstructionReader, read_instru
 from multifaceted.kinds import KINDS, Kind
 from multifaceted.models import Model
 from multifaceted.plan.recipe import Recipe, load_recipe
-from multifaceted.prompts.reply import ReplyError
-from multifaceted.prompts.template import Template, load_repair, load_template
+from multifaceted.prompts.template import Template, ask_again, load_repair, load_template
 from multifaceted.records import Instruction, Row, RowTask
 from multifaceted.stages import Prompts, Stage
 from multifaceted.stages.rows import make_row_type
@@ -253,4 +252,4 @@ def _list_trials(prompts: Prompts, task: RowTask) -> Iterator[Callable[[], objec
     for stage in prompts.stages:
         yield partial(prompts.render, stage, draft.about(stage.list_parts(draft)[0]))
         draft.add(stage, stage.imagine(draft))
-    yield partial(prompts.ask_again, (), "-", ReplyError(["-"]))
+    yield partial(ask_again, prompts.repair, (), "-", ["-"])

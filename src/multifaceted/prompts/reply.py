@@ -2,11 +2,14 @@
 
 import json
 import re
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from multifaceted.yamlfile import show_path
+
+ShapeT = TypeVar("ShapeT")
 
 OBJECT_START = re.compile(r'\{\s*["}]')  # no brace in the prose before it
 
@@ -71,9 +74,22 @@ def _is_text(data: Any) -> bool:
     return True
 
 
-def explain_faults(error: ValidationError) -> list[str]:
-    """What pydantic found wrong with a reply, in words for the repair turn."""
-    return [f"{show_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors()]
+def check_reply(
+    shape: TypeAdapter[ShapeT], data: Any, problems: Iterable[str] = (), *, strict: bool = False
+) -> ShapeT:
+    """Check what a reply holds.
+
+    Raises:
+        ReplyError: with everything that is wrong with it, the `problems` that were found before included.
+    """
+    found = list(problems)
+    try:
+        checked = shape.validate_python(data, strict=strict or None)
+    except ValidationError as error:
+        found += [f"{show_path(detail['loc'])}: {_explain(detail)}" for detail in error.errors()]
+    if found:
+        raise ReplyError(found)
+    return checked
 
 
 def _explain(detail: Any) -> str:

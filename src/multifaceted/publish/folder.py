@@ -44,7 +44,7 @@ def build_folder(
     _refuse_foreign(out)
     with replaced_folder(out) as place:
         manifest = _write_rows(source, place, file_format)
-        summary = summarize_rows(source.read_rows(), source.stages)
+        summary = summarize_rows(source.read_rows(), source.run.stages)
         texts = {CARD: render_card(template, manifest, summary, place)}
         if file_format == "parquet":
             texts[CROISSANT] = render_croissant(manifest)

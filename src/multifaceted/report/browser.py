@@ -44,7 +44,7 @@ def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dic
         "split": "test" if row_id in source.choice.test else "train",
         "small": row_id in source.choice.small,
         "stages": [
-            line for stage, column in source.stages.items() for line in _tell_stage(stage, row[column])
+            line for stage, column in source.run.stages.items() for line in _tell_stage(stage, row[column])
         ],
     }
 

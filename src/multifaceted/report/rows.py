@@ -40,6 +40,6 @@ def open_rows(path: Path, *, curated: bool = True) -> Source:
 
 def read_frames(source: Source, *, further: Iterable[str] = ()) -> Iterator[pl.DataFrame]:
     """Read the rows batch by batch: `COLUMNS`, the records of the run's stages, and further columns."""
-    names = [*COLUMNS, *source.stages.values(), *further]
+    names = [*COLUMNS, *source.run.stages.values(), *further]
     batches = (batch.select(names) for batch in source.read_rows() if batch.num_rows)
     return (pl.DataFrame(pl.from_arrow(batch)) for batch in batches)

@@ -69,13 +69,13 @@ def measure(source: Source, taxonomy: Taxonomy | None) -> Statistics:
         source: the rows.
         taxonomy: the one they were made with, to tell what it offers and nobody used; None if not at hand.
     """
-    found = Statistics(source.run.name, source.counts, failures=source.run.failures)
-    found.models, found.kept = {str(s): m for s, m in source.run.models.items()}, source.counts["ok"]
+    found = Statistics(source.run.name, source.run.counts, failures=source.run.failures)
+    found.models, found.kept = {str(s): m for s, m in source.run.models.items()}, source.run.ok
     if source.curation:
         found.kept, found.dropped = source.curation.kept, source.curation.reasons
     found.pairs = len(source.choice.rejected)
     found.no_pair = {reason: len(ids) for reason, ids in source.left_out.items()}
-    counter = _Counter(taxonomy, source.stages)
+    counter = _Counter(taxonomy, source.run.stages)
     for frame in read_frames(source):
         counter.add(frame)
     counter.finish(found)

@@ -6,10 +6,10 @@ Example:
 
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from multifaceted.fieldtypes import TypeSpec, json_schema, parse_type, sample_value
-from multifaceted.prompts.reply import ReplyError, explain_faults, read_json_object
+from multifaceted.prompts.reply import check_reply, read_json_object
 from multifaceted.stages.base import Draft, Schema, Stage
 
 TEXT_TOKENS = 400  # of a reply that nobody has seen yet
@@ -40,10 +40,7 @@ def make_own_stage(name: str, *, reply: TypeSpec = None, description: str = "") 
         return schema
 
     def read(_: Draft, text: str) -> Any:
-        try:
-            return adapter.validate_python(read_json_object(text), strict=True)
-        except ValidationError as error:
-            raise ReplyError(explain_faults(error)) from error
+        return check_reply(adapter, read_json_object(text), strict=True)
 
     return Stage(
         **shared,

@@ -4,13 +4,12 @@ Example:
     read_preferences(draft, '{"style": {"subdimension": …, "preference": …, "description": …}, …}')
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import FilledText, ReplyError, explain_faults, read_json_object
+from multifaceted.prompts.reply import FilledText, check_reply, read_json_object
 from multifaceted.records import PreferenceEntry
 from multifaceted.stages.base import Draft, Schema, Stage
 from multifaceted.taxonomy import Preference, rank_by_key
@@ -64,12 +63,7 @@ def read_preferences(draft: Draft, text: str) -> list[PreferenceEntry]:
     slugs, data = draft.taxonomy.slugs, read_json_object(text)
     problems = [f"dimension {slug!r} is missing" for slug in slugs if slug not in data]
     problems += [f"{name!r} is no dimension" for name in data if name not in slugs]
-    try:
-        entries = _ENTRIES.validate_python({slug: data[slug] for slug in slugs if slug in data})
-    except ValidationError as error:
-        problems += explain_faults(error)
-    if problems:
-        raise ReplyError(problems)
+    entries = check_reply(_ENTRIES, {slug: data[slug] for slug in slugs if slug in data}, problems)
     return [PreferenceEntry(dimension=slug, **dict(entries[slug])) for slug in slugs]
 
 
@@ -97,18 +91,17 @@ def _describe_seed(draft: Draft, preference: Preference) -> dict[str, Any]:
 
 def _imagine_entries(draft: Draft) -> list[PreferenceEntry]:
     """The sampled preferences themselves."""
-    return list(_to_entries(draft))
+    return list(map(_to_entry, draft.task.seeds.preferences))
 
 
-def _to_entries(draft: Draft) -> Iterator[PreferenceEntry]:
-    for preference in draft.task.seeds.preferences:
-        dimension, subdimension, *_ = preference.id.split("/")
-        yield PreferenceEntry(
-            dimension=dimension,
-            subdimension=subdimension,
-            preference=preference.name,
-            description=preference.description,
-        )
+def _to_entry(sampled: Preference) -> PreferenceEntry:
+    dimension, subdimension, _ = sampled.id.split("/")
+    return PreferenceEntry(
+        dimension=dimension,
+        subdimension=subdimension,
+        preference=sampled.name,
+        description=sampled.description,
+    )
 
 
 PREFERENCES = Stage(

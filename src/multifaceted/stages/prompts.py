@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from multifaceted.prompts.reply import ReplyError
-from multifaceted.prompts.template import Template, ask_again
+from multifaceted.prompts.template import Template
 from multifaceted.records import Message, PreferenceEntry, RowTask
 from multifaceted.stages.base import Draft, Stage
 from multifaceted.taxonomy import Taxonomy
@@ -63,10 +62,6 @@ class Prompts:
             InputError: where its template stumbles.
         """
         return self.templates[stage.name].render(draft.show(stage))
-
-    def ask_again(self, turns: tuple[Message, ...], text: str, fault: ReplyError) -> tuple[Message, ...]:
-        """The turns so far, the reply that did not validate, and what is wrong with it."""
-        return ask_again(self.repair, turns, text, fault.problems)
 
     def preview(self, task: RowTask, *, characters_per_token: int | None = None) -> Iterator[Preview]:
         """Every request of a row, with stand-ins for what only replies can give.

@@ -7,12 +7,11 @@ It is not written from the reference answer, which it may then judge.
 """
 
 from operator import attrgetter
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import FilledText, ReplyError, explain_faults, read_json_object
+from multifaceted.prompts.reply import FilledText, ReplyError, check_reply, read_json_object
 from multifaceted.records import PreferenceEntry, Rubric, ScoreDescriptions
 from multifaceted.stages.base import Draft, Schema, Stage
 
@@ -39,6 +38,9 @@ class _RubricReply(BaseModel):
     score5: FilledText
 
 
+_REPLY = TypeAdapter(_RubricReply)
+
+
 def rubric_schema(_: Draft, *, small: bool) -> Schema:
     """JSON Schema of a rubric reply, every text bounded for a small model."""
     if not small:
@@ -60,10 +62,7 @@ def read_rubric(_: Draft, text: str) -> Rubric:
     Raises:
         ReplyError: with everything that is wrong with it.
     """
-    try:
-        reply = _RubricReply.model_validate(read_json_object(text))
-    except ValidationError as error:
-        raise ReplyError(explain_faults(error)) from error
+    reply = check_reply(_REPLY, read_json_object(text))
     criteria, *scores = reply.model_dump().values()
     if len(set(scores)) < len(scores):
         raise ReplyError(["two scores have the same description, so that nothing tells them apart"])
@@ -80,10 +79,6 @@ def _imagine_rubrics(draft: Draft) -> list[Rubric]:
     ]
 
 
-def _get_of_part(name: str) -> Any:
-    return attrgetter(f"part.{name}")
-
-
 RUBRIC = Stage(
     name="rubric",
     column="rubrics",
@@ -92,7 +87,7 @@ RUBRIC = Stage(
     annotation=list[Rubric],
     template="rubric",
     tokens=250,  # some 1,000 characters in the original bench (Lee et al. 2024)
-    values={name: _get_of_part(name) for name in PreferenceEntry.model_fields},
+    values={name: attrgetter(f"part.{name}") for name in PreferenceEntry.model_fields},
     hidden=frozenset({"response"}),
     per_preference=True,
     schema=rubric_schema,

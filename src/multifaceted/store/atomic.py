@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside their place, synced, renamed."""
+"""Files and folders that appear whole or not at all, written beside their place; and folders held alone."""
 
 import json
 import os
@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from multifaceted.errors import StorageError
+from filelock import FileLock, Timeout
+
+from multifaceted.errors import LockedError, StorageError
 
 
 @contextmanager
@@ -19,6 +21,26 @@ def translate_os_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         hint = "free some disk space or mend the folder's permissions, then run again"
         raise StorageError(f"{path}: {error.strerror or error}", hint=hint) from error
+
+
+@contextmanager
+def held_folder(folder: Path, *, busy: str, hint: str) -> Iterator[None]:
+    """Hold a folder, made where it is missing; the lock goes with the process, however it ends.
+
+    Raises:
+        LockedError: saying `busy`, where another process holds it.
+    """
+    lock = FileLock(folder / "lock", timeout=0)
+    with translate_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise LockedError(busy, hint=hint) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def settle_file(temporary: Path, path: Path) -> None:

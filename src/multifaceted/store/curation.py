@@ -10,19 +10,17 @@ RUN/curation/
 It belongs to the very rows it was made from; of others it says nothing, and is called stale.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import polars as pl
 import pyarrow as pa
-from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from multifaceted.errors import LockedError, StorageError
+from multifaceted.errors import StorageError
 from multifaceted.ids import hash_file
-from multifaceted.store.atomic import read_json, replaced_file, translate_os_errors, write_json
+from multifaceted.store.atomic import held_folder, read_json, replaced_file, write_json
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import verify_file
@@ -92,24 +90,13 @@ def curation_folder(folder: RunFolder) -> Path:
     return folder.path / FOLDER
 
 
-@contextmanager
-def lock_curation(path: Path) -> Iterator[None]:
+def lock_curation(path: Path) -> AbstractContextManager[None]:
     """Hold a curation folder while judges write to its journal.
 
     Raises:
         LockedError: where another process holds it.
     """
-    lock = FileLock(path / "lock", timeout=0)
-    with translate_os_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise LockedError(f"another process curates in {path}", hint="wait until it is done") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return held_folder(path, busy=f"another process curates in {path}", hint="wait until it is done")
 
 
 def write_record(path: Path, record: pl.DataFrame) -> str:

@@ -4,6 +4,7 @@
 """
 
 import platform
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -80,11 +81,13 @@ class RunData(StrictModel):
     @property
     def failures(self) -> dict[str, int]:
         """The same by kind."""
-        totals: dict[str, int] = {}
-        for summary in self.summaries:
-            for kind, rows in summary.failures.items():
-                totals[kind] = totals.get(kind, 0) + rows
-        return totals
+        return dict(sum((Counter(summary.failures) for summary in self.summaries), Counter[str]()))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Its rows: planned = ok + failed + pending, which belong to shards that are not whole yet."""
+        pending = self.planned - self.ok - self.failed
+        return {"planned": self.planned, "ok": self.ok, "failed": self.failed, "pending": pending}
 
 
 def write_run(folder: RunFolder, data: RunData, environment: dict[str, Any]) -> None:
@@ -108,6 +111,14 @@ def read_run(folder: RunFolder) -> RunData:
         hint = f"start one with: multifaceted generate recipe.yaml --run {folder.path}"
         raise StorageError(f"{folder.path} holds no run", hint=hint)
     return data
+
+
+def read_present(folder: RunFolder) -> RunData:
+    """What a run was asked to make, with the summaries of the shards that are whole by now."""
+    run = read_run(folder)
+    found = (folder.finished(name) for name in run.shards)
+    whole = [s for s in found if s is not None and s.fingerprint == run.shards[s.name]]
+    return run.model_copy(update={"summaries": whole})
 
 
 def read_recipe_file(folder: RunFolder) -> Path:

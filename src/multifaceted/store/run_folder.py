@@ -12,18 +12,15 @@ RUN/
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from multifaceted.errors import LockedError, StorageError
+from multifaceted.errors import StorageError
 from multifaceted.records import Failure
-from multifaceted.store.atomic import read_json, translate_os_errors, write_json, write_text
+from multifaceted.store.atomic import held_folder, read_json, write_json, write_text
 from multifaceted.store.shards import verify_file
 from multifaceted.strictmodel import StrictModel
 
@@ -65,33 +62,24 @@ class RunFolder:
         """The failure records of one shard."""
         return self.shard(name) / "failures.jsonl"
 
-    @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold one shard; the lock goes with the process, however it ends.
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Hold one shard.
 
         Raises:
             LockedError: where another process holds it.
         """
-        folder = self.shard(name)
-        lock = FileLock(folder / "lock", timeout=0)
-        with translate_os_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                hint = "wait until it is done, or stop it with Ctrl-C: its state is saved"
-                raise LockedError(
-                    f"another process works on shard {name} of {self.path}", hint=hint
-                ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        busy = f"another process works on shard {name} of {self.path}"
+        hint = "wait until it is done, or stop it with Ctrl-C: its state is saved"
+        return held_folder(self.shard(name), busy=busy, hint=hint)
 
     def finished(self, name: str) -> ShardSummary | None:
         """The summary of a shard that is whole, or None."""
-        data = read_json(self.shard(name) / "shard.json")
-        return None if data is None else _parse(ShardSummary, data, self.shard(name) / "shard.json")
+        path = self.shard(name) / "shard.json"
+        data = read_json(path)
+        try:
+            return None if data is None else ShardSummary.model_validate(data)
+        except ValidationError as error:
+            raise StorageError(f"{path} was written by another version: {error}") from error
 
     def reopen(self, name: str) -> None:
         """Take the marks that say whole from the shard and the run: files are about to change."""
@@ -131,10 +119,3 @@ class RunFolder:
         """What is wrong with the run's shards; empty where nothing is."""
         faults = ((s.name, verify_file(self.rows_file(s.name), s.sha256)) for s in summaries)
         return [f"{self.rows_file(name)} {fault}" for name, fault in faults if fault]
-
-
-def _parse(model: type[ShardSummary], data: Any, path: Path) -> ShardSummary:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise StorageError(f"{path} was written by another version: {error}") from error

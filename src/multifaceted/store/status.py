@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from multifaceted.journal import JournalSum, sum_replies
 from multifaceted.store.curation import JUDGES, curation_folder, describe_curation
-from multifaceted.store.manifest import read_manifest, read_run
+from multifaceted.store.manifest import read_manifest, read_present
 from multifaceted.store.run_folder import RunFolder
 
 
@@ -37,20 +37,14 @@ def read_status(folder: RunFolder) -> RunStatus:
     Raises:
         StorageError: where there is no run.
     """
-    data = read_run(folder)
-    manifest = read_manifest(folder)
-    found = [folder.finished(name) for name in data.shards]
-    whole = [s for s in found if s is not None and s.fingerprint == data.shards[s.name]]
-    ok, failed = sum(s.ok for s in whole), sum(s.failed for s in whole)
+    data, manifest = read_present(folder), read_manifest(folder)
     status = RunStatus(
         name=data.name,
         finished=manifest is not None,
-        rows={"planned": data.planned, "ok": ok, "failed": failed, "pending": data.planned - ok - failed},
-        shards={"planned": len(data.shards), "whole": len(whole)},
+        rows=data.counts,
+        shards={"planned": len(data.shards), "whole": len(data.summaries)},
+        failures=data.failures,
     )
-    for summary in whole:
-        for kind, rows in summary.failures.items():
-            status.failures[kind] = status.failures.get(kind, 0) + rows
     spent = [*read_spent(folder, list(data.shards)), *sum_replies(curation_folder(folder) / JUDGES)]
     _add_spent(status, spent, list(data.stages))
     status.curation = describe_curation(folder, manifest)
