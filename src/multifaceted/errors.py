@@ -138,12 +138,7 @@ class LimitReachedError(MultifacetedError):
 
 
 def import_extra(library: str, extra: str, need: str) -> Any:
-    """Import a library that only an extra brings.
-
-    Args:
-        library: the name it is imported by.
-        extra: of this package, which brings it.
-        need: what needs it, in words.
+    """Import a library that only an extra of this package brings; `need` says what needs it.
 
     Raises:
         SetupError: where it is not installed, with the command that installs it.

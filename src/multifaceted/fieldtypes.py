@@ -98,12 +98,7 @@ def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample_value(spec: TypeSpec, text: str) -> Any:
-    """A value of a sound type, for a look at what uses it.
-
-    Args:
-        spec: the type.
-        text: what every string in it says.
-    """
+    """A value of a sound type, for a look at what uses it; every string in it says `text`."""
     if isinstance(spec, dict):
         return {name: sample_value(inner, text) for name, inner in spec.items()}
     if isinstance(spec, list):

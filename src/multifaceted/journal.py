@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import quote
 
@@ -172,9 +171,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _write(self) -> None:
@@ -259,18 +256,13 @@ def set_aside(path: Path, keys: list[str]) -> None:
         connection.executemany("UPDATE replies SET set_aside = 1 WHERE key = ?", [(key,) for key in keys])
 
 
-def set_aside_asked(path: Path, asked: list[tuple[str, str]]) -> int:
-    """Keep the replies of some rows under some labels, but let them be asked for again; gives their number.
-
-    Args:
-        path: the journal; there may be none.
-        asked: row id and label of each.
-    """
+def set_aside_asked(path: Path, asked: list[tuple[str, str]]) -> None:
+    """Keep the replies to some (row id, label), but let them be asked for again."""
     if not path.exists():
-        return 0
+        return
     with _translated(path), closing(_connect(path)) as connection, connection:
         command = "UPDATE replies SET set_aside = 1 WHERE row_id = ? AND stage = ? AND NOT set_aside"
-        return connection.executemany(command, asked).rowcount
+        connection.executemany(command, asked)
 
 
 def _portions(keys: list[str]) -> Iterator[list[str]]:

@@ -16,19 +16,12 @@ KindName = Literal["collection", "bench"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of run.
+    """One kind of run."""
 
-    Args:
-        name: as recipes say it.
-        stages: in the order they are asked; a recipe may add its own.
-        title: name of a run whose recipe gives none.
-        variants: rows for each instruction where the recipe does not say.
-    """
-
-    name: KindName
-    stages: tuple[Stage, ...]
-    title: str
-    variants: int
+    name: KindName  # as recipes say it
+    stages: tuple[Stage, ...]  # in the order they are asked; a recipe may add its own
+    title: str  # name of a run whose recipe gives none
+    variants: int  # rows for each instruction where the recipe does not say
 
 
 COLLECTION = Kind(

@@ -12,7 +12,7 @@ from multifaceted.batch import answer
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import FailureKind, StorageError
 from multifaceted.generate import RowMaker, RowsToMake, generate_shards
-from multifaceted.generate.prepare import Prepared, prepare_run
+from multifaceted.generate.prepare import Prepared, describe_run, prepare_run
 from multifaceted.generate.work import find_whole
 from multifaceted.journal import Journal
 from multifaceted.plan import Plan
@@ -58,11 +58,9 @@ async def generate(
 
 
 async def _make_rows(prepared: Prepared, control: RunControl, *, live_fallback: int) -> None:
-    plan, folder, data = prepared.plan, prepared.folder, prepared.data
+    plan, folder, data = prepared.plan, prepared.folder, describe_run(prepared)
     if not prepared.wanted:
-        write_run(
-            folder, data, prepared.environment
-        )  # an attempt with another recipe may have written its own
+        write_run(folder, data, prepared.environment)  # one with another recipe may have written its own
         return
     control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
     async with open_asker(
@@ -79,7 +77,7 @@ def _close_run(prepared: Prepared) -> RunData:
     folder = prepared.folder
     found = [find_whole(folder, shard, expected) for shard, expected in prepared.expected.items()]
     summaries = [summary for summary in found if summary is not None]
-    data = prepared.data.model_copy(update={"summaries": summaries})
+    data = describe_run(prepared).model_copy(update={"summaries": summaries})
     if len(summaries) == len(found):
         if data.planned != data.ok + data.failed:  # rows were lost, which must never go unnoticed
             raise StorageError(f"{data.planned} rows planned, but {data.ok} ok and {data.failed} failed")

@@ -18,7 +18,7 @@ from tenacity.stop import stop_base
 from tenacity.wait import wait_exponential_jitter
 
 from multifaceted.ask.control import RunControl
-from multifaceted.ask.usage import Usage, check_usage_is_known
+from multifaceted.ask.usage import RAISE_BUDGET, Usage, check_usage_is_known
 from multifaceted.chat.pool import EndpointPool
 from multifaceted.chat.reply import read_reply
 from multifaceted.errors import (
@@ -59,14 +59,9 @@ class Asks(Protocol):
 
 
 class Asker:
-    """Asks live. Shared by everything that a run asks.
+    """Asks live. Shared by everything that a run asks. Pools, models and usage go by label.
 
-    Args:
-        pools: the endpoints of each label's model.
-        models: how patient the requests of each label are.
-        usage: what requests are expected to use, and what they cost.
-        control: stops the run, and counts.
-        max_usd: what the run may cost, all its starts together; None for no bound.
+    `max_usd` is what the run may cost, all its starts together; None for no bound.
     """
 
     def __init__(
@@ -172,7 +167,7 @@ class Asker:
         if self.max_usd is not None and spent >= self.max_usd:
             raise LimitReachedError(
                 f"the budget of {self.max_usd:,.2f} USD is spent ({spent:,.2f} USD in all)",
-                hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
+                hint=RAISE_BUDGET,
             )
 
     def _note_retry(self, request: Request, state: RetryCallState) -> None:

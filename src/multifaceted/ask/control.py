@@ -100,19 +100,11 @@ class RunControl:
             return
 
     async def pause(self, seconds: float) -> None:
-        """Wait.
-
-        Raises:
-            Exception: the reason, where the run stops first.
-        """
+        """Wait; raise the reason where the run stops first."""
         await self.sleep(seconds)
         self.check_stop()
 
     def check_stop(self) -> None:
-        """Go on only where the run may.
-
-        Raises:
-            Exception: the reason, where the run was asked to stop.
-        """
+        """Raise the reason where the run was asked to stop."""
         if self.stopping:
             raise self.reason

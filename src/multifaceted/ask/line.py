@@ -35,12 +35,7 @@ class Settled(Generic[MadeT]):
 
 
 class Line(Generic[MadeT]):
-    """Jobs under way, in order.
-
-    Args:
-        control: of the run.
-        capacity: requests that may be in flight at most.
-    """
+    """Jobs under way, in order; `capacity` is how many requests may be in flight at most."""
 
     def __init__(self, control: RunControl, *, capacity: int) -> None:
         self._control = control
@@ -50,12 +45,7 @@ class Line(Generic[MadeT]):
         self._alive: deque[tuple[asyncio.Task[MadeT] | Settled[MadeT], Callable[[MadeT], None]]] = deque()
 
     async def feed(self, jobs: Iterable[Job[MadeT] | Settled[MadeT]], take: Callable[[MadeT], None]) -> None:
-        """Start jobs, as room comes.
-
-        Args:
-            jobs: in order.
-            take: called with what each came to, in order.
-        """
+        """Start jobs, as room comes; `take` is called with what each came to, in order."""
         for job in jobs:
             while self._making >= self._window or self._first_is_done():
                 await self.emit()

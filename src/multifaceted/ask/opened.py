@@ -15,13 +15,7 @@ from multifaceted.models import Models, Price
 async def open_asker(
     models: Models, *, concurrency: int, control: RunControl, max_usd: float | None = None
 ) -> AsyncIterator[Asker]:
-    """Open the endpoints of everything that a run asks.
-
-    Args:
-        models: by the label of whoever asks.
-        concurrency: requests in flight at each endpoint, at most.
-        control: stops the run, and counts.
-        max_usd: what it may cost, all its starts together; None for no bound.
+    """Open the endpoints of everything that a run asks; `concurrency` is that of each.
 
     Raises:
         SetupError: where a key, an extra or the weights are missing.

@@ -15,6 +15,7 @@ from multifaceted.records import Reply, Request, Tally
 
 CHARACTERS_PER_TOKEN = 4.0  # of English text, by OpenAI's rule of thumb; replaced by what endpoints report
 REPLY_TOKENS = 400.0  # before the first reply is there
+RAISE_BUDGET = "raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here"
 WEIGHT = 0.05  # of the newest reply in the running means
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from multifaceted.ask.asker import vary_seed
 from multifaceted.ask.channel import Channel, MissingReply
 from multifaceted.ask.usage import Usage
+from multifaceted.batch.client import ENDPOINT
 from multifaceted.batch.customer import Customer
 from multifaceted.batch.folder import BatchFolder, BatchRecord, BatchWriter, IndexEntry
 from multifaceted.batch.queue_room import QueueRoom
@@ -25,7 +26,6 @@ from multifaceted.models import Models
 from multifaceted.models.sending import BatchSpec
 from multifaceted.records import Request
 
-URL = "/v1/chat/completions"
 MAX_BATCHES = 500  # in one wave; OpenAI lets 2,000 be created in an hour
 
 
@@ -153,5 +153,5 @@ class _Wave:
 
 
 def _line(custom_id: str, body: dict[str, object]) -> bytes:
-    line = {"custom_id": custom_id, "method": "POST", "url": URL, "body": body}
+    line = {"custom_id": custom_id, "method": "POST", "url": ENDPOINT, "body": body}
     return json.dumps(line, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"

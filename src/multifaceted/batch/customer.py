@@ -11,14 +11,10 @@ from multifaceted.ask.channel import Channel
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Jobs whose replies lie in one journal, such as the rows of a shard.
-
-    Args:
-        name: of the group.
-        jobs: each asks for what it needs, through the channel that it is given.
-    """
+    """Jobs whose replies lie in one journal, such as the rows of a shard."""
 
     name: str
+    # Each asks for what it needs, through the channel that it is given
     jobs: Iterable[Callable[[Channel], Coroutine[Any, Any, object]]]
 
 

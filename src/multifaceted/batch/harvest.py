@@ -42,19 +42,12 @@ NO_RESULT = {
 
 @dataclass
 class Harvest:
-    """One batch's results on their way into the journals.
+    """One batch's results on their way into the journals."""
 
-    Args:
-        collector: asked for them; its forms learn from refusals, its usage from replies.
-        record: the batch.
-        written_as: how its requests were written.
-        hide: blots the API key out of the endpoint's words.
-    """
-
-    collector: Collector
+    collector: Collector  # asked for them; its forms learn from refusals, its usage from replies
     record: BatchRecord
-    written_as: WireForm
-    hide: Callable[[str], str]
+    written_as: WireForm  # how its requests were written
+    hide: Callable[[str], str]  # blots the API key out of the endpoint's words
     _held: dict[str, list[JournalEntry]] = field(default_factory=lambda: defaultdict(list))
     _failed: dict[str, BatchFailure] = field(default_factory=dict)
     _fatal: EndpointError | None = None

@@ -22,13 +22,9 @@ LONGEST_WAIT = 60  # polls between two tries; 30 minutes
 
 @dataclass
 class QueueRoom:
-    """The queue for one model at one endpoint.
+    """The queue for one model at one endpoint."""
 
-    Args:
-        most: requests that one batch may hold.
-    """
-
-    most: int
+    most: int  # requests that one batch may hold
     requests: float = math.inf  # that may be at work at once
     refusals: int = 0  # in a row
 

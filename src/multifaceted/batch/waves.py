@@ -16,7 +16,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from multifaceted.ask.control import BatchView
-from multifaceted.ask.usage import check_usage_is_known
+from multifaceted.ask.usage import RAISE_BUDGET, check_usage_is_known
 from multifaceted.batch.client import BatchClient
 from multifaceted.batch.collect import Collector
 from multifaceted.batch.folder import BatchRecord
@@ -32,17 +32,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Waves:
-    """The batches of one customer.
+    """The batches of one customer."""
 
-    Args:
-        collector: finds out what is needed next; its asker is told what has failed for good.
-        clients: by base URL.
-        max_usd: what the run may cost; None for no bound.
-    """
-
-    collector: Collector
-    clients: dict[str, BatchClient]
-    max_usd: float | None
+    collector: Collector  # finds out what is needed next; its asker is told what has failed for good
+    clients: dict[str, BatchClient]  # by base URL
+    max_usd: float | None  # what the run may cost; None for no bound
     _views: dict[int, BatchView] = field(default_factory=dict)
     _written_as: dict[str, WireForm] = field(default_factory=dict)  # by model, the requests of this wave
     _resuming: bool = True  # whether the batches at work are those of an earlier start
@@ -219,5 +213,5 @@ class Waves:
         raise LimitReachedError(
             f"the next batch may cost {record.expected_usd:,.2f} USD; of {self.max_usd:,.2f} USD budgeted, "
             f"{spent:,.2f} are spent and {at_work:,.2f} are at work",
-            hint="raise budget.max_usd in the recipe, or --max-usd, and run again: it goes on from here",
+            hint=RAISE_BUDGET,
         )

@@ -31,25 +31,16 @@ DOWN_KINDS = ("connection", "timeout", "unavailable")
 
 @dataclass
 class Lane:
-    """An endpoint's client, and what is known of its limits.
-
-    Args:
-        client: what sends.
-        label: what people call it: the base URL.
-        concurrency: requests in flight at most.
-        requests: the budget of requests per minute.
-        tokens: the budget of tokens per minute.
-        first_rest: seconds that an endpoint is left alone when it is found to be down.
-        clock: seconds, from whenever.
-    """
+    """An endpoint's client, and what is known of its limits."""
 
     client: ChatClient
-    label: str
-    concurrency: int
+    label: str  # what people call it: the base URL
+    concurrency: int  # requests in flight at most
+    # The budget of requests per minute
     requests: Pace = field(default_factory=lambda: Pace(None, REQUESTS_HELD))
-    tokens: Pace = field(default_factory=lambda: Pace(None, TOKENS_HELD))
-    first_rest: float = 1.0
-    clock: Callable[[], float] = time.monotonic
+    tokens: Pace = field(default_factory=lambda: Pace(None, TOKENS_HELD))  # the budget of tokens per minute
+    first_rest: float = 1.0  # seconds that an endpoint is left alone when it is found to be down
+    clock: Callable[[], float] = time.monotonic  # seconds, from whenever
 
     def __post_init__(self) -> None:
         self.in_flight = 0

@@ -22,15 +22,10 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass
 class Pace:
-    """A token bucket that holds `hold` seconds' worth of its budget.
+    """A token bucket that holds `hold` seconds' worth of its budget."""
 
-    Args:
-        per_minute: the recipe's budget; None where it sets none.
-        hold: seconds; what was not used is kept for at most so long.
-    """
-
-    per_minute: float | None
-    hold: float
+    per_minute: float | None  # the recipe's budget; None where it sets none
+    hold: float  # seconds; what was not used is kept for at most so long
 
     def __post_init__(self) -> None:
         self.source = "recipe" if self.per_minute else ""

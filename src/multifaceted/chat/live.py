@@ -25,18 +25,12 @@ class LiveClient:
     Args:
         sdk: the configured SDK client: URL, key, headers.
         timeout: seconds for one request.
-        observe: called with the headers of every answer; limits are read from them.
     """
 
-    def __init__(
-        self,
-        sdk: AsyncOpenAI,
-        *,
-        timeout: float,
-        observe: Callable[[Mapping[str, str]], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, sdk: AsyncOpenAI, *, timeout: float) -> None:
         self.base_url = str(sdk.base_url)
-        self.observe = observe
+        # Called with the headers of every answer; limits are read from them.
+        self.observe: Callable[[Mapping[str, str]], None] = lambda _: None
         self._api_key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
         self._sdk = sdk
         self._transport = choose_transport(sdk, timeout=timeout)

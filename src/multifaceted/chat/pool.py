@@ -14,12 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from multifaceted.chat.lane import Lane
-from multifaceted.errors import (
-    EndpointError,
-    FatalEndpointError,
-    InterruptedRunError,
-    TransientEndpointError,
-)
+from multifaceted.errors import EndpointError, FatalEndpointError, InterruptedRunError, TransientEndpointError
 
 OUTAGE_PATIENCE = 600.0  # seconds without one reply from any endpoint, after which the run stops
 LIMIT_PATIENCE = 3600.0  # the same where they answer, but with 429 alone
@@ -33,11 +28,6 @@ class EndpointPool:
         self._waiting: deque[tuple[float, asyncio.Future[Lane]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
-
-    @property
-    def in_flight(self) -> int:
-        """Requests at all endpoints."""
-        return sum(lane.in_flight for lane in self.lanes)
 
     @property
     def capacity(self) -> int:

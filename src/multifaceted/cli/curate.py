@@ -1,5 +1,6 @@
 """`curate`: which rows of a run to leave out of what is built, and why."""
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,7 +109,7 @@ def _show_rows(
         raise InputError([Problem("--show", 0, message)])
     examples = read_examples(run, place, reason, limit)
     if as_json:
-        show.data([example.as_dict() for example in examples])
+        show.data([asdict(example) for example in examples])
         return
     for example in examples:
         _show_example(example)
@@ -136,7 +137,7 @@ def describe_finding(finding: dict[str, Any]) -> str:
     return f"{finding['reason']}{': ' if words else ''}{words}{noted}"
 
 
-def shorten(text: str, length: int = MAX_SHOWN) -> str:
+def shorten(text: str) -> str:
     """The beginning and the end of a long text."""
-    half = length // 2
-    return text if len(text) <= length else f"{text[:half]} […] {text[-half:]}"
+    half = MAX_SHOWN // 2
+    return text if len(text) <= MAX_SHOWN else f"{text[:half]} […] {text[-half:]}"

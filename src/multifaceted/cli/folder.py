@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from multifaceted.cli import show
+from multifaceted.cli.plan import Json
 
 
 class Format(StrEnum):
@@ -25,7 +26,7 @@ def build(
     curation: Annotated[
         bool, typer.Option(help="Leave out the rows that the run's curation drops, where it has one.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Turn a whole run into a folder that `load_dataset` opens.
 
@@ -54,7 +55,7 @@ def build(
 
 def check(
     folder: Annotated[Path, typer.Argument(help="A built folder, or a run folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Check a folder: checksums, row counts, schema, ids, and that `datasets` loads it. Lists every fault.
 

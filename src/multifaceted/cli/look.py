@@ -33,7 +33,7 @@ def status(run: Run, as_json: Json = False) -> None:
     """
     found = read_status(RunFolder(run))
     if as_json:
-        show.data(found.as_dict())
+        show.data(asdict(found))
         return
     state = "whole" if found.finished else "not finished"
     show.text(f"{found.name}: {state}, {found.shards['whole']:,} of {found.shards['planned']:,} shards whole")

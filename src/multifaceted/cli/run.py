@@ -5,7 +5,7 @@ import logging
 import re
 import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,13 +16,7 @@ from multifaceted.ask.control import RunControl
 from multifaceted.cli import progress, show
 from multifaceted.cli.look import FAILURE_KINDS, Kinds, Run, read_kinds
 from multifaceted.cli.plan import Recipe
-from multifaceted.errors import (
-    FailureKind,
-    InputError,
-    InterruptedRunError,
-    MultifacetedError,
-    Problem,
-)
+from multifaceted.errors import FailureKind, InputError, InterruptedRunError, MultifacetedError, Problem
 from multifaceted.plan import Plan, compile_plan
 from multifaceted.records import Tally
 from multifaceted.store.manifest import RunData, read_layout, read_recipe_file
@@ -145,7 +139,7 @@ async def _work(compiled: Plan, order: _Order, control: RunControl, shards: rang
 
 def _report(compiled: Plan, data: RunData, order: _Order, tally: Tally) -> None:
     if order.as_json:
-        show.line({"event": "finished", **read_status(RunFolder(order.run)).as_dict()})
+        show.line({"event": "finished", **asdict(read_status(RunFolder(order.run)))})
         return
     whole = len(data.summaries)
     left = tally.planned - tally.done  # of a retry: rows of shards that are not whole

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from multifaceted.cli import show
+from multifaceted.cli.plan import Json
 from multifaceted.taxonomy import diff as diff_taxonomies
 from multifaceted.taxonomy import load_taxonomy, taxonomy_schema
 
@@ -19,7 +20,7 @@ Source = Annotated[str, typer.Argument(help="`default`, or a taxonomy file.", me
 def show_taxonomy(
     source: Source = "default",
     under: Annotated[str, typer.Option("--under", help="Only below this id, such as style/clarity.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show a taxonomy as a tree.
 
@@ -64,7 +65,7 @@ def check(source: Source = "default") -> None:
 def diff(
     old: Annotated[str, typer.Argument(help="`default`, or a taxonomy file.")],
     new: Annotated[str, typer.Argument(help="`default`, or a taxonomy file.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Show what changed between two taxonomies, and the version step it asks for.
 

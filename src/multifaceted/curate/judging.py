@@ -51,20 +51,13 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class RowsToJudge:
-    """The rows of one curation that are to be scored.
+    """The rows of one curation that are to be scored."""
 
-    Args:
-        spec: who judges, and what it may cost.
-        prompt: what they are asked.
-        seed: of the run; each request derives its own.
-        path: the curation folder, held by whoever judges.
-        rows: with `position`, `id`, `prompt`, `preference_set` and `output`; gone through several times.
-    """
-
-    spec: JudgeSpec
+    spec: JudgeSpec  # who judges, and what it may cost
     prompt: JudgePrompt
-    seed: int
-    path: Path
+    seed: int  # of the run; each request derives its own
+    path: Path  # the curation folder, held by whoever judges
+    # With `position`, `id`, `prompt`, `preference_set` and `output`; gone through several times
     rows: Callable[[], Iterator[RowData]]
 
     @cached_property
@@ -130,11 +123,6 @@ class RowsToJudge:
 
 async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontext) -> Verdicts:
     """Have every row scored by every judge.
-
-    Args:
-        rows: which, and by whom.
-        count: how many there are.
-        watch: shows the progress to people.
 
     Raises:
         InputError: where there is a budget and no price to reckon with.

@@ -56,14 +56,14 @@ def look_at_rows(paths: Iterable[Path], filters: Sequence[Filter]) -> tuple[pl.D
     return pl.concat(ids), ranked.sort("position", "_rank").drop("_rank")
 
 
-def read_frames(paths: Iterable[Path], size: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
+def read_frames(paths: Iterable[Path]) -> Iterator[pl.DataFrame]:
     """The rows of a run with their `position`, in frames that hold whole instructions."""
     held: list[pa.RecordBatch] = []
     position = 0
     for path in paths:
         for batch in read_batches(path):
             held.append(batch.select(COLUMNS))
-            if sum(part.num_rows for part in held) < size:
+            if sum(part.num_rows for part in held) < FRAME_ROWS:
                 continue
             table = pa.Table.from_batches(held)
             cut = _last_start(table)

@@ -1,10 +1,8 @@
 """Curating a run: filters, judges, and the record of both. `curate_run(Path("run"), load_curation())`."""
 
 import asyncio
-import platform
 from collections.abc import Iterator
 from contextlib import nullcontext
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +37,7 @@ from multifaceted.store.curation import (
     write_curation,
     write_record,
 )
-from multifaceted.store.manifest import read_whole_run
+from multifaceted.store.manifest import describe_environment, read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -99,7 +97,8 @@ def curate_run(
         shards={summary.name: summary.sha256 for summary in data.summaries},
         record=sha256,
     )
-    write_curation(path, found, describe_environment(curation))
+    recipe = curation.recipe.model_dump(mode="json", exclude_unset=True)
+    write_curation(path, found, describe_environment(recipe, curation.file, _LIBRARIES))
     (path / RETRY).unlink(missing_ok=True)
     return found
 
@@ -191,23 +190,6 @@ def make_record(
     verdict = pl.when(pl.col("reasons").list.len() > 0).then(pl.lit(DROP)).otherwise(pl.lit(KEEP))
     record = record.with_columns(verdict=verdict)
     return record.select(pl.col(name).cast(kind) for name, kind in RECORD_SCHEMA.items())
-
-
-def describe_environment(curation: Curation) -> dict[str, Any]:
-    """With what a run was curated."""
-    return {
-        "recipe": curation.recipe.model_dump(mode="json", exclude_unset=True),
-        "recipe_file": curation.file,
-        "python": platform.python_version(),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""  # of an extra that is not installed
 
 
 def _count(findings: pl.DataFrame, action: str, curation: Curation) -> dict[str, int]:

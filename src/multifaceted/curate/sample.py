@@ -1,6 +1,6 @@
 """Some rows with a reason, to judge by eye whether it is just: `read_examples(run, place, "refusal", 5)`."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +26,12 @@ class Example:
     findings: list[dict[str, Any]]
     texts: dict[str, str] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        return asdict(self)
-
 
 def read_examples(run: Path, place: Path, reason: str, limit: int) -> list[Example]:
     """Rows with a reason, drawn from all over the run and the same each time, in the order of the run.
 
-    Args:
-        run: the run folder.
-        place: its curation folder.
-        reason: name of a filter.
-        limit: how many rows at most.
-
     Raises:
-        StorageError: where the record is of other rows.
+        StorageError: where the record in `place` is of other rows.
     """
     folder = RunFolder(run)
     data, curation = read_whole_run(folder), read_curation(place)

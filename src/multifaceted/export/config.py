@@ -19,26 +19,17 @@ Make: TypeAlias = Callable[["PublishedConfig", Batches, str, Choice], Iterator[p
 
 @dataclass(frozen=True, slots=True)
 class PublishedConfig:
-    """One published set.
+    """One published set."""
 
-    Args:
-        name: what `load_dataset` takes.
-        summary: what a row holds, in a few words.
-        model: fixes field names, their order and types.
-        make: makes its rows.
-        splits: in the order they are published.
-        chosen: whether its rows are chosen among those of a run; else it has all.
-        renamed: published name → that of the run, where they differ.
-        takes: what it takes of the columns that a recipe adds: them, how they were made, or nothing.
-    """
-
-    name: str
-    summary: str
-    model: type[BaseModel]
+    name: str  # what `load_dataset` takes
+    summary: str  # what a row holds, in a few words
+    model: type[BaseModel]  # fixes field names, their order and types
     make: Make
-    splits: tuple[str, ...] = ("train",)
-    chosen: bool = False
+    splits: tuple[str, ...] = ("train",)  # in the order they are published
+    chosen: bool = False  # whether its rows are chosen among those of a run; else it has all
+    # Published name → that of the run, where they differ
     renamed: dict[str, str] = field(default_factory=dict)
+    # What it takes of the columns that a recipe adds: them, how they were made, or nothing
     takes: Literal["columns", "records", "nothing"] = "nothing"
 
     @property
@@ -47,13 +38,7 @@ class PublishedConfig:
         return arrow_schema(self.model)
 
     def derive(self, rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:
-        """Make the rows of one split.
-
-        Args:
-            rows: of a run, in order and with all rows of an instruction.
-            split: which.
-            choice: which rows go into the smaller sets.
-        """
+        """Make the rows of one split, from those of a run, in order and with all rows of an instruction."""
         return self.make(self, rows, split, choice)
 
     def widen(self, added: Sequence[AddedColumn]) -> "PublishedConfig":

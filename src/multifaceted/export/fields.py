@@ -25,7 +25,7 @@ class Column:
 
     @property
     def name(self) -> str:
-        """`preference_set[].dimension` as a path in words."""
+        """Its own name, without those above it."""
         return self.path[-1]
 
     @property

@@ -32,19 +32,12 @@ Read = Callable[[str], Iterator[pa.RecordBatch]]
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
-    """Rows that can be read again and again.
-
-    Args:
-        path: the folder.
-        run: what the rows were made from; its summaries are of the shards that are read.
-        curation: what it left out; None: nothing.
-        kept: of each row in the files, whether curation keeps it; None: all.
-    """
+    """Rows that can be read again and again."""
 
     path: Path
-    run: RunData
-    curation: CurationSummary | None = None
-    kept: pa.BooleanArray | None = None
+    run: RunData  # what the rows were made from; its summaries are of the shards that are read
+    curation: CurationSummary | None = None  # what it left out; None: nothing
+    kept: pa.BooleanArray | None = None  # of each row in the files, whether curation keeps it; None: all
 
     @property
     def configs(self) -> dict[str, PublishedConfig]:
@@ -184,13 +177,7 @@ def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> Sour
 
 
 def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: bool = True) -> RunSource:
-    """Open a run folder, as `open_source` does.
-
-    Args:
-        path: the folder.
-        curated: the same.
-        whole: the same.
-        verified: compare the checksums of a whole run, which reads all of it once.
+    """Open a run folder, as `open_source` does; `verified` compares checksums, which reads all of it once.
 
     Raises:
         StorageError: where it is no run, not as wanted, or the curation is of other rows.

@@ -1,6 +1,6 @@
 """What the card says of the rows: counts by source, subdimension and stage, taken batch by batch."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -29,7 +29,8 @@ class RowSummary:
     rows: int = 0
     instructions: int = 0
     dimensions: list[str] = field(default_factory=list)  # in the order of the taxonomy
-    tokens: dict[str, dict[str, int]] = field(default_factory=dict)  # by stage: prompt, completion
+    # By stage: prompt, completion.
+    tokens: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     _rows_of: Counter[str] = field(default_factory=Counter)  # by source
     _instructions_of: Counter[str] = field(default_factory=Counter)
     _pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -53,13 +54,7 @@ class RowSummary:
         pairs = pl.DataFrame({name: entries.struct.field(name) for name in PAIR}).group_by(PAIR).len()
         self._pairs.update({(dimension, name): rows for dimension, name, rows in pairs.iter_rows()})
         for stage, column in self.stages.items():
-            self._add_tokens(stage, frame[column])
-
-    def _add_tokens(self, stage: str, records: pl.Series) -> None:
-        spent = sum_tokens(records)
-        sums = self.tokens.setdefault(stage, dict.fromkeys(spent, 0))
-        for kind, tokens in spent.items():
-            sums[kind] += tokens
+            self.tokens[stage].update(sum_tokens(frame[column]))
 
     @property
     def sources(self) -> list[SourceCount]:

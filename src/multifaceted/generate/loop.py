@@ -26,17 +26,11 @@ SHARE_COUNTS_FROM = 100  # finished rows, before a share of failures means anyth
 
 @dataclass(frozen=True)
 class RowsToMake:
-    """The rows that a run still has to make: what it asks live, or by batch.
-
-    Args:
-        maker: makes one row.
-        folder: where shards and journals lie.
-        wanted: in order.
-    """
+    """The rows that a run still has to make: what it asks live, or by batch."""
 
     maker: RowMaker
-    folder: RunFolder
-    wanted: list[Work]
+    folder: RunFolder  # where shards and journals lie
+    wanted: list[Work]  # in order
 
     @property
     def path(self) -> Path:

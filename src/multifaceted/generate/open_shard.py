@@ -97,13 +97,7 @@ class OpenShard:
 
 
 def open_shard(folder: RunFolder, work: Work, *, planned: int, model: type[Row]) -> OpenShard:
-    """Lock a shard and open its files.
-
-    Args:
-        folder: of the run.
-        work: which shard, and what is to be done of it.
-        planned: its rows.
-        model: of its rows.
+    """Lock a shard of so many planned rows, and open its files.
 
     Raises:
         LockedError: where another process works on it.

@@ -22,28 +22,21 @@ from multifaceted.records import Tally
 from multifaceted.store.manifest import AddedColumn, RunData, UsedPrice, describe_environment
 from multifaceted.store.run_folder import RunFolder
 
+_LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that is about to be made.
+    """A run that is about to be made."""
 
-    Args:
-        plan: what to make.
-        folder: where.
-        names: how requests name the model of each stage.
-        prices: of each stage's model in the mode of the recipe; None where it is unknown.
-        expected: the fingerprint that each shard will carry.
-        found: what is to be done of each shard of this start; None where nothing is.
-        max_usd: what it may cost, all its starts together; None for no bound.
-    """
-
-    plan: Plan
+    plan: Plan  # what to make
     folder: RunFolder
-    names: dict[str, str]
+    names: dict[str, str]  # how requests name the model of each stage
+    # Of each stage's model in the mode of the recipe; None where it is unknown
     prices: Mapping[str, Price | None]
-    expected: dict[Shard, str]
-    found: dict[Shard, Work | None]
-    max_usd: float | None
+    expected: dict[Shard, str]  # the fingerprint that each shard will carry
+    found: dict[Shard, Work | None]  # what is to be done of each shard of this start; None where nothing is
+    max_usd: float | None  # what it may cost, all its starts together; None for no bound
 
     @property
     def wanted(self) -> list[Work]:
@@ -51,15 +44,10 @@ class Prepared:
         return [work for work in self.found.values() if work is not None]
 
     @property
-    def data(self) -> RunData:
-        """What the run is about to make, as `run.json` says it."""
-        return _describe_run(self)
-
-    @property
     def environment(self) -> dict[str, object]:
         """With what it is made."""
         recipe = self.plan.recipe.model_dump(mode="json", exclude_unset=True)
-        return describe_environment(recipe, self.plan.path)
+        return describe_environment(recipe, str(self.plan.path.resolve()), _LIBRARIES)
 
     def count_settled(self, tally: Tally) -> None:
         """Count the rows of this start, and those that are finished already."""
@@ -107,7 +95,8 @@ def prepare_run(
     return Prepared(plan, folder, names, prices, expected, found, max_usd)
 
 
-def _describe_run(prepared: Prepared) -> RunData:
+def describe_run(prepared: Prepared) -> RunData:
+    """What a run is about to make, as `run.json` says it."""
     plan, recipe, taxonomy = prepared.plan, prepared.plan.recipe, prepared.plan.prompts.taxonomy
     fingerprints = {shard.name: expected for shard, expected in prepared.expected.items()}
     shown = {"temperature", "top_p", "max_tokens"}

@@ -60,8 +60,8 @@ def find_work(
     return Work(shard, fingerprint, rows) if rows else None
 
 
-def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind]) -> int:
-    """Let failed rows of some kinds be asked for again, though nothing has changed; gives their number.
+def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind]) -> None:
+    """Let failed rows of some kinds be asked for again, though nothing has changed.
 
     Their replies are set aside in the journal, and only then their failures are marked as retryable. Whoever
     is killed in between orders again; what is marked already has been ordered, and may be paid for by now.
@@ -70,14 +70,13 @@ def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind])
         summary, failures = folder.finished(shard.name), folder.read_failures(shard.name)
         ordered = {f.id for f in failures if f.kind in kinds and not f.retryable}
         if summary is None or not ordered:
-            return 0
+            return
         keys = [failure.request_key for failure in failures if failure.id in ordered]
         set_aside(folder.journal_file(shard.name), keys)
         marked = [replace(f, retryable=True) if f.id in ordered else f for f in failures]
         folder.reopen_run()
         folder.write_failures(shard.name, marked)
         folder.finish(summary.model_copy(update={"retryable": sum(f.retryable for f in marked)}))
-        return len(ordered)
 
 
 def _is_worth_asking(failure: Failure, models: Models) -> bool:

@@ -57,11 +57,6 @@ class OutFiles:
         write_json(self.report, {"kind": KIND, "files": names, **report})
 
 
-def report_of(out: Path) -> Path:
-    """Where the report of a preparation stands."""
-    return out.with_name(f"{out.stem}.report.json")
-
-
 @contextmanager
 def open_files(out: Path) -> Iterator[OutFiles]:
     """The files of a preparation, open; what is not settled leaves no trace.
@@ -69,7 +64,8 @@ def open_files(out: Path) -> Iterator[OutFiles]:
     Raises:
         InputError: where a file stands in the way that no preparation has written.
     """
-    paths, report = (out, _beside(out, "dropped"), _beside(out, "changed")), report_of(out)
+    paths = (out, _beside(out, "dropped"), _beside(out, "changed"))
+    report = out.with_name(f"{out.stem}.report.json")
     _check_ours(paths, report)
     schemas = (OUT_SCHEMA, DROPPED_SCHEMA, CHANGED_SCHEMA)
     with ExitStack() as stack:

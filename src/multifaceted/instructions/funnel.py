@@ -33,12 +33,7 @@ class Funnel:
         self.dropped[reason][source] += 1
 
     def check(self, *, kept: int, dropped: int) -> None:
-        """Raise where rows came or went without a reason: a fault of this program, never of the data.
-
-        Args:
-            kept: rows in the file of those that are kept.
-            dropped: rows in the file of those that are not.
-        """
+        """Raise where rows came or went without a reason: a fault of this program, never of the data."""
         for source, read in self.read.items():
             told = self.kept[source] + sum(counts[source] for counts in self.dropped.values())
             if told != read:

@@ -16,7 +16,7 @@ from multifaceted.instructions.language import LanguageFilter
 from multifaceted.instructions.mapping import Candidate, NoPromptError, map_row
 from multifaceted.instructions.pools import read_pool
 from multifaceted.instructions.rows import RawRow
-from multifaceted.instructions.sources import Bound, Source, SourcesRecipe
+from multifaceted.instructions.sources import Source, SourcesRecipe
 from multifaceted.instructions.spool import Spool
 from multifaceted.instructions.watch import Watch
 
@@ -133,16 +133,12 @@ class Intake:
         return name
 
     def _check_broken(self, source: Source) -> None:
-        most = _most_broken(self._recipe.max_broken, self.funnel.read[source.label])
-        if len(self._faults) > most:
+        bound, rows = self._recipe.max_broken, self.funnel.read[source.label]
+        if len(self._faults) > (bound if isinstance(bound, int) else bound * rows):
             shown = self._faults[:MAX_PROBLEMS]
-            count = f"{len(self._faults):,} of {self.funnel.read[source.label]:,} rows"
+            count = f"{len(self._faults):,} of {rows:,} rows"
             raise InputError(
                 shown,
                 hint=f"{count} of {source.label} have no readable prompt; name the right field in `fields`, "
                 "mend the file, or raise max_broken: such rows are then dropped, counted and listed",
             )
-
-
-def _most_broken(bound: Bound, rows: int) -> float:
-    return bound if isinstance(bound, int) else bound * rows

@@ -9,11 +9,7 @@ from multifaceted.instructions.sources import Pool
 
 
 def read_pool(pool: Pool, folder: Path) -> Iterator[RawRow]:
-    """Yield the rows of a pool, those that cannot be read included.
-
-    Args:
-        pool: what to read.
-        folder: from where its path is meant.
+    """Yield the rows of a pool, whose path is meant from `folder`; those that cannot be read included.
 
     Raises:
         InputError: where the pool as a whole cannot be read, or is empty.

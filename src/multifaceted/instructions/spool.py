@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,7 @@ from multifaceted.similar.words import Places
 from multifaceted.store.table_file import TableWriter
 
 BATCH_ROWS = 2000
-CANDIDATE_FIELDS = [field.name for field in fields(Candidate)]
-SCHEMA = pa.schema(
+SCHEMA = pa.schema(  # the fields of a candidate, in their order
     [("pool", pa.int32()), ("line", pa.int64())]
     + [(name, pa.string()) for name in ("prompt", "id", "source", "original_source", "licence")]
 )
@@ -28,7 +26,7 @@ class Spool:
 
     def add(self, candidate: Candidate) -> None:
         """Add a row; rows are numbered from 0."""
-        self._writer.add(**{name: getattr(candidate, name) for name in CANDIDATE_FIELDS})
+        self._writer.add(**{name: getattr(candidate, name) for name in SCHEMA.names})
 
     def finish(self) -> "SpoolRows":
         """Write what is left, and open all for reading."""
@@ -74,7 +72,7 @@ class SpoolRows:
     def read(self, numbers: Places) -> Iterator[tuple[int, Candidate]]:
         """Some rows by ascending number, a batch in memory at a time."""
         for some, rows in self._take(numbers):
-            columns = [rows[name].to_pylist() for name in CANDIDATE_FIELDS]
+            columns = [rows[name].to_pylist() for name in SCHEMA.names]
             yield from zip(some.tolist(), map(Candidate, *columns), strict=True)
 
     def _take(self, numbers: Places) -> Iterator[tuple[Places, pa.RecordBatch]]:

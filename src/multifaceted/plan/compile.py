@@ -88,10 +88,6 @@ class Plan:
         """How many rows a shard plans."""
         return (shard.stop - shard.start) * self.recipe.variants
 
-    def requests_per_row(self, stage: Stage) -> int:
-        """How often a row asks in a stage, repair turns left out."""
-        return len(self.prompts.taxonomy.dimensions) if stage.per_preference else 1
-
     def read_shards(self, wanted: list[Shard]) -> Iterator[tuple[Shard, list[Instruction]]]:
         """Each wanted shard, in order, with its instructions; no more than one shard is held.
 

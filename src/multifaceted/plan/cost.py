@@ -81,12 +81,7 @@ class Estimate:
 
 
 def estimate(plan: Plan, observed: Mapping[str, Observed]) -> Estimate:
-    """Estimate a whole run.
-
-    Args:
-        plan: what to make.
-        observed: what replies came to so far, by stage; an empty map where there are none.
-    """
+    """Estimate a whole run, by what replies came to so far in each stage."""
     # Rendering is the only costly part, and needed only where too little was seen.
     seen = {stage.name: observed.get(stage.name, Observed()) for stage in plan.stages}
     rendered = {} if all(s.rows >= ENOUGH for s in seen.values()) else _count_prompts(plan)
@@ -105,7 +100,7 @@ def _estimate_stage(plan: Plan, stage: Stage, seen: Observed, rendered: Mapping[
         prompt, completion = seen.prompt_tokens * share, seen.completion_tokens * share
         source = f"{seen.replies:,} replies in the journal"
     else:
-        requests = plan.rows * plan.requests_per_row(stage)
+        requests = plan.rows * (len(plan.prompts.taxonomy.dimensions) if stage.per_preference else 1)
         prompt, completion = rendered[stage.name] * plan.rows, stage.tokens * requests
         source = f"{stage.tokens} tokens for each reply, by default"
     return StageEstimate(

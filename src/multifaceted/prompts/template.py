@@ -60,12 +60,7 @@ class Template:
 
 
 def shipped_template(name: str, *, small: bool = False) -> Any:
-    """A shipped template, as an `importlib.resources` traversable.
-
-    Args:
-        name: which.
-        small: the one for very small models, where there is one.
-    """
+    """A shipped template, as a traversable; with `small` the one for very small models, if there is one."""
     folder = resources.files("multifaceted") / "templates"
     of_small = folder / "small" / f"{name}.j2"
     return of_small if small and of_small.is_file() else folder / f"{name}.j2"

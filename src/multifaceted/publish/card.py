@@ -56,12 +56,6 @@ class StageView:
 def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSummary, folder: Path) -> str:
     """The card's whole text.
 
-    Args:
-        template: the shipped one, or one that extends it.
-        manifest: of the built folder.
-        summary: of the run's rows.
-        folder: where the shards are written by now.
-
     Raises:
         InputError: where the template fails, or leaves out of the YAML what the folder needs.
     """

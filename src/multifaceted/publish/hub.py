@@ -69,11 +69,8 @@ class RemoteState:
 class DatasetRepo:
     """One dataset repository. Every method raises `HubError` where the Hub does not do as asked.
 
-    Args:
-        repo_id: `organization/name`, or `user/name`.
-
     Raises:
-        InputError: where that is no such name.
+        InputError: where its id is none: `organization/name`, or `user/name`.
     """
 
     def __init__(self, repo_id: str) -> None:

@@ -57,7 +57,9 @@ def _check_config(folder: Path, config: BuiltConfig, repo: DatasetRepo, revision
     try:
         builder = datasets.load_dataset_builder(str(repo), config.name, revision=revision)
         found = {str(split): list(paths) for split, paths in builder.config.data_files.items()}
-        named = {split: [_below(path, revision) for path in paths] for split, paths in found.items()}
+        named = {
+            split: [path.partition(f"@{revision}/")[2] for path in paths] for split, paths in found.items()
+        }
         if named != {split: [file.path for file in files] for split, files in config.splits.items()}:
             yield f"load_dataset finds other files for config {config.name!r} than were pushed: {named}"
             return
@@ -70,10 +72,6 @@ def _check_config(folder: Path, config: BuiltConfig, repo: DatasetRepo, revision
                     yield f"the first rows of {config.name!r}, {split}, are not those that were pushed"
     except Exception as error:  # noqa: BLE001 - whatever stops a user is a fault of what was pushed
         yield redact(f"load_dataset fails for config {config.name!r}: {type(error).__name__}: {error}")
-
-
-def _below(path: str, revision: str) -> str:
-    return path.partition(f"@{revision}/")[2]
 
 
 def _read_first_ids(file: BinaryIO, name: str) -> list[Any]:

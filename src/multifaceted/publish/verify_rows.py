@@ -24,13 +24,9 @@ PAIRS = ("dpo", "orpo", "rm")
 
 @dataclass
 class RowChecker:
-    """Remembers ids and hashes of texts, never the texts.
+    """Remembers ids and hashes of texts, never the texts."""
 
-    Args:
-        default: the config that has every row.
-    """
-
-    default: str = TEXTS
+    default: str = TEXTS  # the config that has every row
     _ids: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _instructions: dict[str, str] = field(default_factory=dict)  # row id → instruction id
     _systems: dict[str, str] = field(default_factory=dict)  # row id → hash

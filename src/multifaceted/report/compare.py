@@ -107,12 +107,8 @@ def _digest(frame: pl.DataFrame, split: str) -> pl.DataFrame:
 
 def _compare(old: pl.DataFrame | None, new: pl.DataFrame | None) -> ConfigDiff:
     if old is None or new is None:
-        only = old if old is not None else new
-        count = 0 if only is None else only.height
-        gone = old is not None
-        return ConfigDiff(
-            (count if gone else 0, 0 if gone else count), 0 if gone else count, count if gone else 0
-        )
+        before, now = (0 if frame is None else frame.height for frame in (old, new))
+        return ConfigDiff((before, now), added=now, removed=before)
     found = ConfigDiff((old.height, new.height), mean_characters=_compare_lengths(old, new))
     added, removed = new.join(old, on="id", how="anti"), old.join(new, on="id", how="anti")
     found.added, found.removed = added.height, removed.height

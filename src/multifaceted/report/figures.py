@@ -124,7 +124,7 @@ def _draw_funnel(found: Statistics) -> Drawn:
     steps += [(f"dropped: {reason}", rows) for reason, rows in found.dropped.items()]
     steps += [("kept", found.kept)] if found.dropped else []
     words = ", ".join(f"{name} {rows:,}" for name, rows in steps)
-    yield f"Rows: {words}.", _bars(steps, "rows")
+    yield f"Rows: {words}.", _bars(steps)
 
 
 def _draw_sources(found: Statistics) -> Drawn:
@@ -133,7 +133,7 @@ def _draw_sources(found: Statistics) -> Drawn:
     rest = sum(rows for _, rows in ranked[MOST_BARS:])
     shown += [(f"{len(ranked) - MOST_BARS} others", rest)] if rest else []
     first = shown[0]
-    yield f"{len(ranked)} sources; the largest is {first[0]} with {first[1]:,} rows.", _bars(shown, "rows")
+    yield f"{len(ranked)} sources; the largest is {first[0]} with {first[1]:,} rows.", _bars(shown)
 
 
 def _draw_lengths(found: Statistics) -> Drawn:
@@ -215,11 +215,11 @@ FIGURES: tuple[tuple[str, str, Callable[[Statistics], Drawn]], ...] = (
 )
 
 
-def _bars(pairs: list[tuple[str, int]], title: str) -> alt.TopLevelMixin:
+def _bars(pairs: list[tuple[str, int]]) -> alt.TopLevelMixin:
     values = [{"name": name, "count": count} for name, count in pairs]
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=alt.Y("name:N", sort=[name for name, _ in pairs], title=None),
-        x=alt.X("count:Q", title=title, axis=alt.Axis(format=",d", tickCount=5)),
+        x=alt.X("count:Q", title="rows", axis=alt.Axis(format=",d", tickCount=5)),
     )
     numbers = base.mark_text(align="left", dx=4, color=INK).encode(text=alt.Text("count:Q", format=","))
     chart = alt.layer(base.mark_bar(color=COLORS[0]), numbers)

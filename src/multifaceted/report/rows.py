@@ -22,11 +22,7 @@ COLUMNS = (
 
 
 def open_rows(path: Path, *, curated: bool = True) -> Source:
-    """Open a run folder, whole or at work, or a built folder.
-
-    Args:
-        path: the folder.
-        curated: leave out the rows that the run's curation drops, where it has one.
+    """Open a run folder, whole or at work, or a built folder; `curated` leaves out what curation drops.
 
     Raises:
         StorageError: where it is neither, or holds no rows.

@@ -59,7 +59,6 @@ class NearDuplicates:
     texts: int
     clusters: tuple[tuple[int, ...], ...]  # of two rows and more
     matches: tuple[NearMatch, ...]  # one for each row that is not kept
-    candidates: int  # texts that shared a band with another
 
 
 def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = None) -> NearDuplicates:
@@ -87,7 +86,6 @@ def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = 
         texts=len(texts),
         clusters=tuple(tuple(rows[cluster].tolist()) for cluster in clusters),
         matches=tuple(sorted(matches, key=lambda match: match.row)),
-        candidates=len(rows),
     )
 
 

@@ -11,12 +11,7 @@ FOUND_AT_ONCE = 1 << 18
 
 
 class HashTable:
-    """Hashes, each with the text it is from; several texts may have the same.
-
-    Args:
-        hashes: in any order.
-        texts: of each hash, its text; those of equal hashes in ascending order.
-    """
+    """Hashes, each with the text it is from; several texts may have the same, given in ascending order."""
 
     def __init__(self, hashes: Hashes, texts: Places) -> None:
         order = np.argsort(hashes, kind="stable")  # linear where `hashes` are two sorted parts

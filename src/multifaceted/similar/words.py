@@ -21,7 +21,6 @@ Places = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 BATCH_CHARACTERS = 1 << 16  # of text hashed at once: what is made of it stays in the cache of the processor
-ASCII = 128
 CODES = 0x32000  # from there on, Unicode has no letters so far
 # Scripts without spaces between words: Thai, Lao, Burmese, Khmer, kana, Chinese characters.
 SPACELESS = (
@@ -113,14 +112,14 @@ def split_words(text: str, *, signs: bool = False) -> list[str]:
     return [folded[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
-def split_batches(texts: Sequence[str], *, most: int = BATCH_CHARACTERS) -> Iterator[tuple[int, int]]:
+def split_batches(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Bounds of batches of texts that hold about so many characters, and one text at least."""
     start = 0
     ends = list(accumulate(map(len, texts)))
     while start < len(texts):
         before = ends[start - 1] if start else 0
         stop = start + 1
-        while stop < len(texts) and ends[stop] - before <= most:
+        while stop < len(texts) and ends[stop] - before <= BATCH_CHARACTERS:
             stop += 1
         yield start, stop
         start = stop

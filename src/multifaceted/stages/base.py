@@ -1,14 +1,14 @@
 """What a stage is: one value that says what it asks, how its reply is read, and what it adds to the row.
 
 Example:
-    stage.values["descriptions"](draft)      # what its template sees beside what all templates see
+    stage.values["descriptions"](draft)      # What its template sees beside what all templates see
     draft.add(stage, stage.read(draft, reply.text))
 
 The row, the plan, its cost, the preview, provenance, the card and `why` go through the list of stages.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -26,19 +26,13 @@ OF_INSTRUCTION = ("instruction", "metadata")
 
 @dataclass(slots=True)
 class Draft:
-    """A row on its way: its task, and what the stages so far have made of it.
-
-    Args:
-        task: which row.
-        taxonomy: of the run.
-        metadata: further fields of its instruction.
-        part: in a stage that asks once for each preference, the one that it asks about now.
-    """
+    """A row on its way: its task, and what the stages so far have made of it."""
 
     task: RowTask
-    taxonomy: TaxonomyIndex
-    metadata: dict[str, Any] = field(default_factory=dict)
+    taxonomy: TaxonomyIndex  # of the run
+    metadata: dict[str, Any] = field(default_factory=dict)  # further fields of its instruction
     made: dict[str, Any] = field(default_factory=dict)  # by stage
+    # In a stage that asks once for each preference, the one that it asks about now
     part: PreferenceEntry | None = None
     _shown: dict[str, Any] = field(default_factory=dict)  # the same as plain data
 
@@ -49,7 +43,7 @@ class Draft:
 
     def about(self, part: PreferenceEntry | None) -> "Draft":
         """The same draft, asked about one preference."""
-        return Draft(self.task, self.taxonomy, self.metadata, self.made, part, self._shown) if part else self
+        return replace(self, part=part) if part else self
 
     def show(self, stage: "Stage") -> dict[str, Any]:
         """What the template of a stage sees."""
@@ -69,40 +63,26 @@ def _ask_for_text(_: Draft, *, small: bool) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One request of every row, or one for each preference of it.
+    """One request of every row, or one for each preference of it."""
 
-    Args:
-        name: in recipes, journals and provenance; and how later templates call what it made.
-        column: what it adds to the row.
-        record: the column that says how that was made.
-        description: of the column, for card and schema.
-        annotation: type of the column.
-        template: name of the shipped template; empty for a stage that has its own.
-        tokens: of a reply, before there is any to look at.
-        values: what its template sees beside what all templates see.
-        hidden: what its template does not see of that.
-        per_preference: whether it asks once for each preference; the column is a list then.
-        schema: JSON Schema of the reply; None for free text. `small` fixes what is known, for models too
-            small to be asked.
-        read: reads a reply; raises `ReplyError` with everything that is wrong with it.
-        sample: what it may make of a row, for previews; a mark of a text by default.
-        type_spec: type of the column where a recipe says it.
-    """
-
-    name: str
-    column: str
-    record: str
-    description: str
-    annotation: Any = str
-    template: str = ""
-    tokens: int
+    name: str  # in recipes, journals and provenance; and how later templates call what it made
+    column: str  # what it adds to the row
+    record: str  # the column that says how that was made
+    description: str  # of the column, for card and schema
+    annotation: Any = str  # type of the column
+    template: str = ""  # name of the shipped template; empty for a stage that has its own
+    tokens: int  # of a reply, before there is any to look at
+    # What its template sees beside what all templates see
     values: Mapping[str, Callable[[Draft], Any]] = field(default_factory=dict)
-    hidden: frozenset[str] = frozenset()
-    per_preference: bool = False
+    hidden: frozenset[str] = frozenset()  # what its template does not see of that
+    per_preference: bool = False  # whether it asks once for each preference; the column is a list then
+    # JSON Schema of the reply; None for free text. `small` fixes what is known, for models too small to ask.
     schema: Callable[..., Schema | None] = _ask_for_text
+    # Reads a reply; raises `ReplyError` with everything that is wrong with it
     read: Callable[[Draft, str], Any] = read_text
+    # What it may make of a row, for previews; a mark of a text by default
     sample: Callable[[Draft], Any] | None = None
-    type_spec: TypeSpec = None
+    type_spec: TypeSpec = None  # type of the column where a recipe says it
 
     def list_variables(self, before: Iterable[str]) -> list[str]:
         """What its template may speak of, `before` being the stages that come before it."""

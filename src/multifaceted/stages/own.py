@@ -17,13 +17,7 @@ JSON_TOKENS = 200
 
 
 def make_own_stage(name: str, *, reply: TypeSpec = None, description: str = "") -> Stage:
-    """A stage of one's own.
-
-    Args:
-        name: of the stage, and of the column that it adds.
-        reply: shape of the JSON object that it replies; None for text.
-        description: of the column.
-    """
+    """A stage of one's own, and the column that it adds; `reply` is the shape of its JSON, None for text."""
     shared: dict[str, Any] = {
         "name": name,
         "column": name,

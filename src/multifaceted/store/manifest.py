@@ -5,6 +5,7 @@
 
 import platform
 from collections import Counter
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,6 @@ from multifaceted.kinds import KindName
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 from multifaceted.strictmodel import StrictModel
-
-_LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
 
 
 class UsedPrice(StrictModel):
@@ -182,11 +181,18 @@ def _read(path: Path) -> RunData | None:
         raise StorageError(f"{path} was written by another version or is damaged", hint=hint) from error
 
 
-def describe_environment(recipe: dict[str, Any], path: Path) -> dict[str, Any]:
-    """With what a run is made; no part of what two equal runs share."""
+def describe_environment(recipe: dict[str, Any], file: str, libraries: Iterable[str]) -> dict[str, Any]:
+    """With what a run is made or curated; no part of what two equal runs share."""
     return {
         "recipe": recipe,
-        "recipe_file": str(path.resolve()),
+        "recipe_file": file,
         "python": platform.python_version(),
-        "libraries": {name: metadata.version(name) for name in _LIBRARIES},
+        "libraries": {name: _version(name) for name in libraries},
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""  # of an extra that is not installed

@@ -22,13 +22,7 @@ class RunStatus:
     usd: float = 0.0  # of all replies whose cost was known when they came
     unpriced: int = 0  # replies whose cost was not, for want of a price or of token counts
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
-    curation: dict[str, object] | None = (
-        None  # kept, dropped, reasons, and why it is stale; None: never curated
-    )
-
-    def as_dict(self) -> dict[str, object]:
-        """For `--json`."""
-        return asdict(self)
+    curation: dict[str, object] | None = None  # as `describe_curation` has it
 
 
 def read_status(folder: RunFolder) -> RunStatus:

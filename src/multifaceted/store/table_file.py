@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 import pyarrow as pa
@@ -60,9 +59,7 @@ class TableWriter:
             stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # a full disk, which whatever ended the block has told
             self._open.close()
         self._temporary.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from multifaceted.testing.loopback import break_off
 from multifaceted.testing.wire import fail, new_id, refuse, send_page
 
 DAYS_KEPT = 30
@@ -110,18 +111,9 @@ class FileStore:
             return fail()
         if stored.drops_left > 0:
             stored.drops_left -= 1
-            return await _break_off(request, stored.content)
+            return await break_off(request, stored.content)
         return web.Response(body=stored.content, content_type="application/octet-stream")
 
 
 def _miss(request: web.Request) -> web.Response:
     return refuse(404, f"No such File object: {request.match_info['id']}", param="id")
-
-
-async def _break_off(request: web.Request, content: bytes) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Length": str(len(content))})
-    await response.prepare(request)
-    await response.write(content[: len(content) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response

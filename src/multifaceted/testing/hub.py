@@ -14,7 +14,7 @@ from multifaceted.testing.faults import HubFault
 from multifaceted.testing.hub_reads import HubReads
 from multifaceted.testing.hub_store import BRANCH, HubFile, HubRefusal, HubStore
 from multifaceted.testing.hub_writes import HubWrites
-from multifaceted.testing.loopback import LoopbackServer
+from multifaceted.testing.loopback import LoopbackServer, break_off
 
 MAX_BODY = 2**30  # bytes; all is kept in memory
 PUBLIC = ("upload", "verify", "validate_yaml")  # routes that ask for no token: a link's signature is enough
@@ -59,7 +59,6 @@ class HubServer(LoopbackServer):
         self.token, self.read_token, self.fault = token, read_token, fault
         self.store = HubStore()
         self.requests: Counter[str] = Counter()
-        self.statuses: Counter[int] = Counter()
         self.commits = 0
         self.uploads: list[str] = []
         self.uploaded_bytes = 0
@@ -94,14 +93,9 @@ class HubServer(LoopbackServer):
 
     def _make_app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY, middlewares=[self._receive])
-        app.on_response_prepare.append(self._count)
         app.add_routes(HubReads(self.store).routes())
         app.add_routes(HubWrites(self).routes())
         return app
-
-    async def _count(self, request: web.Request, response: web.StreamResponse) -> None:
-        if request.transport is not None and not request.transport.is_closing():
-            self.statuses[response.status] += 1
 
     @web.middleware
     async def _receive(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -113,7 +107,7 @@ class HubServer(LoopbackServer):
             return broken
         answer = await self._answer(request, handler, route)
         if fault.cut and isinstance(answer.body, bytes):
-            return await _cut(request, answer)
+            return await break_off(request, answer.body, status=answer.status, headers=answer.headers)
         return (_break(request, fault) if fault.afterwards else None) or answer
 
     async def _answer(self, request: web.Request, handler: Handler, route: str) -> web.Response:
@@ -157,16 +151,3 @@ def _refuse(refusal: HubRefusal, headers: Mapping[str, str] | None = None) -> we
     if refusal.code:
         told["X-Error-Code"] = refusal.code
     return web.json_response({"error": refusal.message}, status=refusal.status, headers=told)
-
-
-async def _cut(request: web.Request, answer: web.Response) -> web.StreamResponse:
-    """Half of the answer, and then no connection."""
-    content = answer.body
-    assert isinstance(content, bytes)  # noqa: S101 - the caller looked
-    response = web.StreamResponse(status=answer.status, headers=answer.headers)
-    response.content_length = len(content)
-    await response.prepare(request)
-    await response.write(content[: len(content) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response

@@ -65,9 +65,9 @@ class TokenBucket:
 class RateLimits:
     """Requests and tokens per minute of one server."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._requests = TokenBucket(SECONDS_OF_REQUESTS, clock=clock)
-        self._tokens = TokenBucket(SECONDS_OF_TOKENS, clock=clock)
+    def __init__(self) -> None:
+        self._requests = TokenBucket(SECONDS_OF_REQUESTS)
+        self._tokens = TokenBucket(SECONDS_OF_TOKENS)
 
     def admit(
         self, *, requests_per_minute: float | None, tokens_per_minute: float | None, tokens: int

@@ -8,8 +8,9 @@ Example:
 import asyncio
 import os
 import threading
+from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import Future
-from types import TracebackType
 from typing import Self
 
 from aiohttp import web
@@ -27,6 +28,7 @@ class LoopbackServer:
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.statuses: Counter[int] = Counter()  # of answers; connections dropped without one are none
         self._loop = asyncio.new_event_loop()
         self._started: Future[int] = Future()  # gives the port
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -42,9 +44,7 @@ class LoopbackServer:
             raise OSError(error.errno, message) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -64,7 +64,9 @@ class LoopbackServer:
         self._loop.close()
 
     async def _start(self) -> web.AppRunner:
-        runner = web.AppRunner(self._make_app(), access_log=None, shutdown_timeout=0)
+        app = self._make_app()
+        app.on_response_prepare.append(self._count)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", self.port).start()
@@ -73,5 +75,22 @@ class LoopbackServer:
             raise
         return runner
 
+    async def _count(self, request: web.Request, response: web.StreamResponse) -> None:
+        if request.transport is not None and not request.transport.is_closing():
+            self.statuses[response.status] += 1
+
     def _make_app(self) -> web.Application:
         raise NotImplementedError
+
+
+async def break_off(
+    request: web.Request, content: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """Send half of an answer, and close the connection."""
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = len(content)
+    await response.prepare(request)
+    await response.write(content[: len(content) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return response

@@ -104,7 +104,6 @@ class ChatServer(LoopbackServer):
         self.bodies: list[dict[str, Any]] = []
         self.paid: Counter[str] = Counter()
         self.keys: Counter[str] = Counter()
-        self.statuses: Counter[int] = Counter()
         self.in_flight = self.most_in_flight = 0
         self.batches: list[dict[str, Any]] = []
         self.batch_lines = 0
@@ -122,7 +121,6 @@ class ChatServer(LoopbackServer):
 
     def _make_app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_UPLOAD, middlewares=[self._receive])
-        app.on_response_prepare.append(self._count)
         app.router.add_post(CHAT, self._answer)
         files = FileStore(self)
         app.add_routes(files.routes())
@@ -139,10 +137,6 @@ class ChatServer(LoopbackServer):
             if (refusal := self._refuse_key(request)) is not None:
                 return refusal
         return await handler(request)
-
-    async def _count(self, request: web.Request, response: web.StreamResponse) -> None:
-        if request.transport is not None and not request.transport.is_closing():
-            self.statuses[response.status] += 1
 
     def _refuse_key(self, request: web.Request) -> web.Response | None:
         given = request.headers.get("Authorization")

@@ -21,7 +21,7 @@ from multifaceted.errors import MultifacetedError
 from multifaceted.generate import RowMaker
 from multifaceted.journal import Journal, KeptReply, read_replies
 from multifaceted.plan import compile_plan
-from multifaceted.records import Instruction, Reply, Request, RowTask
+from multifaceted.records import Reply, Request, RowTask
 from multifaceted.store.curation import JUDGES, curation_folder, read_recipe_of
 from multifaceted.store.manifest import read_layout, read_recipe_file
 from multifaceted.store.run_folder import RunFolder
@@ -46,24 +46,11 @@ class Asked:
     task: RowTask | None = None
     remarks: list[str] = field(default_factory=list)
 
-    @property
-    def instruction(self) -> Instruction | None:
-        """As the pool has it now."""
-        return self.task.instruction if self.task else None
-
 
 def read_asked(
     folder: RunFolder, shard: str, row_id: str, *, keys: Sequence[str] = (), recipe: Path | None = None
 ) -> Asked:
-    """What a row asked and was told.
-
-    Args:
-        folder: the run.
-        shard: the row's.
-        row_id: the row's.
-        keys: request keys that the row's record names.
-        recipe: where the recipe is now; None: where it was when the run last started.
-    """
+    """What a row asked and was told; `keys` are those that its record names, `recipe` as in `tell_story`."""
     journal_file, remarks = folder.journal_file(shard), list[str]()
     try:
         task, requests = _render_again(folder, shard, row_id, recipe or read_recipe_file(folder))
@@ -79,13 +66,7 @@ def read_asked(
 
 
 def read_judged(folder: RunFolder, seed: int, row: dict[str, Any]) -> Asked:
-    """What judges were asked of a finished row and what they said; nothing where there are none.
-
-    Args:
-        folder: the run.
-        seed: of the run.
-        row: as its shard has it.
-    """
+    """What judges were asked of a finished row and what they said; nothing where there are none."""
     path, remarks = curation_folder(folder), list[str]()
     if not (path / JUDGES).exists():
         return Asked([])

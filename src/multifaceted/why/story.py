@@ -10,12 +10,7 @@ from multifaceted.curate.secrets import mask_secrets
 from multifaceted.errors import MultifacetedError
 from multifaceted.export import Choice
 from multifaceted.export.source import RunSource, open_run
-from multifaceted.store.curation import (
-    curation_folder,
-    describe_curation,
-    find_curation_faults,
-    read_record,
-)
+from multifaceted.store.curation import curation_folder, describe_curation, find_curation_faults, read_record
 from multifaceted.store.manifest import RunData, read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.why.find import Place, find_row

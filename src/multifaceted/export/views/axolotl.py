@@ -11,14 +11,7 @@
 from pydantic import BaseModel
 
 from multifaceted.export.pairs import Turn
-from multifaceted.export.views.view import (
-    PublishedRow,
-    Task,
-    View,
-    last_text,
-    open_conversation,
-    respond,
-)
+from multifaceted.export.views.view import PublishedRow, Task, View, last_text, open_conversation, respond
 
 CONFIG = "train.yaml"
 CHAT_TEMPLATE = "chat_template.jinja"
@@ -73,10 +66,6 @@ def _pair_replies(row: PublishedRow) -> ReplyPairRow:
     )
 
 
-def _pair_conversations(row: PublishedRow) -> ConversationPairRow:
-    return ConversationPairRow.model_validate(row)
-
-
 def _pair_texts(row: PublishedRow) -> TextPairRow:
     return TextPairRow(
         id=row["id"],
@@ -93,6 +82,6 @@ _TEMPLATE = {CHAT_TEMPLATE: "chat_template.jinja"}
 VIEWS: dict[Task, View] = {
     "sft": View(MessagesRow, _converse, _CONFIG | _TEMPLATE, _COMMAND),
     "dpo": View(ReplyPairRow, _pair_replies, _CONFIG, _COMMAND),
-    "orpo": View(ConversationPairRow, _pair_conversations, _CONFIG | _TEMPLATE, _COMMAND),
+    "orpo": View(ConversationPairRow, ConversationPairRow.model_validate, _CONFIG | _TEMPLATE, _COMMAND),
     "rm": View(TextPairRow, _pair_texts, _CONFIG, _COMMAND),
 }

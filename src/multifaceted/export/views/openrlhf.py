@@ -7,14 +7,7 @@ has no ORPO trainer.
 from pydantic import BaseModel
 
 from multifaceted.export.pairs import Turn
-from multifaceted.export.views.view import (
-    PublishedRow,
-    Task,
-    View,
-    last_text,
-    open_conversation,
-    respond,
-)
+from multifaceted.export.views.view import PublishedRow, Task, View, last_text, open_conversation, respond
 
 SCRIPT = "train.sh"
 CHAT_TEMPLATE = "chat_template.jinja"

@@ -15,16 +15,7 @@ NAMES: dict[Trainer, str] = {"trl": "TRL", "axolotl": "axolotl", "openrlhf": "Op
 def render_files(
     view: View, *, trainer: Trainer, task: Task, run: RunData, rows: dict[str, int], left_out: dict[str, int]
 ) -> dict[str, str]:
-    """Every text file of an exported folder, by name.
-
-    Args:
-        view: what is exported.
-        trainer: for whom.
-        task: for what.
-        run: what the rows were made from.
-        rows: how many, by split.
-        left_out: instructions that give no pair, counted by reason.
-    """
+    """Every text file of an exported folder, by name; rows are counted by split, those left out by reason."""
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -26,33 +26,19 @@ AFTER_SFT = "../sft/model"  # what the exported SFT configuration writes, in a f
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Hyper-parameters of one task.
+    """Hyper-parameters of one task."""
 
-    Args:
-        base: name or path of the model to start from.
-        epochs: passes over the data.
-        learning_rate: its peak.
-        batch: sequences (SFT, packed) or pairs for each optimizer step, over all devices.
-        paper: which of the settings the paper gives.
-        max_length: tokens; longer rows are cut or left out, as the trainer does.
-        scheduler: how the learning rate falls.
-        warmup_steps: over which it rises.
-        packing: whether short rows share a sequence.
-        strength: DPO's beta, or ORPO's alpha; None for tasks without.
-        remark: what a reader should know of `base`.
-    """
-
-    base: str
-    epochs: int
-    learning_rate: float
-    batch: int
-    paper: frozenset[Setting]
-    max_length: int = 8192
-    scheduler: str = "cosine"
-    warmup_steps: int = 10
-    packing: bool = False
-    strength: float | None = None
-    remark: str = ""
+    base: str  # name or path of the model to start from
+    epochs: int  # passes over the data
+    learning_rate: float  # its peak
+    batch: int  # sequences (SFT, packed) or pairs for each optimizer step, over all devices
+    paper: frozenset[Setting]  # which of the settings the paper gives
+    max_length: int = 8192  # tokens; longer rows are cut or left out, as the trainer does
+    scheduler: str = "cosine"  # how the learning rate falls
+    warmup_steps: int = 10  # over which it rises
+    packing: bool = False  # whether short rows share a sequence
+    strength: float | None = None  # DPO's beta, or ORPO's alpha; None for tasks without
+    remark: str = ""  # what a reader should know of `base`
 
     def source(self, setting: Setting) -> str:
         """Whose setting it is."""

@@ -7,14 +7,7 @@ takes the same rows: the trainer joins prompt and response itself.
 from pydantic import BaseModel
 
 from multifaceted.export.pairs import Turn
-from multifaceted.export.views.view import (
-    PublishedRow,
-    Task,
-    View,
-    last_text,
-    open_conversation,
-    respond,
-)
+from multifaceted.export.views.view import PublishedRow, Task, View, last_text, open_conversation, respond
 
 CONFIG = "train.yaml"
 CHAT_TEMPLATE = "chat_template.jinja"

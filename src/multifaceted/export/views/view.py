@@ -22,19 +22,12 @@ PublishedRow = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One task in the shape of one trainer.
+    """One task in the shape of one trainer."""
 
-    Args:
-        model: fixes field names, their order and types.
-        make: a row of it from a published row.
-        files: name of each file beside the rows → the template it is rendered from.
-        command: starts the training, in the exported folder.
-    """
-
-    model: type[BaseModel]
-    make: Callable[[PublishedRow], BaseModel]
-    files: dict[str, str]
-    command: str
+    model: type[BaseModel]  # fixes field names, their order and types
+    make: Callable[[PublishedRow], BaseModel]  # a row of it from a published row
+    files: dict[str, str]  # name of each file beside the rows → the template it is rendered from
+    command: str  # starts the training, in the exported folder
 
 
 def open_conversation(row: PublishedRow) -> list[Turn]:

@@ -33,36 +33,24 @@ SOURCES: dict[Task, tuple[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenView:
-    """What was written.
+    """What was written."""
 
-    Args:
-        rows: by split.
-        left_out: instructions that give no pair, counted by reason.
-        files: names in the folder.
-        command: starts the training there.
-    """
-
-    rows: dict[str, int]
-    left_out: dict[str, int]
-    files: list[str]
-    command: str
+    rows: dict[str, int]  # by split
+    left_out: dict[str, int]  # instructions that give no pair, counted by reason
+    files: list[str]  # names in the folder
+    command: str  # starts the training there
 
 
 def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> WrittenView:
-    """Write what a trainer loads for a task, with the configuration that trains on it.
-
-    Args:
-        source: a whole run, or a folder that `multifaceted build` made.
-        out: a folder that does not exist yet.
-        trainer: for whom.
-        task: for what.
+    """Write what a trainer loads for a task, with the configuration that trains on it, as a new folder.
 
     Raises:
         InputError: where the trainer has no such task.
         StorageError: where the source is not whole, damaged, a bench, or gives no row, or `out` exists.
     """
     view = find_view(trainer, task)
-    _refuse_existing(out)
+    if out.exists():
+        raise StorageError(f"{out} exists", hint="name a new folder with --out, or move this one away")
     opened = _open_collection(source)
     left_out = {} if task == "sft" else {reason: len(ids) for reason, ids in opened.left_out.items()}
     with replaced_folder(out) as place:
@@ -98,11 +86,6 @@ def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[st
         for file in files.values():
             file.commit()
     return {split: file.rows for split, file in files.items()}
-
-
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise StorageError(f"{out} exists", hint="name a new folder with --out, or move this one away")
 
 
 def _no_rows(source: Path, left_out: dict[str, int]) -> StorageError:
