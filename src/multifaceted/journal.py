@@ -108,7 +108,6 @@ class KeptReply(NamedTuple):
     model: str
     mode: str
     body: str
-    cut_at: int | None
     seconds: float | None
     usd: float | None
     prompt_tokens: int
@@ -298,9 +297,8 @@ def _settle(futures: list[asyncio.Future[None]], failure: Exception | None) -> N
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        "PRAGMA synchronous = FULL"
-    )  # in WAL mode NORMAL may lose the last commits on power loss
+    # In WAL mode NORMAL may lose the last commits on power loss.
+    connection.execute("PRAGMA synchronous = FULL")
     return connection
 
 

@@ -22,9 +22,7 @@ class Instruction(BaseModel):
     prompt: str
     source: str = ""
     original_source: str = ""
-    metadata: dict[str, JsonValue] = Field(
-        default_factory=dict
-    )  # its further fields, as far as they are read
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)  # further fields, as far as they are read
 
 
 @dataclass(frozen=True, slots=True)

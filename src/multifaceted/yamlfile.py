@@ -40,11 +40,7 @@ class YamlDocument:
         return Problem(self.file, self.line_of(path), message, show_path(self._known(path)))
 
     def validate(self, model: type[M], *, more: list[Problem] | None = None) -> M:
-        """Check the data against `model`.
-
-        Args:
-            model: what the file must be.
-            more: problems found by other means, reported together with these.
+        """Check the data against `model`; problems found by other means, `more`, are reported with its own.
 
         Raises:
             InputError: with every problem and its line.

@@ -1,4 +1,4 @@
-"""From the result files of a batch to journals and failures: `harvest(record, state, …)`.
+"""From the result files of a batch to journals and failures: `Harvest(…).run(state, files)`.
 
 Results come in any order and are matched by id. Whatever happened to the batch, a request that has a reply
 there is paid for, and goes into its group's journal before anything else.
@@ -55,7 +55,7 @@ class Harvest:
     def __post_init__(self) -> None:
         self._batches, self._usage = self.collector.batches, self.collector.usage
 
-    def run(self, state: BatchState, files: list[Path]) -> BatchRecord:
+    def run(self, state: BatchState, files: list[Path]) -> None:
         """Take in everything, and write down what failed.
 
         Raises:
@@ -79,11 +79,10 @@ class Harvest:
             if entry.custom_id not in seen:
                 self._failed[entry.key] = reason
         update = {"state": "harvested", "failed": self._failed}
-        record = self._batches.write_record(self.record.model_copy(update=update))
-        self._batches.remove_files(record.number)
+        self._batches.write_record(self.record.model_copy(update=update))
+        self._batches.remove_files(self.record.number)
         if self._fatal is not None:
             raise self._fatal
-        return record
 
     def _take(self, entry: IndexEntry, line: dict[str, Any]) -> None:
         response = line.get("response")

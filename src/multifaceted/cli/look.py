@@ -18,6 +18,7 @@ from multifaceted.store.status import RunStatus, read_status
 from multifaceted.yamlfile import suggest
 
 Run = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
+Moved = Annotated[Path | None, typer.Option("--recipe", help="Where the recipe is now, if it was moved.")]
 FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 Kinds = Annotated[
     list[str] | None, typer.Option("--kind", help="Only failures of this kind; may be repeated.")

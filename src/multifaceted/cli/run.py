@@ -14,7 +14,7 @@ from rich.logging import RichHandler
 
 from multifaceted.ask.control import RunControl
 from multifaceted.cli import progress, show
-from multifaceted.cli.look import FAILURE_KINDS, Kinds, Run, read_kinds
+from multifaceted.cli.look import FAILURE_KINDS, Kinds, Moved, Run, read_kinds
 from multifaceted.cli.plan import Recipe
 from multifaceted.errors import FailureKind, InputError, InterruptedRunError, MultifacetedError, Problem
 from multifaceted.plan import Plan, compile_plan
@@ -74,9 +74,7 @@ def retry(
     run: Run,
     *,
     kind: Kinds = None,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="Where the recipe is now, if it was moved.")
-    ] = None,
+    recipe: Moved = None,
     max_usd: MaxUsd = None,
     as_json: Events = False,
     verbose: Verbose = False,

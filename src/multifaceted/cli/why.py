@@ -1,13 +1,12 @@
 """`why`: the whole story of one row."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from multifaceted.cli import show
 from multifaceted.cli.curate import describe_finding
-from multifaceted.cli.look import Run
+from multifaceted.cli.look import Moved, Run
 from multifaceted.cli.plan import Json
 
 
@@ -15,9 +14,7 @@ def why(
     run: Run,
     row_id: Annotated[str, typer.Argument(help="A row's id, such as rainbow-v1.", metavar="ROW")],
     *,
-    recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="Where the recipe is now, if it was moved.")
-    ] = None,
+    recipe: Moved = None,
     as_json: Json = False,
 ) -> None:
     """Tell the whole story of one row, from its instruction to its verdict. Works for failed rows too.

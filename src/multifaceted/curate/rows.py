@@ -26,11 +26,7 @@ _Looked = tuple[pl.DataFrame, list[pl.DataFrame]]  # the rows that are left, and
 
 
 def look_at_rows(paths: Iterable[Path], filters: Sequence[Filter]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Run all filters over the rows of a run.
-
-    Args:
-        paths: its shards, in order.
-        filters: in the order in which their reasons are listed.
+    """Run all filters, in the order in which their reasons are listed, over the shards of a run.
 
     Returns:
         `position`, `id` and `instruction_id` of each row; and what was found, ordered by position.

@@ -27,13 +27,7 @@ LAYOUTS: dict[FileFormat, tuple[TableFormat, int]] = {  # how rows are written, 
 
 
 def write_configs(source: Source, out: Path, file_format: FileFormat) -> list[BuiltConfig]:
-    """Write the shards of every config below `out`; a split or config without rows is left out.
-
-    Args:
-        source: the rows of a run.
-        out: an empty folder.
-        file_format: Arrow IPC streams, or Parquet as the Hub likes it.
-    """
+    """Write the shards of every config below an empty folder; what has no rows is left out."""
     written = []
     for config in source.configs.values():
         found = [

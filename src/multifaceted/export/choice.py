@@ -44,12 +44,7 @@ class Choice:
 
 
 def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
-    """Choose for a whole run.
-
-    Args:
-        batches: the rows that may be chosen, those of an instruction one after the other.
-        seed: of the run.
-    """
+    """Choose for a whole run, among rows of which those of an instruction come one after the other."""
     small: list[str] = []
     rejected: dict[str, str] = {}
     left_out: dict[str, list[str]] = {}

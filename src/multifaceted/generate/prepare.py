@@ -70,12 +70,7 @@ def prepare_run(
 ) -> Prepared:
     """Look at a run folder, and see that the run can be made; nothing is asked.
 
-    Args:
-        plan: what to make.
-        run: the run folder; there may be none.
-        shards: only these shards, for several processes that share a run; None for all.
-        max_usd: what the run may cost, all its starts together; None: what the recipe says.
-        retry: make nothing but failed rows of these kinds again, whether or not that is likely to help.
+    The arguments are those of `pipeline.generate`.
 
     Raises:
         InputError: where there is a budget and no price to reckon with, or nothing that can be retried.

@@ -40,12 +40,7 @@ def find_work(
 ) -> Work | None:
     """What running again could change of a shard; None where nothing.
 
-    Args:
-        folder: the run.
-        shard: which.
-        fingerprint: what the plan asks for.
-        models: how long replies may be by now.
-        kinds: only failures of these kinds, and nothing of a shard that was never finished; None for all.
+    With `kinds` only failures of these kinds count, and nothing of a shard that was never finished.
     """
     summary = find_whole(folder, shard, fingerprint)
     if summary is None or folder.verify([summary]):

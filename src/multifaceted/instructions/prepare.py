@@ -47,6 +47,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
         work.drop_unsampled()
         licences = work.write(files)
         intake.funnel.check(kept=files.out.rows, dropped=files.dropped.rows)
+        semantic = recipe.semantic_duplicates
         report = {
             "recipe": content_id(recipe.model_dump(mode="json")),
             "inputs": _describe_inputs(recipe, folder),
@@ -58,9 +59,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
                 "renamed_ids": intake.renamed,
             },
             "near_duplicates": _describe_near(near, recipe),
-            "semantic_duplicates": semantic.model_dump()
-            if (semantic := recipe.semantic_duplicates)
-            else None,
+            "semantic_duplicates": semantic and semantic.model_dump(),
             "decontamination": benchmarks.as_dict() if benchmarks else None,
         }
         files.settle(report)

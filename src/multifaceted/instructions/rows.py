@@ -100,9 +100,8 @@ def _read_json(path: Path) -> Iterator[RawRow]:
 
 
 def _read_csv(path: Path) -> Iterator[RawRow]:
-    csv.field_size_limit(
-        sys.maxsize
-    )  # of the process: the module knows no other way, and 128 KB is too little
+    # Of the process: the module knows no other way, and 128 KB is too little.
+    csv.field_size_limit(sys.maxsize)
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
         begins = 2

@@ -45,10 +45,6 @@ def merge_model(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
     A model of another kind takes nothing over. Another endpoint takes over neither the former one nor its key
     and limits, and another name takes over no prices.
-
-    Args:
-        base: the keys of the other model, as its recipe gives them.
-        given: the keys in which this one differs.
     """
     kind = _find_kind(given)
     if kind and kind != (_find_kind(base) or "endpoint"):

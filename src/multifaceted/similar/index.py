@@ -59,9 +59,7 @@ class NearIndex:
     def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> Iterator[CrossMatch]:
         """For each text that is near to one of ours, the most similar; the first where several are.
 
-        Args:
-            texts: what to look up.
-            keys: their band keys, where they have been made with our spec already.
+        `keys` are the texts' band keys, where they have been made with our spec already.
         """
         keys = sign_texts(texts, self.spec) if keys is None else keys
         wanted = np.unique(self.table.find_here(keys.ravel()) // keys.shape[1])

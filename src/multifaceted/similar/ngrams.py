@@ -86,9 +86,7 @@ class BenchmarkIndex:
     def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> list[Overlap]:
         """The overlaps of texts, at most one for each, by row.
 
-        Args:
-            texts: what to look up.
-            keys: their band keys, where `sign_texts` has made them with our `near` already.
+        `keys` are the texts' band keys, where `sign_texts` has made them with our `near` already.
         """
         found: dict[int, Overlap] = {}
         for start, stop in split_batches(texts):

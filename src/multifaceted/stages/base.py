@@ -102,11 +102,8 @@ class Stage:
         """
         if self.sample is not None:
             return self.sample(draft)
-        return (
-            f"[the {self.name.replace('_', ' ')} that the model writes]"
-            if characters is None
-            else "x" * characters
-        )
+        mark = f"[the {self.name.replace('_', ' ')} that the model writes]"
+        return mark if characters is None else "x" * characters
 
 
 def _to_plain(value: Any) -> Any:
