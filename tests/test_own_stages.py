@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from test_generate import run as generate
 from typer.testing import CliRunner
 
+from multifaceted.builders import MultifacetedCollection
 from multifaceted.cli import app
 from multifaceted.errors import InputError, InterruptedRunError
+from multifaceted.export.views import write_view
 from multifaceted.fieldtypes import find_type_faults, json_schema, parse_type, sample_value
 from multifaceted.plan import compile_plan, load_recipe
 from multifaceted.publish.folder import build_folder
@@ -227,6 +229,12 @@ def test_columns_are_published_described_checked_and_told(server: ChatServer, tm
         row = pick_rows(open_rows(source), 1)[0]
         assert [added["name"] for added in row["added"]] == ["korean", "facts", "topic", "user"]
         assert json.loads(row["added"][1]["text"]) == CLAIMS
+    for source in (tmp_path / "run", folder):
+        builder = MultifacetedCollection(data_dir=source, cache_dir=str(tmp_path / "cache" / source.name))
+        builder.download_and_prepare()
+        assert builder.as_dataset(split="train")[0]["facts"] == CLAIMS
+        out = tmp_path / f"{source.name}-trl"
+        assert write_view(source, out, trainer="trl", task="sft").rows["train"] == 8
     story = tell_story(tmp_path / "run", "i1-v1")
     assert [turn["stage"] for turn in story.turns][-2:] == ["korean", "facts"]
     assert story.made is not None

@@ -4,10 +4,14 @@ By batch, waves of batches bring the replies into the customer's journals first;
 live.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 from multifaceted.ask.asker import Asker, Asks
+from multifaceted.ask.channel import Channel
+from multifaceted.ask.line import Line
 from multifaceted.ask.usage import Usage, find_prices
 from multifaceted.batch.client import open_clients
 from multifaceted.batch.collect import Collector
@@ -17,12 +21,15 @@ from multifaceted.batch.replay import ReplayAsker
 from multifaceted.batch.waves import Waves
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import LimitReachedError
+from multifaceted.journal import Journal
 from multifaceted.models.sending import SendingSpec
+
+MadeT = TypeVar("MadeT")
 
 
 @asynccontextmanager
 async def answer(
-    asker: Asker, customer: Customer, spec: SendingSpec, *, live_fallback: int = 0
+    asker: Asker, customer: Customer[object], spec: SendingSpec, *, live_fallback: int = 0
 ) -> AsyncIterator[Asks]:
     """Give what answers the requests of a customer.
 
@@ -60,3 +67,18 @@ async def _bring_replies(asker: Asker, collector: Collector, *, leave: int) -> N
     async with open_clients(asker.models, sleep=control.pause) as clients:
         await Waves(collector, clients, asker.max_usd).run(leave=leave)
     control.endpoints = lanes
+
+
+async def do_jobs(customer: Customer[MadeT], asks: Asks, take: Callable[[MadeT], None]) -> None:
+    """Have every job of a customer done, group by group; `take` is called with what each came to, in order.
+
+    Raises:
+        MultifacetedError: what stopped the run; every reply that came in is journaled.
+    """
+    line = Line[MadeT](asks.control, capacity=asks.capacity)
+    for group in customer.groups():
+        with customer.lock(group.name), Journal(customer.journal_file(group.name)) as journal:
+            channel = Channel(asks, journal)
+            async with line.winding_up():
+                await line.feed((partial(job, channel) for job in group.jobs), take)
+                await line.finish()

@@ -40,7 +40,7 @@ class Needs(NamedTuple):
 class Collector:
     """Goes over all jobs of a customer once for each wave, and keeps none of them."""
 
-    customer: Customer
+    customer: Customer[object]
     replay: ReplayAsker
     models: Models
     batches: BatchFolder

@@ -4,21 +4,23 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from multifaceted.ask.channel import Channel
 
+MadeT_co = TypeVar("MadeT_co", covariant=True)
+
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Generic[MadeT_co]):
     """Jobs whose replies lie in one journal, such as the rows of a shard."""
 
     name: str
     # Each asks for what it needs, through the channel that it is given
-    jobs: Iterable[Callable[[Channel], Coroutine[Any, Any, object]]]
+    jobs: Iterable[Callable[[Channel], Coroutine[Any, Any, MadeT_co]]]
 
 
-class Customer(Protocol):
+class Customer(Protocol[MadeT_co]):
     """Gone through once for each wave; none of its jobs is kept."""
 
     @property
@@ -26,7 +28,7 @@ class Customer(Protocol):
         """The folder below which its batches are remembered."""
         ...
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Iterator[Group[MadeT_co]]:
         """What it has still to make, in order."""
         ...
 

@@ -13,17 +13,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from multifaceted.ask import Channel, Line, NoReplyError, RunControl, open_asker
+from multifaceted.ask import Channel, NoReplyError, RunControl, open_asker
 from multifaceted.ask.channel import finish_all
 from multifaceted.ask.opened import check_prices
 from multifaceted.ask.usage import find_prices
-from multifaceted.batch import Group, answer
+from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.chat.factory import name_models
 from multifaceted.curate.judge_prompt import JudgePrompt
 from multifaceted.curate.judge_spec import JudgeSpec
 from multifaceted.errors import InterruptedRunError
 from multifaceted.ids import seed_from
-from multifaceted.journal import Journal, sum_replies
+from multifaceted.journal import sum_replies
 from multifaceted.models import Model
 from multifaceted.records import Request
 from multifaceted.store.curation import JUDGES
@@ -70,7 +70,7 @@ class RowsToJudge:
         """How requests name these models."""
         return name_models(self.models)
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Iterator[Group[Judged]]:
         """All rows, whose replies lie in one journal."""
         yield Group(JUDGES, (partial(self.judge, row) for row in self.rows()))
 
@@ -128,10 +128,10 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
         InputError: where there is a budget and no price to reckon with.
         MultifacetedError: what stopped the judges; every reply that came in is journaled.
     """
-    spec, control, journal_file = rows.spec, RunControl(), rows.journal_file(JUDGES)
+    spec, control = rows.spec, RunControl()
     check_prices(find_prices(rows.models, spec.mode), spec.max_usd, file="judge.budget")
     control.tally.planned = count
-    control.tally.usd = sum(part.usd for part in sum_replies(journal_file))
+    control.tally.usd = sum(part.usd for part in sum_replies(rows.journal_file(JUDGES)))
     found = Verdicts()
 
     def take(judged: Judged) -> None:
@@ -155,11 +155,7 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
             watch(control),
             answer(asker, rows, spec) as asks,
         ):
-            with Journal(journal_file) as journal:
-                channel, line = Channel(asks, journal), Line[Judged](control, capacity=asks.capacity)
-                async with line.winding_up():
-                    await line.feed((partial(rows.judge, row, channel) for row in rows.rows()), take)
-                    await line.finish()
+            await do_jobs(rows, asks, take)
     return found
 
 

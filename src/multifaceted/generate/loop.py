@@ -37,7 +37,7 @@ class RowsToMake:
         """The run folder."""
         return self.folder.path
 
-    def groups(self) -> Iterator[Group]:
+    def groups(self) -> Iterator[Group[Row | Failure]]:
         """The shards, each with a job for each row that is to be made."""
         for work, tasks in self.read():
             rows = (task for task in tasks if work.rows is None or task.id in work.rows)
