@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from multifaceted.ask import Channel, NoReplyError, RunControl, open_asker
+from multifaceted.ask.channel import Channel, NoReplyError
+from multifaceted.ask.control import RunControl
+from multifaceted.ask.opened import open_asker
 from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.errors import LimitReachedError
 from multifaceted.journal import sum_replies

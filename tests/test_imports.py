@@ -100,3 +100,9 @@ def test_the_taxonomy_is_imported_without_the_heavy_libraries() -> None:
     code = f"import sys, multifaceted.taxonomy; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_the_command_line_starts_without_the_sdk() -> None:
+    code = "import sys, multifaceted.cli; print('openai' in sys.modules, 'datasets' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False False"

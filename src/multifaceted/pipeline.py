@@ -7,7 +7,9 @@ Example:
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
-from multifaceted.ask import Channel, RunControl, open_asker
+from multifaceted.ask.channel import Channel
+from multifaceted.ask.control import RunControl
+from multifaceted.ask.opened import open_asker
 from multifaceted.batch import answer
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import FailureKind, StorageError

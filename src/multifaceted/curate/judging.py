@@ -13,9 +13,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from multifaceted.ask import Channel, NoReplyError, RunControl, open_asker
-from multifaceted.ask.channel import finish_all
-from multifaceted.ask.opened import check_prices
+from multifaceted.ask.channel import Channel, NoReplyError, finish_all
+from multifaceted.ask.control import RunControl
+from multifaceted.ask.opened import check_prices, open_asker
 from multifaceted.ask.usage import find_prices
 from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.chat.factory import name_models

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from multifaceted.ask import Asks, Channel, Line
-from multifaceted.ask.line import Job, Settled
+from multifaceted.ask.asker import Asks
+from multifaceted.ask.channel import Channel
+from multifaceted.ask.line import Job, Line, Settled
 from multifaceted.batch import Group
 from multifaceted.errors import LimitReachedError
 from multifaceted.generate.open_shard import OpenShard, open_shard

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from multifaceted.ask import Channel, Exchange, NoReplyError
-from multifaceted.ask.channel import finish_all
+from multifaceted.ask.channel import Channel, Exchange, NoReplyError, finish_all
 from multifaceted.chat.factory import BACKENDS
 from multifaceted.errors import InputError
 from multifaceted.ids import seed_from

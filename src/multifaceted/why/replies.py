@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from multifaceted.ask import Channel, RunControl
-from multifaceted.ask.channel import MissingReply
+from multifaceted.ask.channel import Channel, MissingReply
+from multifaceted.ask.control import RunControl
 from multifaceted.chat.factory import name_models
 from multifaceted.chat.reply import read_reply
 from multifaceted.curate.judging import RowsToJudge
