@@ -7,17 +7,15 @@ Transient errors are tried again (tenacity) with growing, jittered waits that ho
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-from tenacity.stop import stop_base
-from tenacity.wait import wait_exponential_jitter
 
 from multifaceted.ask.control import RunControl
+from multifaceted.ask.patience import StopAsking, WaitBeforeRetry, error_of
 from multifaceted.ask.usage import RAISE_BUDGET, Usage, check_usage_is_known
 from multifaceted.chat.pool import EndpointPool
 from multifaceted.chat.reply import read_reply
@@ -34,8 +32,6 @@ from multifaceted.models import Models
 from multifaceted.records import Reply, Request
 
 logger = logging.getLogger(__name__)
-
-LONGEST_WAIT = 60.0  # seconds between two attempts of one request
 
 
 class Asks(Protocol):
@@ -118,8 +114,8 @@ class Asker:
 
         model = self.models[request.label]
         retrying = AsyncRetrying(
-            stop=_StopAsking(model.max_attempts, model.max_retry_time),
-            wait=_WaitBeforeRetry(model.retry_wait),
+            stop=StopAsking(model.max_attempts, model.max_retry_time),
+            wait=WaitBeforeRetry(model.retry_wait),
             retry=retry_if_exception_type(TransientEndpointError),
             sleep=self.control.sleep,
             before_sleep=lambda state: self._note_retry(request, state),
@@ -171,7 +167,7 @@ class Asker:
             )
 
     def _note_retry(self, request: Request, state: RetryCallState) -> None:
-        error = _error_of(state)
+        error = error_of(state)
         self.control.tally.retries[error.kind] += 1
         place = request.row_id, request.label, request.key[:12]
         logger.debug("row %s, %s, request %s: %s; asked again", *place, error)
@@ -225,40 +221,3 @@ def make_entry(
         completion_tokens=reply.completion_tokens,
         reasoning_tokens=reply.reasoning_tokens,
     )
-
-
-class _StopAsking(stop_base):
-    """After so many attempts, or so much time. Those that met a rate limit count for neither."""
-
-    def __init__(self, attempts: int, seconds: float) -> None:
-        self._left = attempts
-        self._seconds = seconds
-        self._first: float | None = None
-
-    def __call__(self, retry_state: RetryCallState) -> bool:
-        if _error_of(retry_state).kind == "rate_limited":
-            return False
-        now = time.monotonic()
-        self._first = now if self._first is None else self._first
-        self._left -= 1
-        return self._left <= 0 or now - self._first > self._seconds
-
-
-class _WaitBeforeRetry(wait_exponential_jitter):
-    """Growing and jittered. After a rate limit the endpoint's queue does the waiting, for all alike."""
-
-    def __init__(self, first: float) -> None:
-        super().__init__(multiplier=first, max=LONGEST_WAIT, jitter=first)
-        self._first = first
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        error = _error_of(retry_state)
-        if error.kind == "rate_limited":
-            return min(error.retry_after, LONGEST_WAIT) + random.uniform(0, self._first)  # noqa: S311 - no secret
-        return super().__call__(retry_state)
-
-
-def _error_of(state: RetryCallState) -> TransientEndpointError:
-    error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, TransientEndpointError)  # noqa: S101 - nothing else is tried again
-    return error

@@ -5,18 +5,19 @@ Example:
     plan.rows, plan.shards[0]
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.ids import content_id, hash_stream, seed_from
-from multifaceted.instructions import ColumnType, InstructionReader, read_instructions
+from multifaceted.ids import content_id, seed_from
+from multifaceted.instructions import ColumnType, read_instructions
 from multifaceted.kinds import KINDS, Kind
 from multifaceted.models import Model
+from multifaceted.plan.pool import Shard, hash_instructions, read_pool
 from multifaceted.plan.recipe import Recipe, load_recipe
 from multifaceted.prompts.template import Template, ask_again, load_repair, load_template
 from multifaceted.records import Instruction, Row, RowTask
@@ -25,21 +26,6 @@ from multifaceted.stages.rows import make_row_type
 from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
 
 _Loaded = TypeVar("_Loaded")
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """A contiguous range of instructions: the unit of work that one process takes."""
-
-    index: int
-    start: int  # position of its first instruction in the pool
-    stop: int  # one past its last
-    digest: str  # of its instructions
-
-    @property
-    def name(self) -> str:
-        """Five digits, so that folders sort in order."""
-        return f"{self.index:05d}"
 
 
 @dataclass(frozen=True)
@@ -101,7 +87,7 @@ class Plan:
                 pass
             instructions = list(islice(reader, shard.stop - shard.start))
             position = shard.stop
-            if _digest(instructions) != shard.digest:
+            if hash_instructions(instructions) != shard.digest:
                 message = "has changed since the run began; run again to compile it anew"
                 raise InputError([Problem(str(self.recipe.instructions.path), 0, message)])
             yield shard, instructions
@@ -178,7 +164,7 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
     templates = {name: template for name, template in found.items() if template is not None}
     repair = attempt(lambda: load_repair(recipe.repair))
     size = instructions_per_shard or recipe.instructions_per_shard
-    pool = attempt(partial(_read_pool, recipe, size, _list_fields(recipe, templates)))
+    pool = attempt(partial(read_pool, recipe, size, _list_fields(recipe, templates)))
     if taxonomy is not None and repair is not None and pool is not None and len(templates) == len(stages):
         prompts = Prompts(taxonomy, stages, templates, repair, pool.fields)
         plan = Plan(path, recipe, prompts, pool.shards, size, pool.licenses, pool.kept)
@@ -204,42 +190,6 @@ def _list_fields(recipe: Recipe, templates: Mapping[str, Template]) -> tuple[str
     """The further fields of instructions that are wanted: those that are kept, or None for all."""
     is_used = any("metadata" in template.uses for template in templates.values())
     return None if is_used else recipe.instructions.keep
-
-
-class _Pool(NamedTuple):
-    """What reading a pool through brings."""
-
-    shards: tuple[Shard, ...]
-    licenses: dict[str, str]  # by source; what the recipe says of one stands above what the pool says
-    fields: tuple[str, ...]  # further fields that travel with instructions
-    kept: dict[str, ColumnType]  # of these, the ones that become columns
-
-
-def _read_pool(recipe: Recipe, size: int, fields: Collection[str] | None) -> _Pool:
-    """Read the pool through once: every fault is found, and each shard gets its digest."""
-    spec = recipe.instructions
-    reader = InstructionReader(spec.path, spec.limit, metadata=fields, required=spec.keep)
-    stream = iter(reader)
-    shards: list[Shard] = []
-    start = 0
-    while piece := list(islice(stream, size)):
-        shards.append(Shard(len(shards), start, start + len(piece), _digest(piece)))
-        start += len(piece)
-    if reader.problems:
-        raise InputError(reader.problems)
-    licenses = {source: "; ".join(sorted(found)) for source, found in sorted(reader.licenses.items())}
-    types = reader.kept_types
-    return _Pool(
-        tuple(shards), licenses | spec.licenses, tuple(types), {name: types[name] for name in spec.keep}
-    )
-
-
-def _digest(instructions: list[Instruction]) -> str:
-    # An instruction without metadata has the digest that it had before there was any.
-    return hash_stream(
-        instruction.model_dump(exclude=None if instruction.metadata else {"metadata"})
-        for instruction in instructions
-    )
 
 
 def _list_trials(prompts: Prompts, task: RowTask) -> Iterator[Callable[[], object]]:
