@@ -138,7 +138,7 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
         if judged.scores:
             found.scores[judged.position] = judged.scores
         if judged.faults:
-            found.unjudged[judged.position] = judged.faults[-1]
+            found.unjudged[judged.position] = "; ".join(judged.faults)
             control.tally.failed += 1
         else:
             control.tally.ok += 1
