@@ -12,7 +12,7 @@ from conftest import DIMENSIONS, MakeRecipe
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError
+from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError, StorageError
 from multifaceted.journal import read_bodies
 from multifaceted.plan import compile_plan
 from multifaceted.records import Failure
@@ -445,3 +445,20 @@ def test_instructions_of_any_shape_come_through_unchanged(
     assert [row["prompt"] for row in rows] == prompts
     sent = {body["messages"][-1]["content"] for body in server.bodies}
     assert set(prompts) <= sent
+
+
+def test_a_run_of_a_former_version_goes_on_from_its_journals(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    data = run(make_recipe(server.base_url), tmp_path / "run")
+    shards = [summary.sha256 for summary in data.summaries]
+    for name in ("run.json", "manifest.json"):
+        content = json.loads((tmp_path / "run" / name).read_text())
+        del content["data"]["stages"]
+        (tmp_path / "run" / name).write_text(json.dumps(content))
+    server.bodies.clear()
+    assert [s.sha256 for s in run(make_recipe(server.base_url), tmp_path / "run").summaries] == shards
+    assert server.bodies == []
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(StorageError, match="it has no layout"):
+        run(make_recipe(server.base_url), tmp_path / "run")

@@ -19,6 +19,8 @@ from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 from multifaceted.strictmodel import StrictModel
 
+NEW_RUN = "run `multifaceted generate` again, with a new run folder if it does not help"
+
 
 class UsedPrice(StrictModel):
     """What a stage's model cost when the run was last started: USD per million tokens, not cached."""
@@ -140,8 +142,14 @@ def read_layout(folder: RunFolder) -> int | None:
     A run keeps the layout it started with: cut differently, a row would look for its replies in another
     shard's journal, and they would be paid for again.
     """
-    data = _read(folder.path / "run.json")
-    return None if data is None else data.instructions_per_shard
+    # Nothing else of it is looked at: another version may have written it, and its journals are paid for.
+    content = read_json(folder.path / "run.json")
+    try:
+        return None if content is None else int(content["data"]["instructions_per_shard"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{folder.path / 'run.json'} is damaged: it has no layout", hint=NEW_RUN
+        ) from error
 
 
 def read_manifest(folder: RunFolder) -> RunData | None:
@@ -177,7 +185,7 @@ def _read(path: Path) -> RunData | None:
     try:
         return RunData.model_validate(content["data"])
     except (ValidationError, KeyError, TypeError) as error:
-        hint = "run `multifaceted generate` again, with a new run folder if it does not help"
+        hint = NEW_RUN
         raise StorageError(f"{path} was written by another version or is damaged", hint=hint) from error
 
 
