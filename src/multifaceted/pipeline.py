@@ -55,12 +55,13 @@ async def generate(
     """
     prepared = prepare_run(plan, run, shards=shards, max_usd=max_usd, retry=retry)
     prepared.count_settled(control.tally)
-    await _make_rows(prepared, control, live_fallback=live_fallback)
-    return _close_run(prepared)
+    data = describe_run(prepared)
+    await _make_rows(prepared, data, control, live_fallback=live_fallback)
+    return _close_run(prepared, data)
 
 
-async def _make_rows(prepared: Prepared, control: RunControl, *, live_fallback: int) -> None:
-    plan, folder, data = prepared.plan, prepared.folder, describe_run(prepared)
+async def _make_rows(prepared: Prepared, data: RunData, control: RunControl, *, live_fallback: int) -> None:
+    plan, folder = prepared.plan, prepared.folder
     if not prepared.wanted:
         write_run(folder, data, prepared.environment)  # one with another recipe may have written its own
         return
@@ -74,12 +75,12 @@ async def _make_rows(prepared: Prepared, control: RunControl, *, live_fallback: 
             await generate_shards(rows, asks)
 
 
-def _close_run(prepared: Prepared) -> RunData:
+def _close_run(prepared: Prepared, data: RunData) -> RunData:
     """Mark the run whole if all of its shards are."""
     folder = prepared.folder
     found = [find_whole(folder, shard, expected) for shard, expected in prepared.expected.items()]
     summaries = [summary for summary in found if summary is not None]
-    data = describe_run(prepared).model_copy(update={"summaries": summaries})
+    data = data.model_copy(update={"summaries": summaries})
     if len(summaries) == len(found):
         if data.planned != data.ok + data.failed:  # rows were lost, which must never go unnoticed
             raise StorageError(f"{data.planned} rows planned, but {data.ok} ok and {data.failed} failed")
@@ -91,10 +92,10 @@ def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
     """What a plan will cost, by the replies that a run of the same models has so far."""
     observed: dict[str, Observed] = {}
     spent = read_spent(RunFolder(run), [shard.name for shard in plan.shards]) if run else []
-    names = name_models(plan.models) if run else {}
-    for stage in plan.models:
-        # Another model's replies say nothing of this one's.
-        parts = [part for part in spent if (part.stage, part.model) == (stage, names[stage])]
+    for stage, model in plan.models.items():
+        parts = [part for part in spent if part.stage == stage]
+        if model.served_at:  # another model's replies say nothing of this one's
+            parts = [part for part in parts if part.model == model.label]
         if parts:
             observed[stage] = Observed(
                 replies=sum(part.replies for part in parts),

@@ -1,9 +1,9 @@
 """The bounded line of work: jobs start and end in order, and only so many are alive.
 
 Example:
-    line = Line(control, capacity=64, take=count)
+    line = Line(control, capacity=64)
     async with line.winding_up():
-        await line.feed(jobs)
+        await line.feed(jobs, take)
         await line.finish()
 """
 
@@ -17,7 +17,6 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from multifaceted.ask.control import RunControl
 
 MadeT = TypeVar("MadeT")
-# A job that is to be done, or what it would come to where that is known already.
 Job: TypeAlias = Callable[[], Coroutine[Any, Any, MadeT]]
 
 # Jobs at work for each request in flight: more than one, so that no place idles while a reply is read.

@@ -7,11 +7,10 @@ live.
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
 
 from multifaceted.ask.asker import Asker, Asks
 from multifaceted.ask.channel import Channel
-from multifaceted.ask.line import Line
+from multifaceted.ask.line import Line, MadeT
 from multifaceted.ask.usage import Usage, find_prices
 from multifaceted.batch.client import open_clients
 from multifaceted.batch.collect import Collector
@@ -23,8 +22,6 @@ from multifaceted.chat.factory import name_models
 from multifaceted.errors import LimitReachedError
 from multifaceted.journal import Journal
 from multifaceted.models.sending import SendingSpec
-
-MadeT = TypeVar("MadeT")
 
 
 @asynccontextmanager

@@ -58,6 +58,11 @@ class JudgeSpec(SendingSpec):
         return self.model_copy(update={"models": models, "template": template})
 
 
+def name_asker(judge: str) -> str:
+    """The label under which a judge asks."""
+    return f"judge {judge}"
+
+
 def find_low(scores: Scores, spec: JudgeSpec) -> pl.DataFrame:
     """Findings for the rows with a preference that scores below the threshold."""
     found = []

@@ -20,7 +20,7 @@ from multifaceted.ask.usage import find_prices
 from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.chat.factory import name_models
 from multifaceted.curate.judge_prompt import JudgePrompt
-from multifaceted.curate.judge_spec import JudgeSpec
+from multifaceted.curate.judge_spec import JudgeSpec, name_asker
 from multifaceted.errors import InterruptedRunError
 from multifaceted.ids import seed_from
 from multifaceted.journal import sum_replies
@@ -157,8 +157,3 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
         ):
             await do_jobs(rows, asks, take)
     return found
-
-
-def name_asker(judge: str) -> str:
-    """The label under which a judge asks."""
-    return f"judge {judge}"

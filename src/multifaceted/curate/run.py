@@ -13,6 +13,7 @@ from multifaceted.curate.judge_spec import (
     UNJUDGED,
     find_low,
     list_scores,
+    name_asker,
     note_unjudged,
     sum_up_scores,
 )
@@ -144,8 +145,6 @@ def _order_again(folder: Path, judges: list[str]) -> None:
 
     A retry that was interrupted goes on: what its judges have said by now is not asked for once more.
     """
-    from multifaceted.curate.judging import name_asker  # noqa: PLC0415 - as above
-
     if not (folder / RECORD).exists():
         return
     record = hash_file(folder / RECORD)

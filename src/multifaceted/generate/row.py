@@ -4,7 +4,7 @@ Example:
     made = await maker.make(task, channel)      # a Row, or a Failure that says why not
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from multifaceted.errors import InputError
 from multifaceted.ids import seed_from
 from multifaceted.instructions import fit_value
 from multifaceted.plan import Plan
-from multifaceted.records import Failure, PreferenceEntry, Request, Row, RowTask, StageRecord, TokenCount
+from multifaceted.records import Failure, Request, Row, RowTask, StageRecord, TokenCount
 from multifaceted.stages import Draft, Stage
 
 
@@ -60,18 +60,20 @@ class RowMaker:
                 request, read=partial(stage.read, draft), repair=self.plan.prompts.repair
             )
         except NoReplyError as fault:
-            for part in _name_part(draft.part):
-                fault.message = f"{part}: {fault.message}"
+            if draft.part is not None:
+                fault.message = f"{draft.part.dimension}: {fault.message}"
             raise
 
     def _request(self, stage: Stage, draft: Draft) -> Request:
-        model, part = self.plan.models[stage.name], draft.part
+        model = self.plan.models[stage.name]
+        # Tells the requests of one stage apart, where it asks more than once.
+        part = [draft.part.dimension] if draft.part is not None else []
         return Request(
             label=stage.name,
             row_id=draft.task.id,
             model=self.model_names[stage.name],
             messages=self.plan.prompts.render(stage, draft),
-            parameters=model.parameters(seed_from(draft.task.seed, stage.name, *_name_part(part))),
+            parameters=model.parameters(seed_from(draft.task.seed, stage.name, *part)),
             schema=stage.schema(draft, small=model.small),
             structured_output=model.structured_output,
         )
@@ -107,12 +109,6 @@ class RowMaker:
                 name: fit_value(instruction.metadata.get(name), kind) for name, kind in self.plan.kept.items()
             },
         )
-
-
-def _name_part(part: PreferenceEntry | None) -> Iterator[str]:
-    """What tells the requests of one stage apart, where it asks more than once."""
-    if part is not None:
-        yield part.dimension
 
 
 def _to_failure(task: RowTask, fault: NoReplyError) -> Failure:

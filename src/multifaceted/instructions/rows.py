@@ -1,6 +1,7 @@
 """Rows of a file as they stand there, one at a time: JSONL, JSON, CSV or Parquet.
 
-for row in read_rows(Path("pool.csv"), "csv"): ...
+Example:
+    for row in read_rows(Path("pool.csv"), "csv"): ...
 """
 
 import csv

@@ -1,7 +1,8 @@
 """What a recipe says of a model: where it is, how it samples, what it costs. A file for each kind of model.
 
-model = EndpointModel(base_url="http://127.0.0.1:8000/v1", name="some-model")
-model.label, model.find_price("live")
+Example:
+    model = EndpointModel(base_url="http://127.0.0.1:8000/v1", name="some-model")
+    model.label, model.find_price("live")
 """
 
 from collections.abc import Mapping

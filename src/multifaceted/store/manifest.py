@@ -185,8 +185,7 @@ def _read(path: Path) -> RunData | None:
     try:
         return RunData.model_validate(content["data"])
     except (ValidationError, KeyError, TypeError) as error:
-        hint = NEW_RUN
-        raise StorageError(f"{path} was written by another version or is damaged", hint=hint) from error
+        raise StorageError(f"{path} was written by another version or is damaged", hint=NEW_RUN) from error
 
 
 def describe_environment(recipe: dict[str, Any], file: str, libraries: Iterable[str]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Files of rows, whole or not at all, and how each format of them is written.
 
-with TableWriter(path, schema, file_format="parquet") as writer:
-    writer.add(id="q1", prompt="Why?")
-    writer.commit()
+Example:
+    with TableWriter(path, schema, file_format="parquet") as writer:
+        writer.add(id="q1", prompt="Why?")
+        writer.commit()
 """
 
 import json
