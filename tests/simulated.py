@@ -9,7 +9,8 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from multifaceted.records import Request
+from multifaceted.errors import EndpointError
+from multifaceted.records import Reply, Request
 
 _T = TypeVar("_T")
 TICK = 1e-6  # seconds that each look at the clock costs, as with a real one
@@ -60,6 +61,9 @@ class SilentClient:
         self.closed = False
 
     async def ask(self, request: Request) -> str:
+        raise AssertionError("nothing is to be asked here")
+
+    def explain(self, body: str, reply: Reply | None) -> EndpointError:
         raise AssertionError("nothing is to be asked here")
 
     async def close(self) -> None:

@@ -2,7 +2,9 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,3 +105,42 @@ def test_a_full_disk_is_an_error_for_every_waiting_row(tmp_path: Path) -> None:
 
     results = asyncio.run(fill())
     assert all(isinstance(result, StorageError) for result in results)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"body": 'half a character: "\ud83d"', "row_id": "row \udc80"},
+        {"prompt_tokens": 2**70, "completion_tokens": -(2**70), "cut_at": 10**30},
+        {"usd": float("nan"), "seconds": float("inf")},
+        {"body": "with \x00 in it"},
+    ],
+    ids=["halves", "huge", "not a number", "zero byte"],
+)
+def test_whatever_a_reply_holds_the_journal_takes_it(tmp_path: Path, changes: dict[str, Any]) -> None:
+    put_all(tmp_path / "j.sqlite", [entry("a"), replace(entry("k"), **changes), entry("b")])
+    with Journal(tmp_path / "j.sqlite") as journal:
+        assert all(journal.get(key) is not None for key in "akb")
+    assert [part.replies for part in sum_replies(tmp_path / "j.sqlite")] == [3]
+
+
+def test_half_a_character_is_kept_as_json_writes_it(tmp_path: Path) -> None:
+    put_all(tmp_path / "j.sqlite", [entry("k", '"\ud83d"')])
+    with Journal(tmp_path / "j.sqlite") as journal:
+        assert body_of(journal, "k") == '"\\ud83d"'
+
+
+def test_a_writer_that_dies_tells_all_that_wait_and_all_that_come(tmp_path: Path) -> None:
+    async def put() -> list[BaseException | None]:
+        with Journal(tmp_path / "j.sqlite") as journal:
+            journal._commit = lambda batch: 1 / 0  # type: ignore[assignment, method-assign, return-value]
+            async with asyncio.timeout(5):
+                first = await asyncio.gather(
+                    *(journal.put(entry(f"k{n}")) for n in range(20)), return_exceptions=True
+                )
+                late = await asyncio.gather(journal.put(entry("late")), return_exceptions=True)
+            return [*first, *late]
+
+    results = asyncio.run(put())
+    assert all(isinstance(result, StorageError) for result in results)
+    assert "ZeroDivisionError" in str(results[-1])

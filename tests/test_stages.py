@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from multifaceted.prompts.reply import ReplyError, parse_text, read_json_object
+from multifaceted.prompts.reply import ReplyError, parse_text, read_json
 from multifaceted.prompts.template import ask_again, load_repair, load_template, shipped_template
 from multifaceted.records import Instruction, Message, PreferenceEntry, RowTask
 from multifaceted.stages import PREFERENCES, SHIPPED, Draft, Prompts
@@ -20,7 +20,11 @@ FIELDS = ["subdimension", "preference", "description"]
 ENTRY = {"subdimension": "Tone", "preference": "Warm words", "description": "Wants warmth."}
 REPLY = dict.fromkeys(SLUGS, ENTRY)
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner),
     max_leaves=8,
 )
@@ -150,7 +154,7 @@ def test_everything_wrong_with_a_reply_is_listed_at_once() -> None:
         ("I would rather not.", "the reply holds no JSON object"),
         ('["style", "safety"]', "the reply holds no JSON object"),
         ('{"style": {"subdimension": "Tone"', "the JSON is broken"),
-        ('{"style": {},}', "the JSON is broken"),
+        ('{"style": {"preference": "a" b"}}', "the JSON is broken"),
         ('{"style": {}, "style": {}}', "a key stands twice"),
         ('{"style": {"preference": "a", "preference": "b"}}', "a key stands twice"),
         ('{"style": ' * 50_000, "nested too deeply"),
@@ -184,7 +188,7 @@ def test_any_text_is_read_as_entries_or_refused_as_a_reply(text: str) -> None:
 @given(data=st.dictionaries(st.text(), JSON_VALUES, max_size=3))
 def test_a_json_object_is_read_back_from_among_words(data: dict[str, Any]) -> None:
     dumped = json.dumps(data)
-    read = read_json_object(f"Well: {dumped} }} and so on")
+    read = read_json(f"Well: {dumped} }} and so on", dict)
     assert json.dumps(read) == dumped
 
 

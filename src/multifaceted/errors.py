@@ -30,6 +30,7 @@ FailureKind = Literal[
     "refused",  # the model declined, by the reply's own refusal field
     "content_filter",  # the endpoint's filter stopped the reply
     "garbage",  # HTTP 200 whose body is no chat completion
+    "broken",  # the endpoint stopped in the middle of the reply, by its finish reason or an error in it
     "request_rejected",  # the endpoint refuses this request: 400, 413, 422
     "rate_limited",
     "server_error",

@@ -46,6 +46,7 @@ SELECT stage, model, mode, count(*), count(DISTINCT row_id), sum(prompt_tokens),
 FROM replies GROUP BY stage, model, mode ORDER BY stage, model, mode
 """
 _NEWEST = "SELECT body, cut_at FROM replies WHERE key = ? AND NOT set_aside ORDER BY attempt DESC LIMIT 1"
+_MOST = 2**40  # of a number, so that millions of them have a sum
 KEYS_AT_ONCE = 500  # in one statement; SQLite takes a bounded number of parameters
 
 
@@ -135,6 +136,8 @@ class Journal:
             counts = list(found)
         self._set_aside: dict[str, int] = {key: aside for key, aside, _ in counts if aside}
         self._keys = {key for key, aside, replies in counts if aside < replies}
+        self._ending = threading.Lock()
+        self._ended: StorageError | None = None  # why the thread writes no more
         self._thread = threading.Thread(target=self._write, name=f"journal {path.parent.name}", daemon=True)
         self._thread.start()
 
@@ -157,7 +160,10 @@ class Journal:
             StorageError: where it could not be written.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.put((entry, future))
+        with self._ending:  # nothing is queued behind the thread's end
+            if self._ended is not None:
+                raise self._ended
+            self._queue.put((entry, future))
         await future
         self._keys.add(entry.key)
 
@@ -174,11 +180,28 @@ class Journal:
         self.close()
 
     def _write(self) -> None:
+        batch: list[_Waiting] = []
         try:
             while batch := self._next_batch():
                 self._commit(batch)
+        except BaseException as error:  # noqa: BLE001 - nobody else would hear of it, and rows would wait for ever
+            self._end(error, batch)
         finally:
             self._writer.close()
+
+    def _end(self, error: BaseException, batch: list[_Waiting]) -> None:
+        """Tell all that wait, and all that come, why nothing is written any more."""
+        ended = StorageError(
+            f"{self._path}: the journal's writer stopped: {error!r}",
+            hint="run again: what was written is safe",
+        )
+        with self._ending:
+            self._ended = ended
+            while not self._queue.empty():
+                waiting = self._queue.get_nowait()
+                batch = batch if waiting is None else [*batch, waiting]
+        if batch:
+            _settle([future for _, future in batch], ended)
 
     def _next_batch(self) -> list[_Waiting]:
         """Wait for one reply, and take all others that are waiting by then; empty at the end."""
@@ -270,7 +293,16 @@ def _portions(keys: list[str]) -> Iterator[list[str]]:
 
 
 def _values_of(entry: JournalEntry) -> tuple[str | int | float | None, ...]:
-    return tuple(getattr(entry, name) for name in JournalEntry.__slots__)
+    return tuple(_to_storable(getattr(entry, name)) for name in JournalEntry.__slots__)
+
+
+def _to_storable(value: str | float | None) -> str | int | float | None:
+    """A value that SQLite takes: text that has a UTF-8 form, numbers that can be summed up."""
+    if isinstance(value, int):
+        return max(-_MOST, min(value, _MOST))
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()  # as JSON writes half a character
+    return value
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:

@@ -48,14 +48,19 @@ class Message:
     content: str
 
 
+# What a finish reason says of a reply: "broken" where the endpoint stopped in the middle of it, "unknown"
+# where the reason is none that we know, which counts as cut.
+Ending = Literal["whole", "cut", "filtered", "broken", "unknown"]
+
+
 @dataclass(frozen=True)
 class Request:
     """A chat request as its customer means it, before it is fitted to an endpoint.
 
     The label says who asks, such as a stage: models, budget and spending go by it. The key is made of
     everything that can change the reply. Left out, because they cannot: the label, the row's id (the seed
-    carries them), base URL, API key, timeout, concurrency, how an endpoint wants a parameter
-    spelled, and `max_tokens`, which only cuts: a reply that was cut is told by itself.
+    carries them), how the reply is read, base URL, API key, timeout, concurrency, how an endpoint wants a
+    parameter spelled, and `max_tokens`, which only cuts: a reply that was cut is told by itself.
     """
 
     label: str
@@ -65,6 +70,8 @@ class Request:
     parameters: dict[str, Any]  # sampling parameters, seed and extra body, as the recipe gives them
     schema: dict[str, Any] | None = None  # JSON Schema of the reply; None asks for free text
     structured_output: str = ""
+    whole_endings: tuple[str, ...] = ()  # finish reasons of whole replies, beside those that are known
+    inline_reasoning: bool = False  # leave thoughts in the text, where the model wrote them
 
     @property
     def max_tokens(self) -> int | None:
@@ -97,19 +104,22 @@ class Reply:
     """What an endpoint answered, read from the raw body that the journal keeps."""
 
     key: str
-    text: str
+    text: str  # the answer, without the thoughts before it
     finish_reason: str
     refusal: str
     model: str  # as the endpoint names it, often more exact than what was asked for
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int = 0  # 0 where nobody knows
+    completion_tokens: int = 0
     cached_tokens: int = 0  # of the prompt, where the endpoint reports them
     reasoning_tokens: int = 0  # of the completion, the same
+    reasoning: str = ""  # the model's thoughts, where the endpoint hands them over
+    ending: Ending = "whole"
+    is_counted: bool = False  # whether the endpoint says how many tokens it took
 
     @property
     def is_cut(self) -> bool:
-        """Whether it ends at `max_tokens`, or where the model's context does."""
-        return self.finish_reason == "length"
+        """Whether it ends at `max_tokens`, where the model's context does, or for an unknown reason."""
+        return self.ending in ("cut", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +181,9 @@ class StageRecord(StrictModel):
     )
     template: str = Field(description="SHA-256 of the stage's template")
     tokens: TokenCount = Field(description="as the endpoint counts them; 0 where it does not say")
+    reasoning: str = Field(
+        default="", description="the model's thoughts before it answered, where the recipe keeps them"
+    )
 
 
 class Row(StrictModel):

@@ -132,16 +132,15 @@ class Asker:
                 began = time.monotonic()
                 body = await lane.client.ask(vary_seed(request, journal))
                 seconds = time.monotonic() - began
-                reply = read_reply(request.key, body)
+                reply = read_answer(request, body, allowed=request.max_tokens)
                 entry = make_entry(request, body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
                 self.usage.learn(request.label, request.characters, reply)
-                lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
+                if reply is not None and reply.is_counted:
+                    lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
                 self.control.tally.count_reply(reply, entry.usd)
-                if reply is None:
-                    raise TransientEndpointError(
-                        "the body of the reply is no chat completion", kind="garbage"
-                    )
+                if reply is None or reply.ending == "broken":
+                    raise lane.client.explain(body, reply)
         except (FatalEndpointError, StorageError) as error:
             self.control.stop(error)
             raise
@@ -176,11 +175,24 @@ class Asker:
 def find_reply(request: Request, journal: Journal) -> Reply | None:
     """The journal's usable reply to a request; None where it has none, or one that was cut too early."""
     stored = journal.get(request.key)
-    if stored is None:
+    reply = None if stored is None else read_answer(request, stored.body, allowed=stored.cut_at)
+    if stored is None or reply is None or reply.ending == "broken":
         return None
-    if stored.cut_at is not None and (request.max_tokens is None or request.max_tokens > stored.cut_at):
-        return None
-    return read_reply(request.key, stored.body)
+    if reply.is_cut and stored.cut_at is not None:
+        longer = request.max_tokens is None or request.max_tokens > stored.cut_at
+        return None if longer else reply
+    return reply
+
+
+def read_answer(request: Request, body: str, *, allowed: int | None) -> Reply | None:
+    """The reply to a request in a body; None where it holds none. `allowed` is the max_tokens it had."""
+    return read_reply(
+        request.key,
+        body,
+        max_tokens=allowed,
+        whole_endings=request.whole_endings,
+        inline_reasoning=request.inline_reasoning,
+    )
 
 
 def vary_seed(request: Request, journal: Journal) -> Request:

@@ -94,6 +94,11 @@ class Channel:
             raise
         except EndpointError as error:
             raise NoReplyError(request, error.kind, error.message, retryable=error.retryable) from error
+        if reply.ending == "unknown":
+            self.asks.control.tell_once(
+                f"{request.model}: replies that end with finish_reason {reply.finish_reason!r} count as cut; "
+                "if they are whole, list it as whole_endings of the model in the recipe"
+            )
         fault = _find_fault(reply)
         if fault is not None:
             raise NoReplyError(request, *fault, cut_at=request.max_tokens if reply.is_cut else None)
@@ -126,10 +131,13 @@ def _find_fault(reply: Reply) -> tuple[FailureKind, str] | None:
     """Why a reply cannot be used, whatever its text says."""
     if reply.refusal:
         return "refused", reply.refusal
-    if reply.finish_reason == "content_filter":
-        return "content_filter", "the endpoint's filter stopped the reply"
+    if not reply.text.strip() and reply.ending == "whole":
+        thoughts = "the reply holds reasoning and no answer; can the model be told not to think?"
+        return "empty_reply", thoughts if reply.reasoning else "the reply holds no text"
+    if reply.ending == "filtered":
+        return "content_filter", f"the endpoint's filter stopped the reply ({reply.finish_reason})"
+    if reply.ending == "unknown":
+        return "truncated", f"ended with finish_reason {reply.finish_reason!r}, which counts as cut"
     if reply.is_cut:
         return "truncated", f"cut after {reply.completion_tokens} tokens; raise max_tokens of this stage"
-    if not reply.text.strip():
-        return "empty_reply", "the reply holds no text"
     return None

@@ -6,6 +6,7 @@ Example:
 """
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ from typing import Protocol
 
 from multifaceted.errors import InterruptedRunError
 from multifaceted.records import Tally
+
+logger = logging.getLogger(__name__)
 
 
 class Watched(Protocol):
@@ -49,6 +52,7 @@ class RunControl:
         self.tally = Tally()
         self.reason: Exception = InterruptedRunError("the run was interrupted")
         self.endpoints: Sequence[Watched] = ()
+        self._told: set[str] = set()
         self._stopping = asyncio.Event()
         self._on_stop: list[Callable[[], None]] = []
 
@@ -68,6 +72,12 @@ class RunControl:
     def tell_when_stopped(self, tell: Callable[[], None]) -> None:
         """Have a function called as soon as the run stops."""
         self._on_stop.append(tell)
+
+    def tell_once(self, message: str) -> None:
+        """Warn of something that many replies have in common."""
+        if message not in self._told:
+            self._told.add(message)
+            logger.warning("%s", message)
 
     @contextmanager
     def heed_signals(self, stop: Callable[[], None]) -> Iterator[None]:

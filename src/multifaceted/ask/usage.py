@@ -73,7 +73,7 @@ class Usage:
 
     def learn(self, label: str, characters: int, reply: Reply | None) -> None:
         """Take a reply's counts, and the length of its prompt, into the means, where its endpoint counts."""
-        if reply is None or not reply.prompt_tokens:
+        if reply is None or not reply.is_counted:
             return
         mean = self._means[label]
         ratio = characters / reply.prompt_tokens
@@ -85,7 +85,7 @@ class Usage:
         price = self.prices[label] if label in self.prices else self.by_model.get(model)
         if price is None:
             return None
-        if not (reply.prompt_tokens or reply.completion_tokens or price.is_free):
+        if not (reply.is_counted or price.is_free):
             return None
         return price.cost(
             prompt=reply.prompt_tokens, cached=reply.cached_tokens, completion=reply.completion_tokens

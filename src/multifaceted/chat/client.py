@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from multifaceted.records import Request
+from multifaceted.errors import EndpointError
+from multifaceted.records import Reply, Request
 
 
 class ChatClient(Protocol):
@@ -14,6 +15,10 @@ class ChatClient(Protocol):
         Raises:
             EndpointError: one of its kinds, telling whether another try can help.
         """
+        ...
+
+    def explain(self, body: str, reply: Reply | None) -> EndpointError:
+        """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
         ...
 
     async def close(self) -> None:

@@ -10,11 +10,12 @@ from http import HTTPStatus
 
 from openai import AsyncOpenAI
 
+from multifaceted.chat.faults import explain_body
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.chat.transport import choose_transport
 from multifaceted.chat.wire import WireForm
-from multifaceted.errors import FatalEndpointError, RejectedRequestError
-from multifaceted.records import Request
+from multifaceted.errors import EndpointError, FatalEndpointError, RejectedRequestError
+from multifaceted.records import Reply, Request
 
 MAX_REWRITES = 8  # of one request; there are fewer things than this to learn of an endpoint
 
@@ -50,7 +51,7 @@ class LiveClient:
                 return answer.text
             error = translate_refusal(answer.status, answer.headers, answer.text, hide=self._api_key)
             if isinstance(error, FatalEndpointError):  # of several endpoints, which?
-                raise FatalEndpointError(f"{self.base_url}: {error.message}", hint=error.hint)
+                raise self._name_self(error)
             if not isinstance(error, RejectedRequestError):
                 raise error
             # Learned in the meantime from another row's refusal, or from this one's.
@@ -58,9 +59,17 @@ class LiveClient:
                 raise error
         raise RejectedRequestError("the endpoint refuses every way of writing this request")
 
+    def explain(self, body: str, reply: Reply | None) -> EndpointError:
+        """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
+        error = explain_body(body, reply=reply, hide=self._api_key)
+        return self._name_self(error) if isinstance(error, FatalEndpointError) else error
+
     def form_of(self, model: str) -> WireForm:
         """How this endpoint wants requests to `model` written, as far as it is known."""
         return self._forms.setdefault(model, WireForm())
+
+    def _name_self(self, error: EndpointError) -> FatalEndpointError:
+        return FatalEndpointError(f"{self.base_url}: {error.message}", hint=error.hint)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,13 +8,14 @@ Example:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import check_reply, read_json_object
+from multifaceted.prompts.reply import check_reply, read_json
 from multifaceted.prompts.template import Template, load_repair, load_template
 from multifaceted.records import Message
 
@@ -78,14 +79,18 @@ class JudgePrompt:
         Raises:
             ReplyError: with everything that is wrong with the reply.
         """
-        data = read_json_object(text)
-        wanted = [entry["dimension"] for entry in row["preference_set"]]
-        problems = [f"{name!r} is missing" for name in wanted if name not in data]
-        scores = check_reply(_REPLY, {name: data[name] for name in wanted if name in data}, problems)
-        return {name: scores[name].score for name in wanted}
+        return read_json(
+            text, partial(_check_scores, [entry["dimension"] for entry in row["preference_set"]])
+        )
 
     def schema(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """JSON Schema of the reply."""
         score = {"type": "integer", "enum": list(SCORES)}
         one = object_schema({"reason": {"type": "string"}, "score": score})
         return object_schema({entry["dimension"]: one for entry in row["preference_set"]})
+
+
+def _check_scores(wanted: list[str], data: dict[str, Any]) -> dict[str, int]:
+    problems = [f"{name!r} is missing" for name in wanted if name not in data]
+    scores = check_reply(_REPLY, {name: data[name] for name in wanted if name in data}, problems)
+    return {name: scores[name].score for name in wanted}

@@ -118,6 +118,8 @@ class RowsToJudge:
             parameters=model.parameters(seed_from(self.seed, row["id"], "judge", judge)),
             schema=self.prompt.schema(row),
             structured_output=model.structured_output,
+            whole_endings=model.whole_endings,
+            inline_reasoning=model.reasoning == "inline",
         )
 
 

@@ -76,10 +76,13 @@ class RowMaker:
             parameters=model.parameters(seed_from(draft.task.seed, stage.name, *part)),
             schema=stage.schema(draft, small=model.small),
             structured_output=model.structured_output,
+            whole_endings=model.whole_endings,
+            inline_reasoning=model.reasoning == "inline",
         )
 
     def _record(self, stage: Stage, exchange: Exchange[Any]) -> StageRecord:
         asked, replies = self.model_names[stage.name], exchange.replies
+        thoughts = [r.reasoning for r in replies] if self.plan.models[stage.name].reasoning == "keep" else []
         named = replies[-1].model if BACKENDS[self.plan.models[stage.name].kind].names_itself else ""
         return StageRecord(
             model=named or asked,
@@ -89,6 +92,7 @@ class RowMaker:
                 prompt=sum(reply.prompt_tokens for reply in replies),
                 completion=sum(reply.completion_tokens for reply in replies),
             ),
+            reasoning="\n\n".join(filter(None, thoughts)),
         )
 
     def _to_row(self, task: RowTask, columns: Mapping[str, Any]) -> Row:

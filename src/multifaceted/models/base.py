@@ -13,9 +13,12 @@ from multifaceted.strictmodel import StrictModel
 
 StructuredOutput = Literal["json_schema", "json_object", "prompt"]
 
-# What a reply depends on beside the model's name and the messages. The other fields say where the model is,
-# what it costs and how patient to be; `max_tokens` only cuts, and what was cut is told by itself.
-COUNTED = frozenset({"temperature", "top_p", "seeded", "extra_body", "structured_output"})
+# What a reply, or what is read from it, depends on beside the model's name and the messages. The other fields
+# say where the model is, what it costs and how patient to be; `max_tokens` only cuts, and what was
+# cut is told by itself.
+COUNTED = frozenset(
+    {"temperature", "top_p", "seeded", "extra_body", "structured_output", "whole_endings", "reasoning"}
+)
 
 
 class EndpointSpec(StrictModel):
@@ -38,6 +41,9 @@ class BaseModelSpec(StrictModel, ABC):
     max_tokens: int | None = Field(default=1024, ge=1)
     seeded: bool = True  # send a seed derived from the row; false leaves it out
     extra_body: JsonObject = Field(default_factory=dict)
+    whole_endings: tuple[str, ...] = ()  # finish reasons of whole replies, beside those that are known
+    # Thoughts in a reply: in the journal alone, in the row's provenance too, or left in the text as written
+    reasoning: Literal["drop", "keep", "inline"] = "drop"
     timeout: Number = Field(default=300, gt=0)  # seconds for one request, from when it is sent
     max_attempts: int = Field(default=6, ge=1)  # of one request; those that meet a rate limit do not count
     retry_wait: Number = Field(default=0.5, gt=0)  # seconds before the second attempt; it grows from there

@@ -1,17 +1,15 @@
-"""Reading any reply at all, and asking for JSON that can be read: `read_json_object(text)`."""
+"""Reading any reply at all: `parse_text(text)`, `read_json(text, check)`."""
 
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
+from multifaceted.prompts.json_text import JsonError, list_objects
 from multifaceted.yamlfile import show_path
 
 ShapeT = TypeVar("ShapeT")
-
-OBJECT_START = re.compile(r'\{\s*["}]')  # no brace in the prose before it
 
 
 class ReplyError(ValueError):
@@ -42,25 +40,42 @@ def parse_text(text: str) -> str:
     return text.strip()
 
 
-def read_json_object(text: str) -> dict[str, Any]:
-    """The JSON object in a reply; words or code fences around it are passed over.
+def read_json(text: str, check: Callable[[dict[str, Any]], ShapeT]) -> ShapeT:
+    """Read the JSON object in a reply; words or code fences around it are passed over.
+
+    Args:
+        text: of the reply.
+        check: makes the value of an object, or raises `ReplyError` with everything that is wrong with it.
+
+    Returns:
+        The value of the only object that `check` lets pass: a model may show the form before it fills it in.
 
     Raises:
-        ReplyError: where there is none, it is broken, or a key stands twice in it.
+        ReplyError: where there is no object, none is good, or several are, which say different things.
     """
-    start = OBJECT_START.search(text)
-    if start is None:
+    objects = list_objects(text)
+    if not objects:
         raise ReplyError(["the reply holds no JSON object"])
-    try:
-        data, _ = json.JSONDecoder(object_pairs_hook=_unique_pairs).raw_decode(text, start.start())
-    except ReplyError:
-        raise
-    except ValueError as error:
-        raise ReplyError([f"the JSON is broken: {error}"]) from error
-    except RecursionError as error:
-        raise ReplyError(["the JSON is nested too deeply"]) from error
-    assert isinstance(data, dict)  # noqa: S101 - it begins with a brace
-    if "\\u" in text and not _is_text(data):
+    faults: list[ReplyError] = []
+    good: list[tuple[object, ShapeT]] = []
+    for data in objects:
+        try:
+            value = check(_need_text(data))
+        except ReplyError as fault:
+            faults.append(fault)
+        else:
+            good += [(data, value)] if all(data != other for other, _ in good) else []
+    if not good:
+        raise faults[-1]  # what comes last is what the model settled on
+    if len(good) > 1:
+        raise ReplyError([f"the reply holds {len(good)} different JSON objects; give one alone"])
+    return good[0][1]
+
+
+def _need_text(data: dict[str, Any] | JsonError) -> dict[str, Any]:
+    if isinstance(data, JsonError):
+        raise ReplyError([str(data)])
+    if not _is_text(data):
         raise ReplyError(["the JSON holds half of a character, such as \\ud800"])
     return data
 
@@ -98,10 +113,3 @@ def _explain(detail: Any) -> str:
     if detail["type"] in ("model_type", "dict_type"):
         return "must be an object"
     return str(detail["msg"]).removeprefix("Value error, ")
-
-
-def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        raise ReplyError(["a key stands twice in one JSON object"])
-    return data

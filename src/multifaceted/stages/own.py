@@ -4,12 +4,13 @@ Example:
     make_own_stage("facts", reply={"claims": ["string"], "risk": "number"})
 """
 
+from functools import partial
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from multifaceted.fieldtypes import TypeSpec, json_schema, parse_type, sample_value
-from multifaceted.prompts.reply import check_reply, read_json_object
+from multifaceted.prompts.reply import check_reply, read_json
 from multifaceted.stages.base import Draft, Schema, Stage
 
 TEXT_TOKENS = 400  # of a reply that nobody has seen yet
@@ -34,7 +35,7 @@ def make_own_stage(name: str, *, reply: TypeSpec = None, description: str = "") 
         return schema
 
     def read(_: Draft, text: str) -> Any:
-        return check_reply(adapter, read_json_object(text), strict=True)
+        return read_json(text, partial(check_reply, adapter, strict=True))
 
     return Stage(
         **shared,

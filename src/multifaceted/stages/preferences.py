@@ -4,12 +4,14 @@ Example:
     read_preferences(draft, '{"style": {"subdimension": …, "preference": …, "description": …}, …}')
 """
 
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import FilledText, check_reply, read_json_object
+from multifaceted.prompts.reply import FilledText, check_reply, read_json
 from multifaceted.records import PreferenceEntry
 from multifaceted.stages.base import Draft, Schema, Stage
 from multifaceted.taxonomy import Preference, rank_by_key
@@ -60,7 +62,10 @@ def read_preferences(draft: Draft, text: str) -> list[PreferenceEntry]:
     Raises:
         ReplyError: with everything that is wrong with it.
     """
-    slugs, data = draft.taxonomy.slugs, read_json_object(text)
+    return read_json(text, partial(_check_entries, draft.taxonomy.slugs))
+
+
+def _check_entries(slugs: Collection[str], data: dict[str, Any]) -> list[PreferenceEntry]:
     problems = [f"dimension {slug!r} is missing" for slug in slugs if slug not in data]
     problems += [f"{name!r} is no dimension" for name in data if name not in slugs]
     entries = check_reply(_ENTRIES, {slug: data[slug] for slug in slugs if slug in data}, problems)

@@ -7,11 +7,12 @@ It is not written from the reference answer, which it may then judge.
 """
 
 from operator import attrgetter
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import FilledText, ReplyError, check_reply, read_json_object
+from multifaceted.prompts.reply import FilledText, ReplyError, check_reply, read_json
 from multifaceted.records import PreferenceEntry, Rubric, ScoreDescriptions
 from multifaceted.stages.base import Draft, Schema, Stage
 
@@ -62,7 +63,11 @@ def read_rubric(_: Draft, text: str) -> Rubric:
     Raises:
         ReplyError: with everything that is wrong with it.
     """
-    reply = check_reply(_REPLY, read_json_object(text))
+    return read_json(text, _check_rubric)
+
+
+def _check_rubric(data: dict[str, Any]) -> Rubric:
+    reply = check_reply(_REPLY, data)
     criteria, *scores = reply.model_dump().values()
     if len(set(scores)) < len(scores):
         raise ReplyError(["two scores have the same description, so that nothing tells them apart"])

@@ -1,0 +1,43 @@
+"""JSON bodies as others write them: `load_json(text)` gives the value, or None where it is no JSON at all."""
+
+import json
+import math
+from typing import Any
+
+_DIGITS = 20  # of a number, beyond which it counts as infinite; Python refuses to read some thousands
+
+
+def load_json(text: str) -> Any:
+    """Read a JSON text; numbers without bound become infinite, half characters are replaced by U+FFFD."""
+    try:
+        data = json.loads(text.lstrip("\ufeff"), parse_int=_read_int)
+        # `\ud83d` without its other half is valid JSON, but no text: it has no UTF-8 form.
+        return _mend(data) if "\\u" in text or not is_text(text) else data
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def mend_text(text: str) -> str:
+    """Put U+FFFD in the place of each half character."""
+    return text if is_text(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _read_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
+
+
+def _mend(data: Any) -> Any:
+    if isinstance(data, str):
+        return mend_text(data)
+    if isinstance(data, dict):
+        return {mend_text(name): _mend(value) for name, value in data.items()}
+    return [_mend(value) for value in data] if isinstance(data, list) else data
