@@ -20,11 +20,7 @@ FIELDS = ["subdimension", "preference", "description"]
 ENTRY = {"subdimension": "Tone", "preference": "Warm words", "description": "Wants warmth."}
 REPLY = dict.fromkeys(SLUGS, ENTRY)
 JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner),
     max_leaves=8,
 )

@@ -92,9 +92,7 @@ def _find_end(text: str, start: int) -> int:
 
 
 def _read_json5(piece: str) -> dict[str, Any]:
-    found: dict[str, Any] = json5.loads(
-        piece, strict=False, object_pairs_hook=_unite, parse_constant=_refuse_constant
-    )
+    found: dict[str, Any] = json5.loads(piece, strict=False, object_pairs_hook=_unite)
     return found
 
 
@@ -129,9 +127,5 @@ def _unite(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def _refuse_constant(name: str) -> Any:
-    raise JsonError(f"{name} is no JSON number")
-
-
 # `strict=False` takes line ends and tabs inside strings.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unite, parse_constant=_refuse_constant, strict=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unite, strict=False)
