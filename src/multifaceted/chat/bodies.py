@@ -8,9 +8,12 @@ _DIGITS = 20  # of a number, beyond which it counts as infinite; Python refuses 
 
 
 def load_json(text: str) -> Any:
-    """Read a JSON text; numbers without bound become infinite, half characters are replaced by U+FFFD."""
+    """Read a JSON text; numbers without bound become infinite, half characters are replaced by U+FFFD.
+
+    What comes after it is passed over: gateways append to bodies, and what was paid for is whole by then.
+    """
     try:
-        data = json.loads(text.lstrip("\ufeff"), parse_int=_read_int)
+        data, _ = _DECODER.raw_decode(text.lstrip("\ufeff \t\r\n"))
         # `\ud83d` without its other half is valid JSON, but no text: it has no UTF-8 form.
         return _mend(data) if "\\u" in text or not is_text(text) else data
     except (ValueError, RecursionError):
@@ -41,3 +44,6 @@ def _mend(data: Any) -> Any:
     if isinstance(data, dict):
         return {mend_text(name): _mend(value) for name, value in data.items()}
     return [_mend(value) for value in data] if isinstance(data, list) else data
+
+
+_DECODER = json.JSONDecoder(parse_int=_read_int, strict=False)
