@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fork_server import end_shared
 
 from multifaceted.testing import ChatServer, HubServer
 
@@ -27,6 +28,12 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_server_is_left() -> Iterator[None]:
+    yield
+    end_shared()
 
 
 @pytest.fixture

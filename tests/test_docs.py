@@ -5,29 +5,35 @@ A block with a `title="…"` is written to a file of that name. Python blocks ar
 machine of their own (installing, cloning); `text` blocks show output. A server on port 8000 stands for the
 reader's endpoint: the test puts a loopback server in its place. A Python block with the title `server.py` is
 a server of the document's own, on port 8001: it is started, on a free port, and ends with the test.
-The Hub is a loopback one too.
+The Hub is a loopback one too, empty for each document. Most commands are forked from a process that has the
+package imported (`fork_server`); those of the README and of blocks that kill start afresh.
 """
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from conftest import HUB_TOKEN
+from fork_server import ForkServer
 from markdown_it import MarkdownIt
 
 from multifaceted.testing import ChatServer, HubServer
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# A worker takes a file of tests: this one has every other document, `test_docs_too.py` the rest.
+README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 ENDPOINT = "http://127.0.0.1:8000/v1"
 OWN_SERVER, OWN_PORT = "server.py", "8001"
+KILLS = re.compile(r"\bkill\b", re.IGNORECASE)
 SHOWN_ONLY = {"console", "text"}
 
 
@@ -66,22 +72,43 @@ def stop_server(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS[::2], ids=lambda path: path.relative_to(ROOT).as_posix())
+@dataclass(frozen=True)
+class Machine:
+    """What the documents share: a hub, the folder of its client, and the process that forks commands."""
+
+    hub: HubServer
+    hub_home: Path
+    fork_server: ForkServer
+
+    def empty(self) -> None:
+        """Forget what the last document left."""
+        self.hub.store.repos.clear()
+        self.hub.store.objects.clear()
+        shutil.rmtree(self.hub_home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    home = tmp_path_factory.mktemp("hub") / "home"
+    with HubServer(token=HUB_TOKEN) as hub:
+        bin_folder = str(Path(sys.executable).parent)
+        environment = {
+            **os.environ,
+            **hub.environment,
+            "PATH": f"{bin_folder}:{os.environ['PATH']}",
+            "HF_HOME": str(home),
+        }
+        with ForkServer(environment) as fork_server:
+            yield Machine(hub, home, fork_server)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_code_blocks_of_a_document_run(
-    document: Path, server: ChatServer, hub: HubServer, tmp_path: Path
+    document: Path, server: ChatServer, machine: Machine, tmp_path: Path
 ) -> None:
-    run_document(document, server, hub, tmp_path)
-
-
-def run_document(document: Path, server: ChatServer, hub: HubServer, tmp_path: Path) -> None:
-    bin_folder = str(Path(sys.executable).parent)
-    environment = {
-        **os.environ,
-        **hub.environment,
-        "PATH": f"{bin_folder}:{os.environ['PATH']}",
-        "HF_HOME": str(tmp_path / "hf"),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
+    machine.empty()
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    afresh, forked = machine.fork_server.started_afresh | cache, machine.fork_server.environment | cache
     work, port = tmp_path / "work", find_free_port()
     work.mkdir()
     with ExitStack() as servers:
@@ -91,16 +118,15 @@ def run_document(document: Path, server: ChatServer, hub: HubServer, tmp_path: P
             if title:
                 (work / title).parent.mkdir(parents=True, exist_ok=True)
                 (work / title).write_text(content, encoding="utf-8")
+            environment = afresh if document == README or KILLS.search(content) else forked
             if title == OWN_SERVER:
                 servers.callback(stop_server, start_server(work / title, environment, port))
             elif language in ("python", "bash"):
                 script = work / title if title else tmp_path / f"block-{line}"
                 script.write_text(content, encoding="utf-8")
-                command = (
-                    [sys.executable, str(script)] if language == "python" else ["bash", "-eu", str(script)]
-                )
+                command = ["bash", "-eu"] if language == "bash" else ["python"]
                 result = subprocess.run(
-                    command,
+                    [*command, str(script)],
                     cwd=work,
                     env=environment,
                     capture_output=True,

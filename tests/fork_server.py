@@ -1,0 +1,235 @@
+"""A process that has imported the package, and forks one for each command: a start takes milliseconds.
+
+    with ForkServer(environment) as server:
+        subprocess.run(["bash", "-c", "multifaceted --help"], env=server.environment)
+
+The commands are `multifaceted …` and `python script.py`, found at the head of PATH; each hands its arguments,
+folder, variables and open files to the server, and ends with the exit code of the forked process. Of signals
+only the end of the command reaches that process, as SIGKILL: what is to be interrupted starts without this.
+What Python and the Hub's client read only once is compared: with other variables of that kind the command
+starts afresh, and so does `python` with an option.
+"""
+
+import atexit
+import gc
+import importlib
+import marshal
+import os
+import pkgutil
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn
+
+READ_AT_START = ("HF_", "PYTHON")
+CLIENT = """#!{python} -IS
+import marshal, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    request = marshal.dumps((sys.argv, os.getcwd(), dict(os.environ)))
+    socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+    server.sendall(request)
+    code = server.recv(1)
+if not code:
+    os.execv({python!r}, [{python!r}, *{afresh!r}, *sys.argv[1:]])
+sys.exit(code[0])
+"""
+
+
+class ForkServer:
+    """Runs from `__enter__` to `__exit__`; whatever it forked ends with it.
+
+    Args:
+        environment: variables of the process that imports, and of every command unless it says otherwise.
+
+    Attributes:
+        started_afresh: the same variables, with which commands start as they do without the server.
+    """
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.started_afresh = environment
+        self._folder = tempfile.TemporaryDirectory()  # a short path: those of sockets end at 104 bytes
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which a process finds the commands."""
+        return {**self.started_afresh, "PATH": f"{self._folder.name}:{self.started_afresh['PATH']}"}
+
+    def find(self, command: str) -> str:
+        """Return where a command is that needs no PATH."""
+        return str(Path(self._folder.name) / command)
+
+    def __enter__(self) -> "ForkServer":
+        folder = Path(self._folder.name)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(folder / "socket"))
+        listener.listen(64)
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, str(listener.fileno())],
+            env=self.started_afresh,
+            stdin=subprocess.PIPE,
+            pass_fds=[listener.fileno()],
+            start_new_session=True,
+        )
+        listener.close()
+        command = str(Path(sys.executable).with_name("multifaceted"))
+        for name, afresh in (("multifaceted", [command]), ("python", [])):
+            client = CLIENT.format(python=sys.executable, address=str(folder / "socket"), afresh=afresh)
+            (folder / name).write_text(client, encoding="utf-8")
+            (folder / name).chmod(0o755)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._folder.cleanup()
+
+
+_shared: list[ForkServer] = []
+
+
+def share_server() -> ForkServer:
+    """Return the server that the tests of a worker share, started by the first that asks."""
+    if not _shared:
+        _shared.append(ForkServer(dict(os.environ)).__enter__())
+    return _shared[0]
+
+
+def run_multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line by the shared server."""
+    return subprocess.run(
+        [share_server().find("multifaceted"), *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=60,
+    )
+
+
+def end_shared() -> None:
+    """End the shared server, where there is one."""
+    while _shared:
+        _shared.pop().__exit__()
+
+
+class Forker:
+    """The process that forks: it tells how each command ended, and kills those whose client is gone."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._clients: dict[socket.socket, int] = {}  # to the process that runs what each asked for
+        self._ends: dict[int, socket.socket] = {}  # a pipe that closes with its process, to the client
+
+    def serve(self) -> list[str]:
+        """Fork until stdin ends; return the arguments of the command in each process that is to run one."""
+        while True:
+            ready = select.select([sys.stdin, self._listener, *self._clients, *self._ends], [], [])[0]
+            if sys.stdin in ready:
+                os._exit(0)
+            for end in [end for end in self._ends if end in ready]:
+                self._tell(end)
+            for client in [client for client in self._clients if client in ready]:
+                os.kill(self._clients[client], signal.SIGKILL)
+            if self._listener in ready and (argv := self._take()):
+                return argv
+
+    def _tell(self, end: int) -> None:
+        with self._ends.pop(end) as client, suppress(OSError):
+            os.close(end)
+            code = os.waitstatus_to_exitcode(os.waitpid(self._clients.pop(client), 0)[1])
+            client.sendall(bytes([code if code >= 0 else 128 - code]))
+
+    def _take(self) -> list[str]:
+        client, _ = self._listener.accept()
+        size, files, _, _ = socket.recv_fds(client, 8, 3)
+        with client.makefile("rb") as request:
+            wanted = request.read(int.from_bytes(size, "big"))
+        argv: list[str]
+        argv, folder, environment = marshal.loads(wanted)
+        end, held = os.pipe()  # nobody else has `held`: it closes with the process, however that ends
+        forked = can_be_forked(argv, environment)
+        if forked and not (child := os.fork()):
+            client.close()
+            become(folder, environment, files)
+            return argv
+        for file in (held, *files):
+            os.close(file)
+        if forked:
+            self._clients[client], self._ends[end] = child, client
+        else:
+            os.close(end)
+            client.close()
+        return []
+
+
+def can_be_forked(argv: list[str], environment: dict[str, str]) -> bool:
+    """Whether the command is one of ours, and no variable differs that was read as this process started."""
+    names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_START)}
+    is_script = not argv[0].endswith("multifaceted") and argv[1:] and not argv[1].startswith("-")
+    is_ours = argv[0].endswith("multifaceted") or bool(is_script)
+    return is_ours and all(environment.get(name) == os.environ.get(name) for name in names)
+
+
+def become(folder: str, environment: dict[str, str], files: list[int]) -> None:
+    """Take over the folder, the variables and the open files of the client."""
+    for target, file in enumerate(files):
+        os.dup2(file, target)
+        os.close(file)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def run(argv: list[str]) -> None:
+    """Run a command as Python does that has just started."""
+    sys.argv = argv if argv[0].endswith("multifaceted") else argv[1:]
+    sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
+    if sys.argv is argv:
+        multifaceted.cli.main()
+    else:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def end_as_python_does(argv: list[str]) -> NoReturn:
+    """Run, then end with all that Python does at the end but to free its memory, which a fork would copy."""
+    code: str | int = 1
+    try:
+        run(argv)
+        code = 0
+    except SystemExit as ended:
+        code = ended.code or 0
+        if isinstance(code, str):
+            sys.stderr.write(f"{code}\n")
+            code = 1
+    except:  # noqa: E722 - whatever comes, as Python does
+        traceback.print_exc()
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(int(code))
+
+
+if __name__ == "__main__":
+    import multifaceted.cli
+
+    for module in pkgutil.walk_packages(multifaceted.__path__, "multifaceted."):
+        if module.name.split(".")[1] not in ("__main__", "builders", "templates"):
+            importlib.import_module(module.name)
+    gc.freeze()
+    end_as_python_does(Forker(socket.socket(fileno=int(sys.argv[1]))).serve())
