@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from conftest import MakeRecipe
+from fork_server import run_multifaceted
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -372,12 +373,11 @@ def test_the_command_line_takes_a_template_and_exits_with_2_for_a_faulty_one(
 ) -> None:
     run = generate(make_recipe(server.base_url, count=2), tmp_path / "run")
     words = ["build", run, "--out", tmp_path / "out", "--card"]
-    command = [sys.executable, "-m", "multifaceted", *map(str, words)]
-    wrong = subprocess.run([*command, str(tmp_path / "none.j2")], capture_output=True, text=True, check=False)
+    wrong = run_multifaceted(*words, tmp_path / "none.j2")
     assert (wrong.returncode, (tmp_path / "out").exists()) == (2, False)
     assert "none.j2: cannot be read: No such file" in wrong.stderr
     (tmp_path / "own.md.j2").write_text(OWN)
-    subprocess.run([*command, str(tmp_path / "own.md.j2")], capture_output=True, check=True)
+    assert run_multifaceted(*words, tmp_path / "own.md.j2").returncode == 0
     assert "Letters of the" in (tmp_path / "out/README.md").read_text()
 
 

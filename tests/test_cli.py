@@ -2,18 +2,17 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import MakeRecipe
+from fork_server import run_multifaceted
 
 from multifaceted.testing import ChatServer, Fault
 
 
 def multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "multifaceted", *map(str, words)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=60)
+    result = run_multifaceted(*words, cwd=cwd)
     assert "Traceback" not in result.stderr
     return result
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from fork_server import run_multifaceted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cli import multifaceted
@@ -84,8 +85,7 @@ def reasons_of(folder: Path) -> dict[str, str]:
 
 
 def run_prepare(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "multifaceted", "instructions", "prepare", *map(str, words)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    result = run_multifaceted("instructions", "prepare", *words)
     assert "Traceback" not in result.stderr
     return result
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import write_instructions
+from fork_server import run_multifaceted
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
@@ -346,8 +347,7 @@ def test_a_task_that_a_trainer_does_not_have_is_refused_with_those_that_have_it(
 
 
 def multifaceted(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "multifaceted", "export", *map(str, words)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    result = run_multifaceted("export", *words)
     assert "Traceback" not in result.stderr
     return result
 
