@@ -137,7 +137,7 @@ def test_nothing_of_this_machine_stands_in_the_built_folder(
 ) -> None:
     build_folder(run, tmp_path / "out")
     content = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
-    for word in (str(tmp_path), str(server.port), "127.0.0.1"):
+    for word in (str(tmp_path), f":{server.port}", "127.0.0.1"):
         assert word.encode() not in content
 
 
