@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MakeRecipe
+from fork_server import run_multifaceted
 
 from multifaceted.ids import hash_file
 from multifaceted.publish.folder import build_folder
@@ -27,6 +28,12 @@ def start(recipe: Path, run: Path, *more: str) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> None:
     _, shown = process.communicate(timeout=60)
     assert process.returncode == 0, shown
+
+
+def complete(recipe: Path, run: Path) -> None:
+    """Generate in a process that nothing disturbs."""
+    made = run_multifaceted("generate", recipe, "--run", run)
+    assert made.returncode == 0, made.stderr
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -51,13 +58,13 @@ def built(run: Path, out: Path) -> dict[str, str]:
 def test_a_run_killed_three_times_ends_as_one_that_was_not(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     with ChatServer(latency=0.01) as server:
         recipe = make_recipe(server.base_url, count=30, concurrency=CONCURRENCY, shard_rows=20)
-        finish(start(recipe, tmp_path / "whole"))
+        complete(recipe, tmp_path / "whole")
         first = len(server.bodies)
         server.paid.clear()
         moments = sorted(random.Random(os.urandom(8)).sample(range(1, 270), 3))
         for moment in moments:
             kill_at(start(recipe, tmp_path / "killed"), server, moment)
-        finish(start(recipe, tmp_path / "killed"))
+        complete(recipe, tmp_path / "killed")
         assert first == 270
         assert len(server.paid) == 270
         assert server.repeats <= CONCURRENCY * len(moments)
@@ -82,7 +89,7 @@ def test_an_interrupt_saves_the_state_and_exits_with_130(
         assert "Traceback" not in shown
         paid = len(server.paid)
         server.latency = 0
-        finish(start(recipe, tmp_path / "run"))
+        complete(recipe, tmp_path / "run")
         # Once: what was in flight came in. Twice: it was given up, and is the most that is asked again.
         assert server.repeats <= (0 if times == 1 else CONCURRENCY)
         assert paid < len(server.paid) == 90
@@ -110,7 +117,7 @@ def test_processes_that_share_a_run_by_its_shards_do_not_disturb_each_other(
         parts = [start(recipe, tmp_path / "run", "--shards", f"{n}") for n in range(3)]
         for part in parts:
             finish(part)
-        finish(start(recipe, tmp_path / "run"))
+        complete(recipe, tmp_path / "run")
         assert server.repeats == 0
         assert len(server.paid) == 90
 
