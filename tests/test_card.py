@@ -372,7 +372,7 @@ def test_the_command_line_takes_a_template_and_exits_with_2_for_a_faulty_one(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
 ) -> None:
     run = generate(make_recipe(server.base_url, count=2), tmp_path / "run")
-    words = ["build", run, "--out", tmp_path / "out", "--card"]
+    words: list[str | Path] = ["build", run, "--out", tmp_path / "out", "--card"]
     wrong = run_multifaceted(*words, tmp_path / "none.j2")
     assert (wrong.returncode, (tmp_path / "out").exists()) == (2, False)
     assert "none.j2: cannot be read: No such file" in wrong.stderr
