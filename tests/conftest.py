@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ import yaml
 from fork_server import end_shared
 
 from multifaceted.testing import ChatServer, HubServer
+
+with suppress(ImportError):  # `make test-trainers` has no Hypothesis
+    from hypothesis import settings
+
+    # A test may be slow on a busy machine: speed is measured in benchmarks/.
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
 
 DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
 HUB_TOKEN = "hf_" + "w" * 34
