@@ -5,21 +5,50 @@ Example:
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way of misbehaving. The default `status` of 200 sends `text` as if it were a completion."""
+    """One way of misbehaving, in the words and shapes of the server's personality. Ways may be combined.
+
+    The default `status` of 200 sends `text` as if it were a completion.
+
+    Args:
+        status: HTTP status; of an error, also the code that some personalities put into its body.
+        text: the whole body; None: a fitting error, or the ordinary reply.
+        headers: sent with the answer.
+        content: replaces the text of the reply.
+        finish_reason: of the reply; None is the personality's own.
+        refusal: the reply's refusal field.
+        drop: close the connection without an answer.
+        hang: seconds of silence first.
+        thoughts: of a reasoning model, in `<think>` tags before the text of the reply.
+        reasoning: thoughts in a `reasoning_content` field beside the text.
+        parts: the text comes as a list of parts, `[{"type": "text", "text": …}]`.
+        usage: replaces the reply's usage, whatever it holds; "absent" leaves the field out.
+        choice_error: an `error` field in the choice, as OpenRouter has for a provider that broke off.
+        in_200: the error of `status` comes with HTTP status 200.
+        html: the answer is a proxy's HTML page that names `status`.
+        sse: the reply comes as server-sent events, though nobody asked for them.
+    """
 
     status: int = 200
-    text: str | None = None  # the whole body; None: a fitting error, or the ordinary reply
+    text: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    content: str | None = None  # replaces the text of the reply
-    finish_reason: str = "stop"
+    content: str | None = None
+    finish_reason: str | None = None
     refusal: str | None = None
-    drop: bool = False  # close the connection without an answer
-    hang: float = 0.0  # seconds of silence first
+    drop: bool = False
+    hang: float = 0.0
+    thoughts: str | None = None
+    reasoning: str | None = None
+    parts: bool = False
+    usage: Any = "ordinary"
+    choice_error: dict[str, Any] | None = None
+    in_200: bool = False
+    html: bool = False
+    sse: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from multifaceted.ids import content_id
+from multifaceted.testing.asked import read_asked_schema
 from multifaceted.testing.faults import Fault
+from multifaceted.testing.problems import Problem, describe_openai
 
 _WORDS = (
     *("answer", "careful", "clear", "detail", "example", "gentle", "honest", "idea", "kind", "learn"),
@@ -20,14 +22,26 @@ _WORDS = (
 )
 CHARACTERS_PER_TOKEN = 4  # about right for English, and easy to reckon with in a test
 
+Completion = dict[str, Any]
+
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer before it is sent, or put into a line of a batch's results."""
+    """An HTTP answer before it is sent, or put into a line of a batch's results.
+
+    Args:
+        status: HTTP status.
+        body: JSON, or the whole text.
+        headers: sent with it.
+        preamble: sent before a JSON body; a batch leaves it out.
+        events: sent as server-sent events; a batch leaves that out too.
+    """
 
     status: int
-    body: dict[str, Any] | str
+    body: Any
     headers: Mapping[str, str] = field(default_factory=dict)
+    preamble: str = ""
+    events: bool = False
 
 
 def describe_error(
@@ -38,10 +52,10 @@ def describe_error(
     param: str | None = None,
 ) -> dict[str, Any]:
     """The body of an error, in OpenAI's shape."""
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return describe_openai(Problem(0, message, kind=kind, code=code, param=param))
 
 
-def refuse_request(body: Mapping[str, Any], refused: tuple[str, ...]) -> Answer | None:
+def refuse_request(body: Mapping[str, Any], refused: tuple[str, ...]) -> Problem | None:
     """HTTP 400 for what the body lacks, or for the first of `refused` that it uses.
 
     A response format is refused by its type, `json_schema` or `json_object`.
@@ -49,13 +63,13 @@ def refuse_request(body: Mapping[str, Any], refused: tuple[str, ...]) -> Answer 
     for name in ("model", "messages"):
         if name not in body:
             message = f"Missing required parameter: '{name}'."
-            return Answer(400, describe_error(message, code="missing_required_parameter", param=name))
+            return Problem(400, message, code="missing_required_parameter", param=name)
     for name in refused:
-        if name in body or body.get("response_format", {}).get("type") == name:
+        if name in body or (body.get("response_format") or {}).get("type") == name:
             instead = " Use 'max_completion_tokens' instead." if name == "max_tokens" else ""
             what = "response_format" if name.startswith("json_") else name
             message = f"Unsupported parameter: '{what}' is not supported with this model.{instead}"
-            return Answer(400, describe_error(message, code="unsupported_parameter", param=what))
+            return Problem(400, message, code="unsupported_parameter", param=what)
     return None
 
 
@@ -64,17 +78,22 @@ def identify_request(body: Mapping[str, Any]) -> str:
     return content_id([body.get("messages"), body.get("seed")])
 
 
+def number_request(body: Mapping[str, Any]) -> int:
+    """A number of this request, the same in every run: what differs from request to request goes by it."""
+    return int(identify_request(body)[:8], 16)
+
+
 def estimate_tokens(body: Mapping[str, Any]) -> int:
     """Tokens of the prompt and of the reply that this server makes up."""
-    return _count_prompt(body) + len(make_reply(body)) // CHARACTERS_PER_TOKEN
+    return count_prompt(body) + len(make_reply(body)) // CHARACTERS_PER_TOKEN
 
 
-def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasoning: int = 0) -> dict[str, Any]:
+def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasoning: int = 0) -> Completion:
     """A chat completion in OpenAI's shape.
 
     Args:
         body: of the request.
-        fault: changes content, finish reason or refusal.
+        fault: changes content, finish reason or refusal; what it changes besides is spoiled by `spoil`.
         cached: prompt tokens to report as cached, at most all of them; 0 reports nothing.
         reasoning: completion tokens to report as reasoning, on top of the visible ones; 0 reports nothing.
     """
@@ -84,7 +103,7 @@ def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasonin
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": content, "refusal": fault.refusal},
-        "finish_reason": fault.finish_reason,
+        "finish_reason": "stop",
     }
     return {
         "id": "chatcmpl-loopback",
@@ -92,7 +111,7 @@ def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasonin
         "created": 0,  # not the time: equal requests get equal replies
         "model": body["model"],
         "choices": [choice],
-        "usage": _report_usage(_count_prompt(body), content or "", cached=cached, reasoning=reasoning),
+        "usage": _report_usage(count_prompt(body), content or "", cached=cached, reasoning=reasoning),
     }
 
 
@@ -100,15 +119,18 @@ def make_reply(body: Mapping[str, Any]) -> str:
     """The text this server answers with: an instance of the asked-for schema, or forty words.
 
     They begin with "You", so that as a system message they speak to the assistant, as curation wants it.
+    Where no schema is sent, but the prompt says which keys a JSON object has, that is what is answered.
     """
     generator = random.Random(identify_request(body))  # noqa: S311 - no secret
-    schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+    schema = (body.get("response_format") or {}).get("json_schema", {}).get("schema")
+    schema = read_asked_schema(body.get("messages") or []) if schema is None else schema
     if schema is not None:
         return json.dumps(_instance(schema, generator))
     return f"You {_words(generator, 39).lower()}"
 
 
-def _count_prompt(body: Mapping[str, Any]) -> int:
+def count_prompt(body: Mapping[str, Any]) -> int:
+    """Tokens of the prompt, as this server counts them."""
     return len(json.dumps(body.get("messages"))) // CHARACTERS_PER_TOKEN
 
 

@@ -12,24 +12,19 @@ from typing import Any
 
 from aiohttp import web
 
+from multifaceted.testing.answering import TOO_MANY, Answering
 from multifaceted.testing.batches import BatchDesk
 from multifaceted.testing.faults import BatchFault, Fault
 from multifaceted.testing.files import FileStore
 from multifaceted.testing.limits import RateLimits, describe_wait
 from multifaceted.testing.loopback import LoopbackServer
-from multifaceted.testing.replies import (
-    Answer,
-    complete,
-    describe_error,
-    estimate_tokens,
-    identify_request,
-    refuse_request,
-)
-from multifaceted.testing.wire import refuse, send
+from multifaceted.testing.personalities import DEFAULT, Personality, find_personality
+from multifaceted.testing.problems import Problem
+from multifaceted.testing.replies import Answer, estimate_tokens
+from multifaceted.testing.wire import send
 
 CHAT = "/v1/chat/completions"
 MAX_UPLOAD = 512 * 2**20  # bytes, OpenAI's limit for any file; a batch takes less
-_OK = 200
 
 
 class ChatServer(LoopbackServer):
@@ -44,6 +39,10 @@ class ChatServer(LoopbackServer):
         refuse: parameters answered with HTTP 400, as reasoning models and small servers do.
         fault: called with each request's body, live or in a batch; what it returns happens. A batch ignores
             `drop`, `hang` and `headers`.
+        like: name of the personality: how it writes, refuses and fails; `list_personalities` has them all.
+        models: the names of models that it knows; None knows every name.
+        context_tokens: of prompt and `max_tokens` together; what is longer is refused, or cut, as the
+            personality does it. None is no limit.
         port: to serve on; 0 takes a free one.
         requests_per_minute: live requests beyond it get HTTP 429, without asking `fault`; None is no limit.
             The bucket holds one second's worth.
@@ -80,6 +79,9 @@ class ChatServer(LoopbackServer):
         api_key: str | None = None,
         refuse: tuple[str, ...] = (),
         fault: Callable[[dict[str, Any]], Fault | None] | None = None,
+        like: str = DEFAULT,
+        models: tuple[str, ...] | None = None,
+        context_tokens: int | None = None,
         port: int = 0,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
@@ -95,6 +97,7 @@ class ChatServer(LoopbackServer):
     ) -> None:
         super().__init__(port)
         self.latency, self.api_key, self.refuse, self.fault = latency, api_key, refuse, fault
+        self.like, self.models, self.context_tokens = like, models, context_tokens
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.limit_headers, self.retry_after = limit_headers, retry_after
         self.cached_tokens, self.reasoning_tokens = cached_tokens, reasoning_tokens
@@ -108,6 +111,16 @@ class ChatServer(LoopbackServer):
         self.batches: list[dict[str, Any]] = []
         self.batch_lines = 0
         self._limits = RateLimits()
+        self._answering = Answering(self)
+
+    @property
+    def like(self) -> str:
+        """The name of the personality."""
+        return self.personality.name
+
+    @like.setter
+    def like(self, name: str) -> None:
+        self.personality: Personality = find_personality(name)
 
     @property
     def base_url(self) -> str:
@@ -125,6 +138,7 @@ class ChatServer(LoopbackServer):
         files = FileStore(self)
         app.add_routes(files.routes())
         app.add_routes(BatchDesk(self, files, answer=self._answer_line).routes())
+        app.router.add_route("*", "/{path:.*}", self._miss)
         return app
 
     @web.middleware
@@ -138,11 +152,23 @@ class ChatServer(LoopbackServer):
                 return refusal
         return await handler(request)
 
+    async def _miss(self, request: web.Request) -> web.Response:
+        """Answer a request that nothing serves: a wrong path, or a wrong method."""
+        wrong = self.personality.wrong_path
+        if wrong is not None:
+            return send(self._answering.show(wrong(request.method, request.path)))
+        if request.path == CHAT:
+            message = f"Not allowed to {request.method} on {CHAT}"
+            return send(self._answering.show(Problem(405, message, code="method_not_supported")))
+        message = f"Invalid URL ({request.method} {request.path})"
+        return send(self._answering.show(Problem(404, message)))
+
     def _refuse_key(self, request: web.Request) -> web.Response | None:
-        given = request.headers.get("Authorization")
-        if self.api_key is None or given == f"Bearer {self.api_key}":
+        given = request.headers.get("Authorization", "")
+        wrong = self.personality.wrong_key
+        if self.api_key is None or wrong is None or given == f"Bearer {self.api_key}":
             return None
-        return refuse(401, f"Incorrect API key provided: {given}", code="invalid_api_key")
+        return send(self._answering.show(wrong(given.removeprefix("Bearer "))))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -158,16 +184,14 @@ class ChatServer(LoopbackServer):
     async def _respond(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         exceeded = self._exceed_limit(body)
         headers = self._limits.headers() if self.limit_headers else {}
-        if exceeded is not None:
-            return send(exceeded, headers)
-        refused = refuse_request(body, self.refuse)
+        refused = exceeded or self._answering.refuse(body)
         if refused is not None:
             return send(refused, headers)
         fault = self._ask_fault(body)
         await asyncio.sleep(fault.hang)
         if fault.drop and request.transport is not None:
             request.transport.close()
-        return send(self._settle(body, fault), headers)
+        return send(self._answering.settle(body, fault), headers)
 
     def _exceed_limit(self, body: dict[str, Any]) -> Answer | None:
         tokens = 0 if self.tokens_per_minute is None else estimate_tokens(body) + self.reasoning_tokens
@@ -179,24 +203,11 @@ class ChatServer(LoopbackServer):
         if name is None:
             return None
         message = f"Rate limit reached for {body.get('model')}: {name} per min."
-        problem = describe_error(message, kind=name, code="rate_limit_exceeded")
-        return Answer(429, problem, describe_wait(self.retry_after))
+        ordinary = Problem(TOO_MANY, message, kind=name, code="rate_limit_exceeded")
+        return self._answering.show_status(ordinary, describe_wait(self.retry_after))
 
     def _answer_line(self, body: dict[str, Any]) -> Answer:
-        refused = refuse_request(body, self.refuse)
-        if refused is not None:
-            return refused
-        return self._settle(body, self._ask_fault(body))
+        return self._answering.refuse(body) or self._answering.settle(body, self._ask_fault(body))
 
     def _ask_fault(self, body: dict[str, Any]) -> Fault:
         return (self.fault(body) if self.fault else None) or Fault()
-
-    def _settle(self, body: dict[str, Any], fault: Fault) -> Answer:
-        if fault.text is not None:
-            return Answer(fault.status, fault.text, fault.headers)
-        if fault.status != _OK:
-            message = "the server misbehaves on demand"
-            return Answer(fault.status, describe_error(message, kind="server_error"), fault.headers)
-        self.paid[identify_request(body)] += 1
-        reply = complete(body, fault, cached=self.cached_tokens, reasoning=self.reasoning_tokens)
-        return Answer(_OK, reply, fault.headers)

@@ -1,16 +1,17 @@
-"""What the handlers share: refusals and pages of lists as HTTP answers, and new ids.
+"""What the handlers share: answers, refusals and pages of lists over HTTP, and new ids.
 
 Example:
     return refuse(404, f"No such File object: {file_id}", param="id")
 """
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from multifaceted.testing.replies import Answer, describe_error
+from multifaceted.testing.replies import Answer, Completion, describe_error
 
 
 def new_id(prefix: str) -> str:
@@ -20,10 +21,34 @@ def new_id(prefix: str) -> str:
 
 def send(answer: Answer, headers: Mapping[str, str] | None = None) -> web.Response:
     """The answer over HTTP; its own headers win over `headers`."""
+    text, content_type = _write(answer)
     sent = {**(headers or {}), **answer.headers}
-    if isinstance(answer.body, str):
-        return web.Response(status=answer.status, text=answer.body, headers=sent)
-    return web.json_response(answer.body, status=answer.status, headers=sent)
+    return web.Response(status=answer.status, text=text, content_type=content_type, headers=sent)
+
+
+def _write(answer: Answer) -> tuple[str, str]:
+    if answer.events:
+        return write_events(answer.body), "text/event-stream"
+    if not isinstance(answer.body, str):
+        return answer.preamble + json.dumps(answer.body), "application/json"
+    return answer.body, "text/html" if answer.body.startswith("<!DOCTYPE") else "text/plain"
+
+
+def write_events(completion: Completion) -> str:
+    """A completion as server-sent events: the text in two pieces, then the ending, then the usage."""
+    shared = {**completion, "object": "chat.completion.chunk"}
+    choice, usage = completion["choices"][0], shared.pop("usage", None)
+    message = choice["message"]
+    content = message.get("content") or ""
+    half = len(content) // 2
+    rest = {name: value for name, value in message.items() if name not in ("role", "content")}
+    deltas = [{"role": message["role"], "content": content[:half]}, {**rest, "content": content[half:]}]
+    ended = {name: value for name, value in choice.items() if name != "message"}
+    chunks = [
+        {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
+    chunks += [{**shared, "choices": [{**ended, "delta": {}}]}, {**shared, "choices": [], "usage": usage}]
+    return "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
 
 
 def refuse(

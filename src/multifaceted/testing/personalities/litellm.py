@@ -1,0 +1,89 @@
+"""The LiteLLM proxy: every refusal is a 400 with the code as a text, a wrong key too."""
+
+from typing import Any
+
+from multifaceted.testing.personalities.base import (
+    Body,
+    Overflow,
+    Personality,
+    add_fields,
+    drop_refusal,
+    fail_once,
+    refuse_parameter,
+)
+from multifaceted.testing.problems import Problem, describe_openai
+from multifaceted.testing.replies import Completion
+
+_NO_KEY = 500  # without any key, the proxy stumbles over itself
+_UNSUPPORTED = (
+    "litellm.UnsupportedParamsError: anthropic does not support parameters: ['seed'], for model=some-model. "
+    "To drop these, set `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n"
+)
+_BUSY = Problem(
+    429,
+    "No deployments available for selected model, Try again in 5 seconds. Passed model=some-model.",
+    kind="throttling_error",
+    code="429",
+)
+
+
+def _write(completion: Completion, _: Body) -> Completion:
+    message: dict[str, Any] = {"tool_calls": None, "function_call": None}
+    usage = {
+        **completion["usage"],
+        "completion_tokens_details": None,
+        "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": None},
+    }
+    choice: dict[str, Any] = {"provider_specific_fields": {}}
+    made = add_fields(drop_refusal(completion), choice=choice, message=message, usage=usage)
+    return {**made, "system_fingerprint": None}
+
+
+def _describe(problem: Problem) -> Any:
+    return "Internal Server Error" if problem.status == _NO_KEY else describe_openai(problem)
+
+
+def _refuse_key(key: str) -> Problem:
+    if not key:
+        return Problem(_NO_KEY)
+    return Problem(400, "No connected db.", kind="no_db_connection", code="400")
+
+
+def _miss_model(name: str) -> Problem:
+    message = (
+        f"/chat/completions: Invalid model name passed in model={name}. Call `/v1/models` to view available "
+        "models for your key."
+    )
+    return Problem(400, message, code="400", extra={"provider_specific_fields": {"error": message}})
+
+
+def _refuse_overflow(overflow: Overflow) -> Problem | None:
+    if overflow.prompt < overflow.limit:
+        return None
+    message = (
+        "litellm.ContextWindowExceededError: litellm.BadRequestError: ContextWindowExceededError: "
+        f"OpenAIException - request ({overflow.prompt} tokens) exceeds the available context size "
+        f"({overflow.limit} tokens), try increasing it"
+    )
+    return Problem(400, message, code="400")
+
+
+LITELLM = Personality(
+    name="litellm",
+    summary="a wrong key and an unknown model are 400; refuses seed; usage details are null",
+    sources=(
+        "https://github.com/BerriAI/litellm/issues/12273",
+        "https://github.com/BerriAI/litellm/issues/8821",
+        "https://github.com/mcdonc/klangk/pull/2067",
+        "https://github.com/BerriAI/litellm/issues/20867",
+    ),
+    write=_write,
+    describe=_describe,
+    wrong_key=_refuse_key,
+    unknown_model=_miss_model,
+    overflow=_refuse_overflow,
+    refusals=(refuse_parameter("seed", _UNSUPPORTED, code="400"),),
+    troubles=(fail_once(_BUSY),),
+    one_in=6,
+    statuses={429: _BUSY},
+)
