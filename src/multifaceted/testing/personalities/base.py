@@ -115,6 +115,13 @@ class Personality:
         return self.troubles[number // self.one_in % len(self.troubles)]
 
 
+def miss_path(method: str, path: str) -> Problem:
+    """Refuse a path or a method as FastAPI does by itself."""
+    if method != "POST" and path.endswith("/chat/completions"):
+        return Problem(405, "Method Not Allowed")
+    return Problem(404, "Not Found")
+
+
 def refuse_parameter(name: str, message: str, *, status: int = 400, **fields: Any) -> Refusal:
     """Refuse a parameter by its name; `fields` are those of `Problem`."""
     problem = Problem(status, message, param=name, **fields)

@@ -1,6 +1,12 @@
 """Gateways that hand on what another API says: its endings, and token counts that are no whole numbers."""
 
-from multifaceted.testing.personalities.base import Body, Personality, add_fields, drop_refusal
+from multifaceted.testing.personalities.base import (
+    Body,
+    Personality,
+    add_fields,
+    drop_refusal,
+    miss_path,
+)
 from multifaceted.testing.problems import Problem, describe_detail
 from multifaceted.testing.replies import Completion
 
@@ -32,5 +38,5 @@ BEDROCK_GATEWAY = Personality(
     wrong_key=lambda _: Problem(401, "Invalid API Key"),
     unknown_model=lambda name: Problem(400, f"Unsupported model {name}, please use models API"),
     overflow=None,
-    wrong_path=lambda *_: Problem(404, "Not Found"),
+    wrong_path=miss_path,
 )

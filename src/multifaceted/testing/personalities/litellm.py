@@ -9,43 +9,42 @@ from multifaceted.testing.personalities.base import (
     add_fields,
     drop_refusal,
     fail_once,
+    miss_path,
     refuse_parameter,
 )
-from multifaceted.testing.problems import Problem, describe_openai
+from multifaceted.testing.problems import Problem, describe_detail, describe_openai
 from multifaceted.testing.replies import Completion
 
-_NO_KEY = 500  # without any key, the proxy stumbles over itself
+_NO_KEY = Problem(500)  # without any key, the proxy stumbles over itself
+_BY_FASTAPI = (404, 405)
 _UNSUPPORTED = (
     "litellm.UnsupportedParamsError: anthropic does not support parameters: ['seed'], for model=some-model. "
     "To drop these, set `litellm.drop_params=True` or for proxy:\n\n`litellm_settings:\n drop_params: true`\n"
 )
 _BUSY = Problem(
     429,
-    "No deployments available for selected model, Try again in 5 seconds. Passed model=some-model.",
-    kind="throttling_error",
+    "No deployments available for selected model, Try again in 5 seconds. All deployments for selected model "
+    "are in cooldown. Passed model=some-model.",
+    kind="all_deployments_in_cooldown",
     code="429",
 )
 
 
 def _write(completion: Completion, _: Body) -> Completion:
-    message: dict[str, Any] = {"tool_calls": None, "function_call": None}
-    usage = {
-        **completion["usage"],
-        "completion_tokens_details": None,
-        "prompt_tokens_details": {"audio_tokens": None, "cached_tokens": None},
-    }
+    usage = {**completion["usage"], "completion_tokens_details": None, "prompt_tokens_details": None}
     choice: dict[str, Any] = {"provider_specific_fields": {}}
-    made = add_fields(drop_refusal(completion), choice=choice, message=message, usage=usage)
-    return {**made, "system_fingerprint": None}
+    return add_fields(drop_refusal(completion), choice=choice, usage=usage, system_fingerprint=None)
 
 
 def _describe(problem: Problem) -> Any:
-    return "Internal Server Error" if problem.status == _NO_KEY else describe_openai(problem)
+    if problem.status in _BY_FASTAPI:
+        return describe_detail(problem)
+    return "Internal Server Error" if problem is _NO_KEY else describe_openai(problem)
 
 
 def _refuse_key(key: str) -> Problem:
     if not key:
-        return Problem(_NO_KEY)
+        return _NO_KEY
     return Problem(400, "No connected db.", kind="no_db_connection", code="400")
 
 
@@ -82,6 +81,7 @@ LITELLM = Personality(
     wrong_key=_refuse_key,
     unknown_model=_miss_model,
     overflow=_refuse_overflow,
+    wrong_path=miss_path,
     refusals=(refuse_parameter("seed", _UNSUPPORTED, code="400"),),
     troubles=(fail_once(_BUSY),),
     one_in=6,

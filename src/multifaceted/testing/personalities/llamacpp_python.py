@@ -8,6 +8,7 @@ from multifaceted.testing.personalities.base import (
     Personality,
     change_content,
     drop_refusal,
+    miss_path,
     refuse_format,
     refuse_overflow,
     refuse_system,
@@ -30,7 +31,7 @@ def _write(completion: Completion, _: Body) -> Completion:
 
 
 def _describe(problem: Problem) -> dict[str, Any]:
-    plain = problem.status in (401, 404)  # said by FastAPI itself
+    plain = problem.status in (401, 404, 405)  # said by FastAPI itself
     return describe_detail(problem) if plain else describe_openai(problem)
 
 
@@ -52,7 +53,7 @@ LLAMA_CPP_PYTHON = Personality(
     wrong_key=lambda _: Problem(401, "Invalid API key"),
     unknown_model=None,
     overflow=_refuse_prompt,
-    wrong_path=lambda *_: Problem(404, "Not Found"),
+    wrong_path=miss_path,
     refusals=(
         refuse_format("json_schema", Problem(500, _LITERAL, kind=_INTERNAL)),
         refuse_system(Problem(500, "System role not supported", kind=_INTERNAL)),
