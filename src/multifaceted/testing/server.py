@@ -18,7 +18,7 @@ from multifaceted.testing.faults import BatchFault, Fault
 from multifaceted.testing.files import FileStore
 from multifaceted.testing.limits import RateLimits, describe_wait
 from multifaceted.testing.loopback import LoopbackServer
-from multifaceted.testing.personalities import DEFAULT, Personality, find_personality
+from multifaceted.testing.personalities import DEFAULT, find_personality
 from multifaceted.testing.problems import Problem
 from multifaceted.testing.replies import Answer, estimate_tokens
 from multifaceted.testing.wire import send
@@ -95,9 +95,11 @@ class ChatServer(LoopbackServer):
         batch_fault: Callable[[int, dict[str, Any]], BatchFault | None] | None = None,
         upload_errors: int = 0,
     ) -> None:
+        person = find_personality(like)  # before a loop is made that nothing would close
         super().__init__(port)
+        self.personality = person
         self.latency, self.api_key, self.refuse, self.fault = latency, api_key, refuse, fault
-        self.like, self.models, self.context_tokens = like, models, context_tokens
+        self.models, self.context_tokens = models, context_tokens
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.limit_headers, self.retry_after = limit_headers, retry_after
         self.cached_tokens, self.reasoning_tokens = cached_tokens, reasoning_tokens
@@ -120,7 +122,7 @@ class ChatServer(LoopbackServer):
 
     @like.setter
     def like(self, name: str) -> None:
-        self.personality: Personality = find_personality(name)
+        self.personality = find_personality(name)
 
     @property
     def base_url(self) -> str:
