@@ -6,6 +6,7 @@ from multifaceted.testing.personalities.base import (
     Body,
     Overflow,
     Personality,
+    add_fields,
     change_content,
     drop_refusal,
     miss_path,
@@ -20,14 +21,14 @@ _INTERNAL = "internal_server_error"
 _LITERAL = (
     "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': "
     "\"Input should be 'text' or 'json_object'\", 'input': 'json_schema', 'ctx': {'expected': \"'text' or "
-    "'json_object'\"}}"
+    '\'json_object\'"}}\n\n  File "site-packages/llama_cpp/server/app.py", line 376, in '
+    "create_chat_completion\n    POST /v1/chat/completions"
 )
 
 
 def _write(completion: Completion, _: Body) -> Completion:
-    return change_content(
-        drop_refusal(completion), lambda text: f"{text} "
-    )  # its grammar ends in white space
+    spaced = change_content(drop_refusal(completion), lambda text: f"{text} ")  # so its grammar ends
+    return add_fields(spaced, choice={"logprobs": None})
 
 
 def _describe(problem: Problem) -> dict[str, Any]:
