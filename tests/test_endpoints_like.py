@@ -1,5 +1,6 @@
 """Whole runs against every personality of the test server: six rows, none lost and none paid twice."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from conftest import DIMENSIONS, MakeRecipe
 from test_generate import rows_of, run
 
 from multifaceted.errors import FatalEndpointError
+from multifaceted.plan import compile_plan
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
@@ -139,3 +141,24 @@ def test_one_prompt_beyond_the_context_fails_its_row_alone(
             file.write('{"id": "long", "prompt": "' + "Why? " * 6_000 + '"}\n')
         data = run(recipe, tmp_path / "run")
     assert (data.planned, data.ok, data.failed) == (8, 6, 2)
+
+
+# The guide
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "docs/how-to/endpoints.md").read_text(encoding="utf-8")
+
+
+def test_every_recipe_of_the_endpoints_guide_compiles(tmp_path: Path) -> None:
+    blocks = re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```', GUIDE, re.DOTALL | re.MULTILINE)
+    for name, content in blocks:
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    recipes = [name for name, _ in blocks if name.endswith(".yaml")]
+    assert len(recipes) >= 12
+    assert all(compile_plan(tmp_path / name).shards for name in recipes)
+
+
+def test_the_endpoints_guide_names_every_personality_and_its_sources() -> None:
+    for person in list_personalities()[1:]:
+        assert f"`{person.name}`" in GUIDE
+        assert {source for source in person.sources if source in GUIDE}
