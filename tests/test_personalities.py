@@ -281,6 +281,20 @@ REFUSED: list[Case] = [
             }
         },
     ),
+    (
+        "vllm",
+        {},
+        {"temperature": 3.0},
+        400,
+        {
+            "error": {
+                "message": "temperature must be in [0, 2], got 3.0. (parameter=temperature, value=3.0)",
+                "type": "BadRequestError",
+                "param": "temperature",
+                "code": 400,
+            }
+        },
+    ),
     ("llama-cpp-python", NEEDS_KEY, {"key": "wrong"}, 401, {"detail": "Invalid API key"}),
     (
         "llama-cpp-python",
@@ -389,6 +403,15 @@ def test_llama_cpp_python_names_the_response_format_under_500(shared: ChatServer
     assert (got.status, got.json["error"]["type"]) == (500, "internal_server_error")
     assert "('body', 'response_format', 'type')" in got.json["error"]["message"]
     assert post(shared, response_format={"type": "json_object"}).status == 200
+
+
+def test_a_body_that_is_no_json_is_refused(shared: ChatServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", become(shared, "gemini").port, timeout=5)
+    connection.request("POST", CHAT, "{not json")
+    response = connection.getresponse()
+    [problem] = json.loads(response.read())
+    connection.close()
+    assert (response.status, problem["error"]["status"]) == (400, "invalid_request_error")
 
 
 def test_litellm_stumbles_over_a_request_without_any_key(shared: ChatServer) -> None:

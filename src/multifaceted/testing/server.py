@@ -68,6 +68,7 @@ class ChatServer(LoopbackServer):
         statuses: answers of any kind by HTTP status; connections dropped without an answer are none.
         in_flight: live requests being answered.
         most_in_flight: the most of them at any time.
+        personality: the one that `like` names.
         batches: batch objects as last seen, in order of creation.
         batch_lines: lines of all batches created, those refused at validation among them.
     """
@@ -173,7 +174,11 @@ class ChatServer(LoopbackServer):
         return send(self._answering.show(wrong(given.removeprefix("Bearer "))))
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
+        try:
+            body = await request.json()
+        except ValueError:
+            message = "We could not parse the JSON body of your request."
+            return send(self._answering.show(Problem(400, message)))
         self.bodies.append(body)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -16,7 +16,17 @@ from multifaceted.testing.problems import Problem
 from multifaceted.testing.replies import Completion
 
 _LOADING = Problem(503, "Loading model", kind="unavailable_error")
-_TIMINGS = {"cache_n": 0, "prompt_n": 42, "prompt_ms": 339.243, "predicted_n": 8, "predicted_ms": 154.414}
+_TIMINGS = {
+    "cache_n": 0,
+    "prompt_n": 42,
+    "prompt_ms": 339.243,
+    "prompt_per_token_ms": 8.077,
+    "prompt_per_second": 123.805,
+    "predicted_n": 8,
+    "predicted_ms": 154.414,
+    "predicted_per_token_ms": 19.302,
+    "predicted_per_second": 51.809,
+}
 
 
 def _write(completion: Completion, _: Body) -> Completion:

@@ -15,7 +15,11 @@ from multifaceted.testing.replies import Completion
 
 _BAD = "BadRequestError"
 _BY_FASTAPI = ("Not Found", "Method Not Allowed")
-_UNUSED = ("prompt_logprobs", "prompt_token_ids", "kv_transfer_params", "service_tier", "metrics")
+_MOST_HEAT = 2.0
+_UNUSED = (
+    *("prompt_logprobs", "prompt_token_ids", "prompt_text", "kv_transfer_params", "ec_transfer_params"),
+    *("metrics", "service_tier"),
+)
 
 
 def _write(completion: Completion, _: Body) -> Completion:
@@ -63,6 +67,14 @@ def _refuse_overflow(overflow: Overflow) -> Problem:
     return Problem(400, message, kind=_BAD, param=param)
 
 
+def _refuse_heat(body: Body) -> Problem | None:
+    heat = body.get("temperature")
+    if not isinstance(heat, (int, float)) or 0 <= heat <= _MOST_HEAT:
+        return None
+    message = f"temperature must be in [0, 2], got {heat}. (parameter=temperature, value={heat})"
+    return Problem(400, message, kind=_BAD, param="temperature")
+
+
 VLLM = Personality(
     name="vllm",
     summary="null fields everywhere; refuses a max_tokens beyond the context; Gemma has no system role",
@@ -80,6 +92,9 @@ VLLM = Personality(
     ),
     overflow=_refuse_overflow,
     wrong_path=miss_path,
-    refusals=(refuse_system(Problem(400, "System role not supported", kind=_BAD)),),
+    refusals=(
+        _refuse_heat,
+        refuse_system(Problem(400, "System role not supported", kind=_BAD)),
+    ),
     statuses={500: Problem(500, "EngineCore encountered an issue.", kind="InternalServerError")},
 )
