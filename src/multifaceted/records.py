@@ -59,8 +59,9 @@ class Request:
 
     The label says who asks, such as a stage: models, budget and spending go by it. The key is made of
     everything that can change the reply. Left out, because they cannot: the label, the row's id (the seed
-    carries them), how the reply is read, base URL, API key, timeout, concurrency, how an endpoint wants a
-    parameter spelled, and `max_tokens`, which only cuts: a reply that was cut is told by itself.
+    carries them), who states a parameter, how the reply is read, base URL, API key, timeout, concurrency,
+    how an endpoint wants a parameter spelled, and `max_tokens`, which only cuts: a reply that was cut is told
+    by itself.
     """
 
     label: str
@@ -72,6 +73,7 @@ class Request:
     structured_output: str = ""
     whole_endings: tuple[str, ...] = ()  # finish reasons of whole replies, beside those that are known
     inline_reasoning: bool = False  # leave thoughts in the text, where the model wrote them
+    stated: frozenset[str] = frozenset()  # parameters that the recipe itself states; others are our defaults
 
     @property
     def max_tokens(self) -> int | None:

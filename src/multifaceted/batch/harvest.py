@@ -8,7 +8,6 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -18,6 +17,7 @@ from multifaceted.ask.asker import Asked, make_entry
 from multifaceted.batch.collect import Collector
 from multifaceted.batch.folder import BatchFailure, BatchRecord, IndexEntry
 from multifaceted.batch.state import BatchState
+from multifaceted.chat.manners import learn_from_line
 from multifaceted.chat.policy import MAX_MESSAGE, translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm
@@ -51,6 +51,8 @@ class Harvest:
     _held: dict[str, list[JournalEntry]] = field(default_factory=lambda: defaultdict(list))
     _failed: dict[str, BatchFailure] = field(default_factory=dict)
     _fatal: EndpointError | None = None
+    _answered: set[str] = field(default_factory=set)  # labels that got a reply
+    _refused: list[tuple[IndexEntry, int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._batches, self._usage = self.collector.batches, self.collector.usage
@@ -72,6 +74,8 @@ class Harvest:
                 self._take(entry, line)
         for group in list(self._held):
             self._commit(group)
+        for entry, status, body in self._refused:  # last, for replies say what is not refused
+            self._refuse(entry, status, body)
         reason = NO_RESULT[state.status]
         if state.fault:
             reason = reason._replace(message=f"{reason.message}: {state.fault}"[:MAX_MESSAGE])
@@ -92,9 +96,10 @@ class Harvest:
             return
         body = json.dumps(response.get("body"), separators=(",", ":"))
         if status >= HTTPStatus.MULTIPLE_CHOICES:
-            self._refuse(entry, translate_refusal(status, {}, self.hide(body)))
+            self._refused.append((entry, status, body))
             return
         reply = read_reply(entry.key, body)
+        self._answered.add(entry.label)
         self._usage.learn(entry.label, entry.characters, reply)
         asked = Asked(entry.key, entry.label, entry.row_id, self.record.model, entry.max_tokens)
         self._held[entry.group].append(make_entry(asked, body, reply, usage=self._usage))
@@ -110,25 +115,31 @@ class Harvest:
         message = f"{code or 'no result'}: {words or 'no reason given'}"
         self._failed[entry.key] = BatchFailure(kind, self.hide(message)[:MAX_MESSAGE], True)
 
-    def _refuse(self, entry: IndexEntry, error: EndpointError) -> None:
+    def _refuse(self, entry: IndexEntry, status: int, text: str) -> None:
+        error = translate_refusal(status, {}, self.hide(text))
         if isinstance(error, FatalEndpointError):
             self._fatal = error
             return
-        if isinstance(error, RejectedRequestError):
-            body = self._batches.read_body(self.record.number, entry.offset)
-            if self._learn(error.message, body):
-                return  # it will be written differently
+        if isinstance(error, RejectedRequestError) and self._learn(text, entry):
+            return  # it will be written differently
         self._failed[entry.key] = BatchFailure(error.kind, error.message, error.retryable)
 
-    def _learn(self, message: str, body: dict[str, Any]) -> bool:
+    def _learn(self, text: str, entry: IndexEntry) -> bool:
         """Whether a refusal tells of anything that the refused request did not take into account already.
 
-        Where the recipe itself insists on what the endpoint refuses, no other writing will help.
+        Where the recipe itself insists on what the endpoint refuses, no other writing will help; and where
+        others of its kind were answered, it was refused for what it holds.
         """
-        learned = deepcopy(self.written_as)
-        if not learned.learn(message, body) or learned == self.written_as:
+        if entry.label in self._answered:
             return False
-        return self.collector.form_of(self.record.model).learn(message, body)
+        body = self._batches.read_body(self.record.number, entry.offset)
+        model = self.collector.models[entry.label]
+        change = learn_from_line(self.written_as, text, body, label=entry.label, model=model)
+        if change is None:
+            return False
+        name = self.record.model
+        self.collector.forms[name] = self.collector.form_of(name).changed(change)
+        return True
 
     def _commit(self, group: str) -> None:
         customer, tally = self.collector.customer, self.collector.replay.control.tally

@@ -10,14 +10,14 @@ from http import HTTPStatus
 
 from openai import AsyncOpenAI
 
-from multifaceted.chat.faults import explain_body
+from multifaceted.chat.events import read_body
+from multifaceted.chat.faults import explain_body, find_error
+from multifaceted.chat.manners import Attempt, Manners
 from multifaceted.chat.policy import translate_refusal
-from multifaceted.chat.transport import choose_transport
-from multifaceted.chat.wire import WireForm
+from multifaceted.chat.refusal import read_refusal
+from multifaceted.chat.transport import HttpAnswer, choose_transport
 from multifaceted.errors import EndpointError, FatalEndpointError, RejectedRequestError
 from multifaceted.records import Reply, Request
-
-MAX_REWRITES = 8  # of one request; there are fewer things than this to learn of an endpoint
 
 
 class LiveClient:
@@ -35,43 +35,73 @@ class LiveClient:
         self._api_key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
         self._sdk = sdk
         self._transport = choose_transport(sdk, timeout=timeout)
-        self._forms: dict[str, WireForm] = {}  # by model name: replicas differ by model, not by row
+        self._manners: dict[str, Manners] = {}  # by model name: replicas differ by model, not by row
+        self._limited: dict[str, int] = {}  # by request key: fewer tokens than the recipe's were asked for
 
     def __repr__(self) -> str:
         return f"LiveClient({self.base_url!r})"
 
     async def ask(self, request: Request) -> str:
-        """Send one request; where the endpoint refuses how it is written, write it differently once more."""
-        form = self.form_of(request.model)
-        for _ in range(MAX_REWRITES):
-            body = form.body(request)
-            answer = await self._transport.post(body)
+        """Send one request; where the endpoint refuses how it is written, write it differently and see."""
+        attempt = Attempt(self.manners_of(request.model), request)
+        while True:
+            answer = await self._transport.post(attempt.body)
             self.observe(answer.headers)
             if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                refused = _find_refusal(answer.text)
+                if refused and attempt.rewrite(refused, answer.text):
+                    continue
+                if not refused:
+                    attempt.succeed()
+                if attempt.max_tokens is not None and attempt.max_tokens != request.max_tokens:
+                    self._limited[request.key] = attempt.max_tokens
                 return answer.text
-            error = translate_refusal(answer.status, answer.headers, answer.text, hide=self._api_key)
-            if isinstance(error, FatalEndpointError):  # of several endpoints, which?
-                raise self._name_self(error)
-            if not isinstance(error, RejectedRequestError):
-                raise error
-            # Learned in the meantime from another row's refusal, or from this one's.
-            if form.body(request) == body and not form.learn(error.message, body):
-                raise error
-        raise RejectedRequestError("the endpoint refuses every way of writing this request")
+            if not attempt.rewrite(answer.status, answer.text):
+                raise self._explain(answer, attempt)
 
     def explain(self, body: str, reply: Reply | None) -> EndpointError:
         """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
         error = explain_body(body, reply=reply, hide=self._api_key)
+        if isinstance(error, RejectedRequestError) and error.kind == "request_rejected":
+            refusal = read_refusal(body)
+            error.alike = "" if refusal.is_too_long else refusal.alike
         return self._name_self(error) if isinstance(error, FatalEndpointError) else error
 
-    def form_of(self, model: str) -> WireForm:
+    def manners_of(self, model: str) -> Manners:
         """How this endpoint wants requests to `model` written, as far as it is known."""
-        return self._forms.setdefault(model, WireForm())
+        return self._manners.setdefault(model, Manners(self.base_url, model))
 
-    def _name_self(self, error: EndpointError) -> FatalEndpointError:
-        return FatalEndpointError(f"{self.base_url}: {error.message}", hint=error.hint)
+    def take_max_tokens(self, request: Request) -> int | None:
+        """The `max_tokens` with which an answered request was sent: the recipe's, or fewer; tells it once."""
+        return self._limited.pop(request.key, request.max_tokens)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
         await self._sdk.close()
+
+    def _explain(self, answer: HttpAnswer, attempt: Attempt) -> EndpointError:
+        """The error for an answer, with what people need to know to mend it."""
+        error = translate_refusal(answer.status, answer.headers, answer.text, hide=self._api_key)
+        if isinstance(error, FatalEndpointError):  # of several endpoints, which?
+            return self._name_self(error)
+        if isinstance(error, RejectedRequestError):
+            own = attempt.name_own()
+            if own:
+                error = RejectedRequestError(
+                    f"{error.message} (extra_body of the recipe sends {', '.join(own)})", kind=error.kind
+                )
+            error.alike = attempt.describe_refusal(answer.status) if error.kind == "request_rejected" else ""
+        return error
+
+    def _name_self(self, error: EndpointError) -> FatalEndpointError:
+        return FatalEndpointError(f"{self.base_url}: {error.message}", hint=error.hint)
+
+
+def _find_refusal(body: str) -> int:
+    """The status of a refusal that came with status 200; 0 where the body is none."""
+    if '"choices"' in body or "error" not in body:  # nearly all bodies, and they are long
+        return 0
+    data = read_body(body)
+    fault = None if data is None else find_error(data)
+    return 0 if fault is None else fault.status

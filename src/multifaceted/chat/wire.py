@@ -1,87 +1,132 @@
-"""How one endpoint wants its requests written, learned from its refusals.
+"""How one endpoint wants its requests written: `WireForm().body(request)` is a chat-completions body.
 
-    form = WireForm()
-    form.body(request)                                     # a chat-completions body
-    form.learn("Unsupported parameter: 'max_tokens' …")    # True: written differently from now on
+Example:
+    form = WireForm().changed(Change("drop", "seed"))
+    form.body(request)                     # without a seed
 
-Endpoints differ in small ways: reasoning models want `max_completion_tokens` and refuse `temperature`,
-some servers know no `seed` or no `json_schema`. The request keeps its key however it is written.
+Endpoints differ in small ways: reasoning models want `max_completion_tokens` and refuse `temperature`, some
+servers know no `seed`, no `json_schema` or no system role. The request keeps its key however it is written.
 """
 
-import logging
 import re
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from multifaceted.records import Request
+from multifaceted.records import Message, Request
 
-logger = logging.getLogger(__name__)
-
-# A refusal must say that the parameter itself is unwelcome; "temperature must be at most 2" is no such word.
-_REFUSAL = re.compile(
-    r"unsupported|not support|n't support|unknown|unrecogni[sz]ed|unexpected|only the default|deprecated"
-    r"|not (?:permitted|allowed|available|implemented)|extra (?:inputs|fields)|no longer|invalid parameter",
-    re.IGNORECASE,
-)
 _UNFIT = re.compile(r"[^a-zA-Z0-9_-]")  # in the name of a schema, of which OpenAI takes so many characters:
 MAX_NAME = 64
-_DROPPABLE = ("temperature", "top_p", "seed")
-_WEAKER = {"json_schema": "json_object", "json_object": "prompt"}
+NEWER_NAME = "max_completion_tokens"  # of max_tokens
+JSON_WORD = "Answer in JSON."
+BETWEEN = "\n\n"  # what stands between two messages that are sent as one
 
 
-@dataclass
+@dataclass(frozen=True)
+class Change:
+    """One way in which a request is written differently.
+
+    Args:
+        kind: `drop` a parameter; `rename` max_tokens; `limit` it; `format`: ask for JSON in a weaker way;
+            `loosen`: send the schema without `strict`; `fold` the system message into the first user turn;
+            `say_json`: add a sentence, where JSON mode wants the word.
+        name: the parameter, or the label whose JSON is asked for differently.
+        value: the new name, number or way.
+        lasts: whether it goes for other requests too.
+    """
+
+    kind: Literal["drop", "rename", "limit", "format", "loosen", "fold", "say_json"]
+    name: str = ""
+    value: str | int = ""
+    lasts: bool = True
+
+    def describe(self) -> str:
+        """What requests are like with it, for people."""
+        return {
+            "drop": f"are sent without {self.name}",
+            "rename": f"have max_tokens under the name of {self.value}",
+            "limit": f"ask for no more than {self.value} tokens: a reply may be cut there",
+            "format": f"of {self.name} ask for JSON by {self.value!r}",
+            "loosen": "have a schema that is not strict",
+            "fold": "have the system message at the beginning of the first user turn",
+            "say_json": f"that want JSON end with the words {JSON_WORD!r}",
+        }[self.kind]
+
+
+@dataclass(frozen=True)
 class WireForm:
-    """What has been learned of one endpoint and model in this session."""
+    """How an endpoint and model want requests written."""
 
-    dropped: set[str] = field(default_factory=set)
+    dropped: frozenset[str] = frozenset()
     max_tokens_name: str = "max_tokens"
-    structured_output: str = ""  # weaker than the recipe's, where the endpoint refused that
+    most_tokens: int | None = None  # for a reply; None: what the recipe says
+    formats: Mapping[str, str] = field(default_factory=dict)  # label → weaker way than the recipe's
+    strict: bool = True
+    folds_system: bool = False
+    says_json: bool = False
+
+    def changed(self, change: Change) -> "WireForm":
+        """The form with one change more."""
+        given: dict[str, Any] = {}
+        match change.kind:
+            case "drop":
+                given["dropped"] = self.dropped | {change.name}
+            case "rename":
+                given["max_tokens_name"] = change.value
+            case "limit":
+                given["most_tokens"] = self.fit(int(change.value))
+            case "format":
+                given["formats"] = {**self.formats, change.name: change.value}
+            case "loosen":
+                given["strict"] = False
+            case "fold":
+                given["folds_system"] = True
+            case "say_json":
+                given["says_json"] = True
+        return replace(self, **given)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request as a chat-completions body for this endpoint."""
         parameters = dict(request.parameters)
         extra = parameters.pop("extra_body", {})
+        turns = fold_system(request.messages) if self.folds_system else request.messages
         body: dict[str, Any] = {
             "model": request.model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
         }
         for name, value in parameters.items():
-            if name not in self.dropped:
-                body[self.max_tokens_name if name == "max_tokens" else name] = value
+            if name == "max_tokens":
+                body[self.max_tokens_name] = self.fit(value)
+            elif name not in self.dropped:
+                body[name] = value
         if request.schema is not None:
             body |= self._response_format(request)
+        if self.says_json and body.get("response_format", {}).get("type") == "json_object":
+            last = body["messages"][-1]
+            last["content"] = f"{last['content']}{BETWEEN}{JSON_WORD}"
         return {**body, **extra}
 
-    def learn(self, message: str, body: dict[str, Any]) -> bool:
-        """Read a refusal of `body`; true where the request is worth sending again, written differently."""
-        if not _REFUSAL.search(message):
-            return False
-        if "max_tokens" in body and "max_completion_tokens" in message:
-            self._adopt("max_tokens_name", "max_completion_tokens", "max_tokens under its newer name")
-            return True
-        for name in _DROPPABLE:
-            if name in body and re.search(rf"\b{name}\b", message):
-                if name not in self.dropped:
-                    logger.warning("the endpoint refuses %r; requests go without it", name)
-                self.dropped.add(name)
-                return True
-        sent = body.get("response_format", {}).get("type")
-        if sent in _WEAKER and re.search(r"response_format|json_schema|json_object|guided|grammar", message):
-            weaker = _WEAKER[sent]
-            if self.structured_output != "prompt":  # refusals may come late, and must not lead back
-                self._adopt("structured_output", weaker, f"JSON asked for by {weaker!r}, not {sent!r}")
-            return True
-        return False
-
-    def _adopt(self, name: str, value: str, what: str) -> None:
-        if getattr(self, name) != value:
-            logger.warning("the endpoint wants %s", what)
-            setattr(self, name, value)
+    def fit(self, max_tokens: int) -> int:
+        """The `max_tokens` that is sent where the recipe asks for so many."""
+        return max_tokens if self.most_tokens is None else min(max_tokens, self.most_tokens)
 
     def _response_format(self, request: Request) -> dict[str, Any]:
-        mode = self.structured_output or request.structured_output
+        mode = self.formats.get(request.label) or request.structured_output
         if mode == "json_schema":
             name = _UNFIT.sub("_", request.label)[:MAX_NAME]
-            schema = {"name": name, "strict": True, "schema": request.schema}
-            return {"response_format": {"type": "json_schema", "json_schema": schema}}
+            schema = {"name": name, "schema": request.schema}
+            strict = {"strict": True} if self.strict else {}
+            return {"response_format": {"type": "json_schema", "json_schema": {**strict, **schema}}}
         return {"response_format": {"type": "json_object"}} if mode == "json_object" else {}
+
+
+def fold_system(turns: Sequence[Message]) -> list[Message]:
+    """The turns without a system role: its text opens the first user turn, after which roles alternate."""
+    folded: list[Message] = []
+    for turn in turns:
+        role: Literal["user", "assistant"] = "assistant" if turn.role == "assistant" else "user"
+        if folded and folded[-1].role == role:
+            folded[-1] = Message(role, f"{folded[-1].content}{BETWEEN}{turn.content}")
+        else:
+            folded.append(Message(role, turn.content))
+    return folded

@@ -120,6 +120,7 @@ class RowsToJudge:
             structured_output=model.structured_output,
             whole_endings=model.whole_endings,
             inline_reasoning=model.reasoning == "inline",
+            stated=model.stated,
         )
 
 

@@ -78,6 +78,7 @@ class RowMaker:
             structured_output=model.structured_output,
             whole_endings=model.whole_endings,
             inline_reasoning=model.reasoning == "inline",
+            stated=model.stated,
         )
 
     def _record(self, stage: Stage, exchange: Exchange[Any]) -> StageRecord:

@@ -74,6 +74,11 @@ class BaseModelSpec(StrictModel, ABC):
         """What its replies depend on beside its name."""
         return self.model_dump(mode="json", include=set(COUNTED))
 
+    @property
+    def stated(self) -> frozenset[str]:
+        """The fields that the recipe itself states; the others are our defaults."""
+        return frozenset(self.model_fields_set)
+
     @abstractmethod
     def find_price(self, mode: Mode) -> Price | None:
         """What its tokens cost; None where nobody knows."""

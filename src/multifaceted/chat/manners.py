@@ -1,0 +1,199 @@
+"""What an endpoint has shown of how it wants requests written, and one request finding its way.
+
+Example:
+    manners = Manners("http://127.0.0.1:8000/v1", "some-model")
+    attempt = Attempt(manners, request)
+    attempt.body                           # send it; refused?
+    attempt.rewrite(400, text)             # True: send `attempt.body` again
+    attempt.succeed()                      # what helped is remembered, and said once
+
+A guess that does not help is taken back, and is not made again for the same words. So a wrong one costs a
+request that is refused too, and refused requests cost nothing.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from multifaceted.chat.complaint import find_changes, has_system, name_own
+from multifaceted.chat.refusal import Refusal, read_refusal
+from multifaceted.chat.wire import Change, WireForm
+from multifaceted.models import Model
+from multifaceted.records import Message, Request
+
+logger = logging.getLogger(__name__)
+
+MAX_REWRITES = 16  # of one request; there are fewer things than this to learn of an endpoint
+MAX_VAIN = 1000  # guesses that are remembered as such
+# Said of the key, the account, the pace or a race, and not of how a request is written.
+_OTHER_STATUSES = (401, 402, 407, 408, 409, 425, 429)
+_SHORTEST_ECHO = 12  # characters of a prompt that are an echo where they stand in an error
+# A server that stumbles says 500 too, and may get over it by itself: one success proves nothing.
+_PROOFS_OF_500 = 2
+
+
+@dataclass
+class Manners:
+    """What has been learned of one endpoint and model in this session."""
+
+    endpoint: str
+    model: str
+    form: WireForm = field(default_factory=WireForm)
+    accepted: set[str] = field(default_factory=set)  # what requests held that were answered
+    vain: set[tuple[int, str, Change]] = field(default_factory=set)  # guesses that did not help
+    _proofs: dict[Change, int] = field(default_factory=dict)
+    _told: set[Change] = field(default_factory=set)
+
+    def keep(self, change: Change, *, proofs: int) -> None:
+        """Remember what helped, unless others pass without it: then it was about that one request."""
+        if not change.lasts or self.form.changed(change) == self.form:
+            return
+        self._proofs[change] = self._proofs.get(change, 0) + 1
+        if _name_feature(change) in self.accepted:
+            self._tell(change, "refuses some requests; those")
+        elif self._proofs[change] >= proofs:
+            self.form = self.form.changed(change)
+            self._tell(change, "refuses how requests are written; from now on they")
+
+    def _tell(self, change: Change, what: str) -> None:
+        if change not in self._told:
+            self._told.add(change)
+            logger.warning("%s (%s) %s %s", self.endpoint, self.model, what, change.describe())
+
+
+class Attempt:
+    """One request on its way; its changes are its own until it is answered."""
+
+    def __init__(self, manners: Manners, request: Request) -> None:
+        self._manners = manners
+        self._request = request
+        self._hide = list_echoes(request)
+        self._changes: list[Change] = []
+        self._tried: set[Change] = set()
+        self._last: tuple[int, str] | None = None  # status and words of the last refusal
+        self._guess: Change | None = None  # the newest change, of which nothing is known
+        self._proofs = 1
+        self.refusal: Refusal | None = None
+        self.body: dict[str, Any] = self._form.body(request)
+        self._sent = [self.body]
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The `max_tokens` that is sent, which may be fewer than the recipe says."""
+        wanted = self._request.max_tokens
+        return None if wanted is None else self._form.fit(wanted)
+
+    def rewrite(self, status: int, text: str) -> bool:
+        """Take in a refusal; true where `body` is written differently now and is worth sending again."""
+        self.refusal = refusal = read_refusal(text, hide=self._hide)
+        if not is_about_writing(status) or len(self._tried) >= MAX_REWRITES:
+            return False
+        if self._guess is None and self._write():  # learned in the meantime, by another request
+            return True
+        words = status, refusal.alike
+        if words == self._last:
+            self._take_back(words)
+        self._last, self._guess = words, None
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._proofs = _PROOFS_OF_500
+        for change in find_changes(refusal, self._request, self.body):
+            if change in self._tried or (*words, change) in self._manners.vain:
+                continue
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR and _name_feature(change) in self._manners.accepted:
+                continue
+            self._tried.add(change)
+            self._changes.append(change)
+            self._guess = change
+            if self._write():
+                return True
+            self._changes.remove(change)
+        return False
+
+    def succeed(self) -> None:
+        """It was answered: what helped is remembered."""
+        for change in self._changes:
+            self._manners.keep(change, proofs=self._proofs)
+        self._manners.accepted |= _list_features(self.body, self._request.label)
+
+    def name_own(self) -> list[str]:
+        """The keys of the recipe's `extra_body` that the last refusal names."""
+        return [] if self.refusal is None else name_own(self.refusal, self._request)
+
+    def describe_refusal(self, status: int) -> str:
+        """What the last refusal has in common with others of its cause; empty where it is this row's own."""
+        refusal = self.refusal
+        return "" if refusal is None or refusal.is_too_long else f"{status} {refusal.alike}"
+
+    @property
+    def _form(self) -> WireForm:
+        form = self._manners.form
+        for change in self._changes:
+            form = form.changed(change)
+        return form
+
+    def _write(self) -> bool:
+        """Write the body anew; whether it is one that was not refused already."""
+        body = self._form.body(self._request)
+        if body in self._sent:
+            return False
+        self._sent.append(body)
+        self.body = body
+        return True
+
+    def _take_back(self, words: tuple[int, str]) -> None:
+        """The same is said as before the last guess: it did not help."""
+        if self._guess is None or self._guess not in self._changes:
+            return
+        self._changes.remove(self._guess)
+        if self._guess.lasts and len(self._manners.vain) < MAX_VAIN:
+            self._manners.vain.add((*words, self._guess))
+
+
+def list_echoes(request: Request) -> list[str]:
+    """What an error may repeat of a request."""
+    contents = (message.content for message in request.messages)
+    return [request.model, *(content for content in contents if len(content) >= _SHORTEST_ECHO)]
+
+
+def is_about_writing(status: int) -> bool:
+    """Whether an answer of this status may be about how the request is written."""
+    if status in (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED):
+        return True
+    return (
+        HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OTHER_STATUSES
+    )
+
+
+def learn_from_line(
+    form: WireForm, text: str, body: dict[str, Any], *, label: str, model: Model
+) -> Change | None:
+    """What the refusal of a batch's line tells that its request did not heed; None where nothing.
+
+    Args:
+        form: how the request was written.
+        text: the body of the refusal.
+        body: of the request.
+        label: who asked.
+        model: as the recipe describes it.
+    """
+    turns = tuple(Message(message["role"], message["content"]) for message in body["messages"])
+    request = Request(label, "", body["model"], turns, model.parameters(0), stated=model.stated)
+    refusal = read_refusal(text, hide=list_echoes(request))
+    found = (change for change in find_changes(refusal, request, body) if change.lasts)
+    return next((change for change in found if form.changed(change) != form), None)
+
+
+def _name_feature(change: Change) -> str:
+    """What a request holds before a change."""
+    named = {"format": f"json of {change.name}", "limit": "as many tokens as the recipe says"}
+    return named.get(change.kind, change.name)
+
+
+def _list_features(body: dict[str, Any], label: str) -> set[str]:
+    features: set[str] = {name for name in ("temperature", "top_p", "seed", "max_tokens") if name in body}
+    if "response_format" in body:
+        features |= {"response_format", f"json of {label}"}
+    if has_system(body):
+        features.add("system")
+    return features
