@@ -65,10 +65,12 @@ async def _make_rows(prepared: Prepared, data: RunData, control: RunControl, *, 
     if not prepared.wanted:
         write_run(folder, data, prepared.environment)  # one with another recipe may have written its own
         return
-    control.tally.usd = sum(part.usd for part in read_spent(folder, list(data.shards)))
+    spent = read_spent(folder, list(data.shards))
+    control.tally.usd = sum(part.usd for part in spent)
     async with open_asker(
         plan.models, concurrency=plan.recipe.concurrency, control=control, max_usd=prepared.max_usd
     ) as asker:
+        asker.note_answered(spent, prepared.names)
         write_run(folder, data, prepared.environment)
         rows = RowsToMake(RowMaker(plan, prepared.names), folder, prepared.wanted)
         async with answer(asker, rows, plan.recipe, live_fallback=live_fallback) as asks:

@@ -135,6 +135,8 @@ class Failure:
     request_key: str
     retryable: bool  # whether running again can help without changing anything
     cut_at: int | None = None  # the `max_tokens` that cut the reply; asking with more can help
+    # Of a request that was refused: what tells the configuration that it was refused under from another one
+    asked_with: str = ""
 
 
 class PreferenceEntry(StrictModel):

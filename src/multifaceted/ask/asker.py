@@ -8,13 +8,14 @@ Transient errors are tried again (tenacity) with growing, jittered waits that ho
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from multifaceted.ask.control import RunControl
+from multifaceted.ask.held import Asking
 from multifaceted.ask.patience import StopAsking, WaitBeforeRetry, error_of
 from multifaceted.ask.usage import RAISE_BUDGET, Usage, check_usage_is_known
 from multifaceted.chat.pool import EndpointPool
@@ -27,7 +28,7 @@ from multifaceted.errors import (
     TransientEndpointError,
 )
 from multifaceted.ids import seed_from
-from multifaceted.journal import Journal, JournalEntry
+from multifaceted.journal import Journal, JournalEntry, JournalSum
 from multifaceted.models import Models
 from multifaceted.records import Reply, Request
 
@@ -74,6 +75,7 @@ class Asker:
         self.models = models
         self.max_usd = max_usd
         self._pools = pools
+        self._asking = Asking(set(pools.values()))
         self._in_flight: dict[tuple[int, str], asyncio.Event] = {}  # by journal and request key
 
     @property
@@ -94,11 +96,22 @@ class Asker:
             if twin is None:
                 self._in_flight[place] = asyncio.Event()
                 try:
-                    return await self._ask_patiently(request, journal)
+                    with self._asking.one():
+                        return await self._ask_patiently(request, journal)
                 finally:
                     self._in_flight.pop(place).set()
             await twin.wait()  # the same is asked already: its reply is ours too
         return reply
+
+    def note_answered(self, sums: Iterable[JournalSum], names: Mapping[str, str]) -> None:
+        """Take in what journals hold of earlier sessions, and how requests name the model of each label.
+
+        Where a model has answered, a few refusals are the rows' own: the last bad row of a run could never be
+        written down otherwise.
+        """
+        for part in sums:
+            if part.stage in self._pools and part.model == names[part.stage]:
+                self._pools[part.stage].answered_before = True
 
     async def _ask_patiently(self, request: Request, journal: Journal) -> Reply:
         # Nearly all requests are answered at once, and setting up retries costs a tenth of what asking does.

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -24,6 +25,29 @@ JOBS_PER_REQUEST = 2
 # Jobs alive for each request in flight: those that are done wait for a slow one before them, up to this many.
 WINDOW_PER_REQUEST = 16
 MAX_WINDOW = 6000  # jobs alive in all, for they take memory
+
+
+class _Seat:
+    """The right of a job to be at work; once left, another job has it."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places: asyncio.Semaphore | None = places
+
+    def leave(self) -> None:
+        """Let another job have it, if none has."""
+        places, self._places = self._places, None
+        if places is not None:
+            places.release()
+
+
+_SEAT: ContextVar[_Seat | None] = ContextVar("_SEAT", default=None)
+
+
+def leave_seat() -> None:
+    """Let another job be at work in place of the present one, which has to wait for others."""
+    seat = _SEAT.get()
+    if seat is not None:
+        seat.leave()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +116,13 @@ class Line(Generic[MadeT]):
         return asyncio.create_task(self._work(job))
 
     async def _work(self, job: Job[MadeT]) -> MadeT:
-        async with self._at_work:
+        await self._at_work.acquire()
+        seat = _Seat(self._at_work)
+        _SEAT.set(seat)
+        try:
             return await job()
+        finally:
+            seat.leave()
 
     async def _wind_up(self, *, at_once: bool) -> None:
         """Let what is in flight come in and be journaled; or give it up at once.

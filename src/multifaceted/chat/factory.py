@@ -82,8 +82,7 @@ def read_key(endpoint: EndpointSpec) -> str:
     Raises:
         SetupError: where the variable is not named or not set and the endpoint is elsewhere.
     """
-    host = urlsplit(endpoint.base_url).hostname or ""
-    variable = endpoint.api_key_env or ("OPENAI_API_KEY" if host == "api.openai.com" else "")
+    host, variable = urlsplit(endpoint.base_url).hostname or "", name_key_variable(endpoint)
     key = os.environ.get(variable, "") if variable else ""
     if key or _is_loopback(host):
         return key
@@ -92,6 +91,12 @@ def read_key(endpoint: EndpointSpec) -> str:
         raise SetupError(f"{endpoint.base_url} needs a key, and the recipe names none", hint=hint)
     hint = f"export {variable}=…, or name another variable as api_key_env in the recipe"
     raise SetupError(f"the environment has no {variable}, which {endpoint.base_url} needs", hint=hint)
+
+
+def name_key_variable(endpoint: EndpointSpec) -> str:
+    """The variable that holds the key of an endpoint; empty where it gets none."""
+    host = urlsplit(endpoint.base_url).hostname
+    return endpoint.api_key_env or ("OPENAI_API_KEY" if host == "api.openai.com" else "")
 
 
 def configure_sdk(endpoint: EndpointSpec) -> AsyncOpenAI:

@@ -8,16 +8,26 @@ Waiting happens here and nowhere else, so that it counts neither as a timeout no
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from multifaceted.chat.lane import Lane
-from multifaceted.errors import EndpointError, FatalEndpointError, InterruptedRunError, TransientEndpointError
+from multifaceted.errors import (
+    EndpointError,
+    FatalEndpointError,
+    InterruptedRunError,
+    RejectedRequestError,
+    TransientEndpointError,
+)
+
+logger = logging.getLogger(__name__)
 
 OUTAGE_PATIENCE = 600.0  # seconds without one reply from any endpoint, after which the run stops
 LIMIT_PATIENCE = 3600.0  # the same where they answer, but with 429 alone
+REFUSED_ALIKE = "mend the key, base_url or the model in the recipe, and run again: no row is failed by this"
 
 
 class EndpointPool:
@@ -28,6 +38,9 @@ class EndpointPool:
         self._waiting: deque[tuple[float, asyncio.Future[Lane]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
+        self.answered_before = False  # in an earlier session, as the journal knows
+        # What holds while a refused request waits for the verdict, such as that others may go on
+        self.aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
     @property
     def capacity(self) -> int:
@@ -43,25 +56,37 @@ class EndpointPool:
 
         Raises:
             InterruptedRunError: where the run stops before there is a place.
-            FatalEndpointError: instead of the block's transient error, where no endpoint is left to wait for.
+            FatalEndpointError: instead of the block's own error, where no endpoint is left to wait for, or
+                all of them refuse everything alike.
         """
         lane = await self._get_lane(tokens)
-        sent_at = lane.clock()
+        sent_at, number = lane.clock(), lane.verdict.send()
+        refused: RejectedRequestError | None = None
         try:
             yield lane
-        except EndpointError as error:
+        except RejectedRequestError as error:
             lane.note_error(error, sent_at)
-            self._check_outage(error)
+            refused = error
+        except BaseException as error:
+            lane.verdict.note_other(number)
+            if isinstance(error, EndpointError):
+                lane.note_error(error, sent_at)
+                self._check_outage(error)
             raise
         else:
             lane.note_answer()
+            lane.verdict.note_answer(number)
         finally:
             lane.in_flight -= 1
             self._hand_out()
+        if refused is not None:
+            raise await self._explain(refused, lane, number) from refused.__cause__
 
     def stop(self) -> None:
         """Send away all that wait, and all that come."""
         self._stopped = True
+        for lane in self.lanes:
+            lane.verdict.stop()
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():
@@ -74,6 +99,29 @@ class EndpointPool:
             self._timer.cancel()
         for lane in self.lanes:
             await lane.client.close()
+
+    def conclude(self) -> None:
+        """Have it decided what the refusals mean that wait: no further request will come."""
+        for lane in self.lanes:
+            # Where another endpoint is left, a row may still be made there.
+            lane.verdict.conclude(alike=not self.answered_before or len(self._left()) > 1)
+
+    async def _explain(self, refused: RejectedRequestError, lane: Lane, number: int) -> EndpointError:
+        """What a refusal means, once that is clear: the row's failure, the endpoint's, or the run's end."""
+        async with self.aside():
+            if not await lane.verdict.hold(number, refused):
+                return refused
+        message = f"{lane.label} refuses every request alike: {refused.message}"
+        if not self._left():
+            return FatalEndpointError(message, hint=REFUSED_ALIKE)
+        if not lane.left_out:
+            lane.left_out = True
+            logger.warning("%s; the other endpoints go on without it", message)
+        return TransientEndpointError(message, kind="unavailable")
+
+    def _left(self) -> list[Lane]:
+        """The endpoints that do not refuse everything."""
+        return [lane for lane in self.lanes if not lane.verdict.is_alike]
 
     async def _get_lane(self, tokens: float) -> Lane:
         if self._stopped:
@@ -111,12 +159,13 @@ class EndpointPool:
 
     def _check_outage(self, error: EndpointError) -> None:
         """Endpoints that give no reply are rested and tried again; but not for ever."""
-        since = [lane.silent_since for lane in self.lanes if lane.silent_since is not None]
-        if not isinstance(error, TransientEndpointError) or len(since) < len(self.lanes):
+        lanes = self._left()
+        since = [lane.silent_since for lane in lanes if lane.silent_since is not None]
+        if not isinstance(error, TransientEndpointError) or not since or len(since) < len(lanes):
             return
-        is_down = all(lane.down_since is not None for lane in self.lanes)
-        where = ", ".join(lane.label for lane in self.lanes)
-        if is_down and error.kind == "connection" and not any(lane.answered for lane in self.lanes):
+        is_down = all(lane.down_since is not None for lane in lanes)
+        where = ", ".join(lane.label for lane in lanes)
+        if is_down and error.kind == "connection" and not any(lane.answered for lane in lanes):
             hint = "start the server, or correct base_url in the recipe"
             raise FatalEndpointError(f"no server answers at {where}: {error.message}", hint=hint) from error
         silence = self.lanes[0].clock() - max(since)

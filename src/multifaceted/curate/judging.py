@@ -134,7 +134,8 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
     spec, control = rows.spec, RunControl()
     check_prices(find_prices(rows.models, spec.mode), spec.max_usd, file="judge.budget")
     control.tally.planned = count
-    control.tally.usd = sum(part.usd for part in sum_replies(rows.journal_file(JUDGES)))
+    spent = sum_replies(rows.journal_file(JUDGES))
+    control.tally.usd = sum(part.usd for part in spent)
     found = Verdicts()
 
     def take(judged: Judged) -> None:
@@ -158,5 +159,6 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
             watch(control),
             answer(asker, rows, spec) as asks,
         ):
+            asker.note_answered(spent, rows.names)
             await do_jobs(rows, asks, take)
     return found

@@ -5,11 +5,12 @@ Example:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from multifaceted.ask.channel import Channel, Exchange, NoReplyError, finish_all
+from multifaceted.chat.access import tell_apart
 from multifaceted.chat.factory import BACKENDS
 from multifaceted.errors import InputError
 from multifaceted.ids import seed_from
@@ -38,7 +39,7 @@ class RowMaker:
             try:
                 columns |= await self._ask(stage, draft, channel)
             except NoReplyError as fault:
-                return _to_failure(task, fault)
+                return self._to_failure(task, fault)
             except InputError as fault:  # of what this row holds, which others need not
                 return Failure(task.id, "template_error", stage.name, fault.message, "", retryable=False)
         return self._to_row(task, columns)
@@ -115,9 +116,11 @@ class RowMaker:
             },
         )
 
-
-def _to_failure(task: RowTask, fault: NoReplyError) -> Failure:
-    request = fault.request
-    return Failure(
-        task.id, fault.kind, request.label, fault.message, request.key, fault.retryable, fault.cut_at
-    )
+    def _to_failure(self, task: RowTask, fault: NoReplyError) -> Failure:
+        request = fault.request
+        failure = Failure(
+            task.id, fault.kind, request.label, fault.message, request.key, fault.retryable, fault.cut_at
+        )
+        if fault.kind != "request_rejected":
+            return failure
+        return replace(failure, asked_with=tell_apart(self.plan.models[request.label]))
