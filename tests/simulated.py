@@ -63,6 +63,9 @@ class SilentClient:
     async def ask(self, request: Request) -> str:
         raise AssertionError("nothing is to be asked here")
 
+    def take_max_tokens(self, request: Request) -> int | None:
+        raise AssertionError("nothing is to be asked here")
+
     def explain(self, body: str, reply: Reply | None) -> EndpointError:
         raise AssertionError("nothing is to be asked here")
 

@@ -1,6 +1,7 @@
 """How endpoints want requests written: what is read from refusals of many makers, and what is made of it."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, get_args, get_type_hints
@@ -144,6 +145,14 @@ def test_what_helped_is_remembered_and_said_once(
         assert {"seed", "temperature", "top_p"} - set(server.bodies[-1]) == missing
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * refused
     assert all(server.base_url in record.getMessage() for record in caplog.records)
+
+
+def test_a_refusal_that_comes_with_status_200_is_one_too() -> None:
+    said = json.dumps({"error": {"message": "response_format is not supported", "code": 400}})
+    with ChatServer(fault=lambda body: Fault(text=said) if "response_format" in body else None) as server:
+        assert ask(server, make_request(), make_request(seed=8)) == ["", ""]
+        kinds = [body.get("response_format", {}).get("type") for body in server.bodies]
+    assert kinds == ["json_schema", "json_object", None, None]
 
 
 def test_the_system_message_opens_the_first_user_turn_and_roles_alternate() -> None:

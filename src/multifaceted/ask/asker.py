@@ -110,7 +110,8 @@ class Asker:
         written down otherwise.
         """
         for part in sums:
-            if part.stage in self._pools and part.model == names[part.stage]:
+            # A body that was no reply has no tokens.
+            if part.completion_tokens and part.stage in self._pools and part.model == names[part.stage]:
                 self._pools[part.stage].answered_before = True
 
     async def _ask_patiently(self, request: Request, journal: Journal) -> Reply:
@@ -143,9 +144,10 @@ class Asker:
             async with self._pools[request.label].lane(expected) as lane:
                 self._check_reins()
                 began = time.monotonic()
-                body = await lane.client.ask(vary_seed(request, journal))
+                sent = vary_seed(request, journal)
+                body = await lane.client.ask(sent)
                 seconds = time.monotonic() - began
-                reply = read_answer(request, body, allowed=request.max_tokens)
+                reply = read_answer(request, body, allowed=lane.client.take_max_tokens(sent))
                 entry = make_entry(request, body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
                 self.usage.learn(request.label, request.characters, reply)

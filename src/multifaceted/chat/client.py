@@ -17,6 +17,10 @@ class ChatClient(Protocol):
         """
         ...
 
+    def take_max_tokens(self, request: Request) -> int | None:
+        """The `max_tokens` with which an answered request was sent, which may be fewer than it asks for."""
+        ...
+
     def explain(self, body: str, reply: Reply | None) -> EndpointError:
         """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
         ...
