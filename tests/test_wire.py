@@ -119,6 +119,13 @@ def want_the_word(body: dict[str, Any]) -> str | None:
     return None
 
 
+def refuse_several_in_fixed_words(body: dict[str, Any]) -> str | None:
+    unwelcome = {"seed", "temperature"} & set(body)
+    return (
+        f"This model takes no temperature and no seed (call {len(body['messages'])})" if unwelcome else None
+    )
+
+
 def list_what_is_known(body: dict[str, Any]) -> str | None:
     """Names all parameters, though but one is unwelcome."""
     return "Bad request. Known: seed, top_p, max_tokens, response_format" if "temperature" in body else None
@@ -130,6 +137,7 @@ def list_what_is_known(body: dict[str, Any]) -> str | None:
         (refuse_several, 3, {"seed", "temperature", "top_p"}),
         (refuse_system, 1, set()),
         (refuse_both, 1, {"top_p"}),
+        (refuse_several_in_fixed_words, 2, {"seed", "temperature"}),
         (want_the_word, 2, set()),
     ],
 )
@@ -141,7 +149,7 @@ def test_what_helped_is_remembered_and_said_once(
 ) -> None:
     with serve(answer) as server:
         assert ask(server, *(make_request(seed=seed) for seed in range(5))) == [""] * 5
-        assert len(server.bodies) == 5 + refused
+        assert len(server.bodies) <= 5 + 2 * refused
         assert {"seed", "temperature", "top_p"} - set(server.bodies[-1]) == missing
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * refused
     assert all(server.base_url in record.getMessage() for record in caplog.records)
@@ -183,6 +191,12 @@ def test_a_message_that_names_more_than_what_is_unwelcome_costs_nothing_else() -
         assert ask(server, make_request(), make_request(seed=8)) == ["", ""]
         assert {"seed", "top_p"} <= set(server.bodies[-1])
         assert "temperature" not in server.bodies[-1]
+    letters = iter("abcdefghijkl")  # words that are never the same
+    with serve(
+        lambda body: f"{next(letters)}: seed, top_p, temperature" if "temperature" in body else None
+    ) as server:
+        assert ask(server, make_request(), make_request(seed=8)) == ["", ""]
+        assert {"seed", "top_p"} <= set(server.bodies[-1])
 
 
 def test_a_row_that_is_refused_for_itself_teaches_nothing_while_others_pass() -> None:

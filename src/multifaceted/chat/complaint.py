@@ -74,6 +74,11 @@ def find_changes(refusal: Refusal, request: Request, body: dict[str, Any]) -> It
             yield Change("fold", "system")
 
 
+def names_still(refusal: Refusal, change: Change) -> bool:
+    """Whether a parameter is named though it was left out."""
+    return change.kind == "drop" and bool(_PATTERNS[change.name].search(f"{refusal.pointed} {refusal.words}"))
+
+
 def has_system(body: dict[str, Any]) -> bool:
     """Whether a body holds a system message."""
     return any(message.get("role") == "system" for message in body["messages"])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from multifaceted.chat.complaint import find_changes, has_system, name_own
+from multifaceted.chat.complaint import find_changes, has_system, name_own, names_still
 from multifaceted.chat.refusal import Refusal, read_refusal
 from multifaceted.chat.wire import Change, WireForm
 from multifaceted.models import Model
@@ -41,7 +41,7 @@ class Manners:
     model: str
     form: WireForm = field(default_factory=WireForm)
     accepted: set[str] = field(default_factory=set)  # what requests held that were answered
-    vain: set[tuple[int, str, Change]] = field(default_factory=set)  # guesses that did not help
+    vain: set[tuple[tuple[int, str], Change]] = field(default_factory=set)  # guesses that did not help
     _proofs: dict[Change, int] = field(default_factory=dict)
     _told: set[Change] = field(default_factory=set)
 
@@ -73,6 +73,7 @@ class Attempt:
         self._tried: set[Change] = set()
         self._last: tuple[int, str] | None = None  # status and words of the last refusal
         self._guess: Change | None = None  # the newest change, of which nothing is known
+        self._taken_back: list[Change] = []
         self._proofs = 1
         self.refusal: Refusal | None = None
         self.body: dict[str, Any] = self._form.body(request)
@@ -92,23 +93,20 @@ class Attempt:
         if self._guess is None and self._write():  # learned in the meantime, by another request
             return True
         words = status, refusal.alike
-        if words == self._last:
-            self._take_back(words)
+        if self._guess is not None and (words == self._last or names_still(refusal, self._guess)):
+            self._take_back(self._guess, words)
         self._last, self._guess = words, None
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self._proofs = _PROOFS_OF_500
         for change in find_changes(refusal, self._request, self.body):
-            if change in self._tried or (*words, change) in self._manners.vain:
-                continue
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR and _name_feature(change) in self._manners.accepted:
-                continue
-            self._tried.add(change)
-            self._changes.append(change)
-            self._guess = change
-            if self._write():
-                return True
-            self._changes.remove(change)
-        return False
+            if self._is_worth_trying(change, words):
+                self._tried.add(change)
+                self._changes.append(change)
+                self._guess = change
+                if self._write():
+                    return True
+                self._changes.remove(change)
+        return self._go_without_all()
 
     def succeed(self) -> None:
         """It was answered: what helped is remembered."""
@@ -141,13 +139,24 @@ class Attempt:
         self.body = body
         return True
 
-    def _take_back(self, words: tuple[int, str]) -> None:
-        """The same is said as before the last guess: it did not help."""
-        if self._guess is None or self._guess not in self._changes:
-            return
-        self._changes.remove(self._guess)
-        if self._guess.lasts and len(self._manners.vain) < MAX_VAIN:
-            self._manners.vain.add((*words, self._guess))
+    def _is_worth_trying(self, change: Change, words: tuple[int, str]) -> bool:
+        if change in self._tried or (words, change) in self._manners.vain:
+            return False
+        stumbled = words[0] >= HTTPStatus.INTERNAL_SERVER_ERROR
+        return not (stumbled and _name_feature(change) in self._manners.accepted)
+
+    def _take_back(self, guess: Change, words: tuple[int, str]) -> None:
+        """What was said before the last guess is said again: it did not help, at least not alone."""
+        self._changes.remove(guess)
+        self._taken_back.append(guess)
+        if guess.lasts and len(self._manners.vain) < MAX_VAIN:
+            self._manners.vain.add((words, guess))
+
+    def _go_without_all(self) -> bool:
+        """Where no guess helped alone, several parameters may be unwelcome, and all are named each time."""
+        self._changes += [guess for guess in self._taken_back if guess.kind == "drop"]
+        self._taken_back.clear()
+        return self._write()
 
 
 def list_echoes(request: Request) -> list[str]:
