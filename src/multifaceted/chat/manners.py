@@ -51,10 +51,10 @@ class Manners:
             return
         self._proofs[change] = self._proofs.get(change, 0) + 1
         if _name_feature(change) in self.accepted:
-            self._tell(change, "refuses some requests; those")
+            self._tell(change, "refuses some requests; these are sent")
         elif self._proofs[change] >= proofs:
             self.form = self.form.changed(change)
-            self._tell(change, "refuses how requests are written; from now on they")
+            self._tell(change, "refuses how requests are written; from now on they are sent")
 
     def _tell(self, change: Change, what: str) -> None:
         if change not in self._told:

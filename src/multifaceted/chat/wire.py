@@ -41,15 +41,15 @@ class Change:
     lasts: bool = True
 
     def describe(self) -> str:
-        """What requests are like with it, for people."""
+        """How requests are sent with it, for people."""
         return {
-            "drop": f"are sent without {self.name}",
-            "rename": f"have max_tokens under the name of {self.value}",
-            "limit": f"ask for no more than {self.value} tokens: a reply may be cut there",
-            "format": f"of {self.name} ask for JSON by {self.value!r}",
-            "loosen": "have a schema that is not strict",
-            "fold": "have the system message at the beginning of the first user turn",
-            "say_json": f"that want JSON end with the words {JSON_WORD!r}",
+            "drop": f"without {self.name}",
+            "rename": f"with max_tokens under the name of {self.value}",
+            "limit": f"with no more than {self.value} tokens asked for: a reply may be cut there",
+            "format": f"with structured_output {self.value!r}, those of {self.name}",
+            "loosen": "with a schema that is not strict",
+            "fold": "with the system message at the beginning of the first user turn",
+            "say_json": f"with the words {JSON_WORD!r} at the end, where they want JSON",
         }[self.kind]
 
 
