@@ -134,6 +134,18 @@ def test_no_credit_in_a_200_stops_the_run_and_leaves_its_rows_open(
         assert run(recipe, tmp_path / "run").ok == 30
 
 
+def test_an_endpoint_that_gives_nothing_but_pages_stops_the_run_and_fails_no_row(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    with ChatServer(fault=lambda _: Fault(text="<html><title>Sign in</title></html>")) as server:
+        recipe = make_recipe(server.base_url)
+        with pytest.raises(FatalEndpointError, match=r"replies to no request: .*'Sign in'"):
+            run(recipe, tmp_path / "run")
+        assert len(server.bodies) <= 16  # six, and what was in flight
+        server.fault = None
+        assert run(recipe, tmp_path / "run").ok == 30
+
+
 def test_negative_usage_does_not_lift_the_budget(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     usage = {"prompt_tokens": -(10**9), "completion_tokens": -(10**9)}
     with ChatServer(fault=lambda body: Fault(text=complete(body, usage=usage))) as server:

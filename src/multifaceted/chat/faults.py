@@ -99,7 +99,7 @@ def explain_body(body: str, *, reply: Reply | None = None, hide: str = "") -> En
     message = f"the endpoint answers with an error{f', code {fault.status}' if fault.status else ''}: "
     message += _hide(fault.words, hide)[:MAX_MESSAGE]
     if not fault.status:
-        return TransientEndpointError(message, kind="server_error" if reply is None else "broken")
+        return TransientEndpointError(message, kind="garbage" if reply is None else "broken")
     error = translate_refusal(fault.status, {}, "")
     kind = "broken" if reply is not None and error.retryable else error.kind
     return type(error)(message, kind=kind, hint=error.hint)

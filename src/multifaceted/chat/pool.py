@@ -68,10 +68,15 @@ class EndpointPool:
             lane.note_error(error, sent_at)
             refused = error
         except BaseException as error:
-            lane.verdict.note_other(number)
-            if isinstance(error, EndpointError):
-                lane.note_error(error, sent_at)
+            if not isinstance(error, EndpointError):
+                lane.verdict.note_other(number)
+                raise
+            lane.note_error(error, sent_at)
+            if error.kind != "garbage":
+                lane.verdict.note_other(number)
                 self._check_outage(error)
+            elif lane.verdict.note_garbage(number):
+                raise self._leave_out(lane, f"{lane.label} replies to no request: {error.message}") from error
             raise
         else:
             lane.note_answer()
@@ -111,7 +116,10 @@ class EndpointPool:
         async with self.aside():
             if not await lane.verdict.hold(number, refused):
                 return refused
-        message = f"{lane.label} refuses every request alike: {refused.message}"
+        return self._leave_out(lane, f"{lane.label} refuses every request alike: {refused.message}")
+
+    def _leave_out(self, lane: Lane, message: str) -> EndpointError:
+        """Go on with the other endpoints, or stop the run where there is none."""
         if not self._left():
             return FatalEndpointError(message, hint=REFUSED_ALIKE)
         if not lane.left_out:

@@ -15,6 +15,7 @@ import asyncio
 from multifaceted.errors import InterruptedRunError, RejectedRequestError
 
 ALIKE = 8  # requests, the first ones sent, whose equal refusals are no row's fault
+NO_REPLIES = 6  # bodies of status 200 that hold no reply, before there was any: as many as a request is tried
 
 
 class Verdict:
@@ -24,6 +25,7 @@ class Verdict:
         self.is_alike = False  # everything is refused alike
         self._is_rows_affair = False  # one was answered, or refused in other words
         self._stopped = False
+        self._garbage = 0
         self._next = 0
         self._pending: set[int] = set()
         self._held: dict[int, tuple[asyncio.Future[bool], str]] = {}
@@ -43,6 +45,14 @@ class Verdict:
         """A request came to something that tells nothing of the others."""
         self._pending.discard(number)
         self._look()
+
+    def note_garbage(self, number: int) -> bool:
+        """A request brought a body that is no reply; true where the endpoint gives nothing else."""
+        self._garbage += 1
+        if self._garbage >= NO_REPLIES:
+            self._settle(alike=True)
+        self.note_other(number)
+        return self.is_alike
 
     async def hold(self, number: int, error: RejectedRequestError) -> bool:
         """Wait until it is clear what a refusal means; true where everything is refused alike.
