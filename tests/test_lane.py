@@ -9,6 +9,7 @@ from simulated import SilentClient, SimulatedClock
 
 from multifaceted.chat.lane import DEFAULT_PAUSE, LONGEST_PAUSE, LONGEST_REST, REQUESTS_HELD, Lane
 from multifaceted.chat.limits import Pace
+from multifaceted.chat.policy import translate_refusal
 from multifaceted.errors import FailureKind, FatalEndpointError, TransientEndpointError
 
 MANY = 20  # 429s that are no chance any more
@@ -317,6 +318,39 @@ def test_a_wrong_key_is_an_answer_too() -> None:
     traffic.lane.take(1)
     traffic.lane.note_error(FatalEndpointError("HTTP 401"), traffic.clock.now)
     assert traffic.lane.answered
+
+
+@pytest.mark.parametrize("status", [503, 529, 522])
+@pytest.mark.parametrize("said", ["inf", "1e308", "nan", "-5", "Fri, 31 Dec 9999 23:59:59 GMT", "soon"])
+def test_an_endpoint_that_is_down_is_tried_again_whatever_it_says_of_waiting(status: int, said: str) -> None:
+    traffic = Traffic()
+    traffic.fill()
+    for _ in range(3):
+        error = translate_refusal(status, {"retry-after": said}, "")
+        traffic.lane.note_error(error, traffic.clock.now)
+        traffic.lane.in_flight -= 1
+    traffic.lane.in_flight = 0
+    assert traffic.lane.down_since is not None
+    assert 0 < traffic.lane.wait(1) <= 1.0  # as if it had said nothing
+    assert traffic.lane.describe()
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "inf", "1", "1e308", "60, 60;w=60", "1000000"])
+@pytest.mark.parametrize("reset", ["", "1d", "inf", "-1", "2026-10-21T07:28:00Z", "1792567680"])
+def test_no_header_of_limits_brings_an_endpoint_to_a_halt(limit: str, reset: str) -> None:
+    traffic = Traffic()
+    headers = {
+        f"x-ratelimit-{part}-{what}": value
+        for what in ("requests", "tokens")
+        for part, value in (("limit", limit), ("reset", reset))
+    }
+    for _ in range(5):
+        traffic.lane.read_headers(headers)
+        traffic.clock.now += traffic.lane.wait(2000)
+        traffic.lane.take(2000)
+        traffic.reply()
+        assert traffic.lane.wait(2000) <= LONGEST_PAUSE
+        assert len(traffic.lane.describe()) < 100
 
 
 def test_a_503_that_names_a_time_rests_for_it() -> None:

@@ -195,16 +195,87 @@ def test_refusals_without_end_never_bring_a_pace_to_a_halt() -> None:
         ("6h0m0s", None),
         ("1d", None),
         ("soon", 500.0),
+        ("30", 500.0),  # seconds
+        ("86400", None),
+        ("-1", 500.0),
+        ("-inf", 500.0),
+        ("inf", None),
+        ("nan", 500.0),
+        ("1e308", None),
+        ("1792567740", 500.0),  # in a minute, since 1970
+        ("1792567740000", 500.0),
+        ("1792600000", None),
+        ("2026-10-21T07:28:59Z", 500.0),
+        ("2026-10-22T00:00:00Z", None),
+        ("Thu, 22 Oct 2026 00:00:00 GMT", None),
     ],
 )
 def test_only_budgets_that_come_back_within_a_minute_are_paced(reset: str, limit: float | None) -> None:
     headers = {"x-ratelimit-limit-requests": "500", "x-ratelimit-reset-requests": reset}
-    assert read_limit(headers, "requests") == limit
+    assert read_limit(headers, "requests", now=1_792_567_680.0) == limit
 
 
-@pytest.mark.parametrize("value", ["", "many", "-5", "0", "nan", "inf", "-inf", "1e999", "10, 20"])
+MALFORMED = (
+    "",
+    "many",
+    "-5",
+    "0",
+    "-1",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "1e12",
+    "10, 20",
+    "9" * 400,
+    "unlimited",
+)
+
+
+@pytest.mark.parametrize("value", MALFORMED)
 def test_a_malformed_limit_is_ignored(value: str) -> None:
     assert read_limit({"x-ratelimit-limit-tokens": value}, "tokens") is None
+    assert read_limit({"x-ratelimit-limit-requests": value}, "requests") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [
+        ("60, 60;w=60", 60.0),
+        ("10, 10;w=1", 600.0),
+        ("100, 100;w=60, 1000;w=3600", 100.0),
+        ("20, 20;window=60;w=30", 40.0),
+        ("1000, 1000;w=86400", None),
+        ("5, 5;w=0", None),
+        ("60.5", 60.5),
+    ],
+)
+def test_a_limit_may_name_its_window(value: str, limit: float | None) -> None:
+    assert read_limit({"x-ratelimit-limit-requests": value}, "requests") == limit
+
+
+def test_anthropics_limit_of_requests_is_read_and_its_split_limits_of_tokens_are_not() -> None:
+    headers = {
+        "anthropic-ratelimit-requests-limit": "50",
+        "anthropic-ratelimit-requests-reset": "2026-10-21T07:28:30Z",
+        "anthropic-ratelimit-tokens-limit": "8000",
+    }
+    assert read_limit(headers, "requests", now=1_792_567_680.0) == 50
+    assert read_limit(headers, "tokens", now=1_792_567_680.0) is None
+
+
+def test_a_limit_too_small_for_any_request_is_no_limit() -> None:
+    assert read_limit({"x-ratelimit-limit-tokens": "1"}, "tokens") is None
+
+
+def test_a_wrong_budget_from_headers_holds_nobody_for_more_than_minutes() -> None:
+    clock, pace = SimulatedClock(), Pace(None, 5.0)
+    pace.learn(1000, clock.now)
+    pace.spend(10**9)
+    assert pace.wait(1, clock.now) < 3 * MINUTE
+    told = Pace(1000, 5.0)  # by the recipe, which is kept to
+    told.spend(10**6)
+    assert told.wait(1, clock.now) > 900 * MINUTE
 
 
 def test_requests_and_tokens_are_told_apart() -> None:

@@ -8,7 +8,7 @@ Every error says what to do next (`hint`) and whether trying again can help (`re
     ├── StorageError           a run or built folder that cannot be read or written
     │   └── LockedError        another process holds the same unit of work
     ├── EndpointError          a request got no usable reply
-    │   ├── FatalEndpointError       asking anything more is pointless (401, 403, 404, unreachable)
+    │   ├── FatalEndpointError       asking anything more is pointless (3xx, 401, 403, 404, unreachable)
     │   ├── RejectedRequestError     this request can never succeed (400, 413, 422)
     │   └── TransientEndpointError   worth another try (408, 409, 429, 5xx, timeouts, garbage)
     ├── HubError               the Hub refused, could not be reached, or holds something else
@@ -29,12 +29,12 @@ FailureKind = Literal[
     "truncated",  # cut at max_tokens
     "refused",  # the model declined, by the reply's own refusal field
     "content_filter",  # the endpoint's filter stopped the reply
-    "garbage",  # HTTP 200 whose body is no chat completion
+    "garbage",  # HTTP 200 whose body is no chat completion, or too long to be one
     "broken",  # the endpoint stopped in the middle of the reply, by its finish reason or an error in it
     "request_rejected",  # the endpoint refuses this request: 400, 413, 422
     "rate_limited",
     "server_error",
-    "unavailable",  # 502, 503, 504: nobody behind the gateway
+    "unavailable",  # 502 to 504, 52x: nobody behind the gateway, or nobody with time
     "timeout",
     "connection",
 ]

@@ -7,17 +7,26 @@ while a run is at work, follows the endpoint, and takes back what a reply did no
 
 import math
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from multifaceted.chat.waits import read_seconds
 
 # Share of a budget that is used. The endpoint's clock and ours differ, and requests arrive unevenly.
 HEADROOM = 0.98
 SLOWER = 0.8  # a 429 in spite of the pace: somebody else uses the same budget
 SLOWEST = 0.1  # of the full pace: a run of 429s must not make the next wait endless
+MINUTE = 60.0  # seconds
 RECOVERY = 0.01  # of the full pace, regained each second
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LEAST = {"requests": 1.0, "tokens": 1000.0}  # a minute, in headers; who has less to give serves nobody
+MOST = 1e9  # and with more there is nothing to keep to
+MOST_OWED = 2.0  # minutes' worth of a budget from headers that a request may run up: they may be wrong
+
+# The IETF's "60, 60;w=60": so many in w seconds.
+_POLICY = re.compile(r"(?:^|,)\s*(\d{1,12})\s*(?:;[^,]*)?;\s*w=(\d{1,9})", re.ASCII)
+_BUDGET = re.compile(r"\d{1,15}(?:\.\d{1,15})?", re.ASCII)
 
 
 @dataclass
@@ -55,7 +64,8 @@ class Pace:
     def spend(self, amount: float) -> None:
         """Take `amount` out, or put it back where it is negative. The level may fall below zero."""
         if self.per_minute is not None:
-            self._level = min(self._level - amount, self._capacity)
+            owed = -math.inf if self.source == "recipe" else -MOST_OWED * self.per_minute
+            self._level = min(max(self._level - amount, owed), self._capacity)
 
     def slow_down(self, now: float) -> None:
         """The endpoint refused though we kept to the budget."""
@@ -77,16 +87,32 @@ class Pace:
         self._level = min(self._capacity, self._level + self._rate * passed)
 
 
-def read_limit(headers: Mapping[str, str], what: str) -> float | None:
+def read_limit(headers: Mapping[str, str], what: str, *, now: float | None = None) -> float | None:
     """The budget per minute of "requests" or "tokens" in an answer's headers; None where it is not said.
 
     A budget that takes longer than a minute to come back is one per day, which pacing cannot serve: it is
     used as fast as it goes, until the endpoint says 429.
+
+    Args:
+        headers: of any answer.
+        what: "requests" or "tokens".
+        now: seconds since 1970; this machine's clock by default.
     """
-    try:
-        limit = float(headers[f"x-ratelimit-limit-{what}"])
-    except (KeyError, ValueError):
+    limit, reset = (headers.get(f"x-ratelimit-{part}-{what}", "") for part in ("limit", "reset"))
+    if what == "requests" and not limit:  # Anthropic's tokens are counted apart for prompt and reply
+        limit, reset = (
+            headers.get(f"anthropic-ratelimit-requests-{part}", "") for part in ("limit", "reset")
+        )
+    budget = _read_budget(limit)
+    if not LEAST[what] <= budget <= MOST:
         return None
-    reset = headers.get(f"x-ratelimit-reset-{what}", "")
-    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION.findall(reset))
-    return limit if 0 < limit < math.inf and seconds <= _SECONDS["m"] else None
+    seconds = read_seconds(reset, time.time() if now is None else now) if reset else None
+    return budget if (seconds or 0.0) <= MINUTE else None
+
+
+def _read_budget(value: str) -> float:
+    value = value[:200].strip()
+    windows = [(float(number), float(seconds)) for number, seconds in _POLICY.findall(value)]
+    if windows:
+        return min((MINUTE / width * number for number, width in windows if 0 < width <= MINUTE), default=0.0)
+    return float(value) if _BUDGET.fullmatch(value) else 0.0
