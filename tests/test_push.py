@@ -470,7 +470,9 @@ def test_the_commands_and_what_they_print(folders: Path, hub: HubServer, tmp_pat
     assert (asked.returncode, hub.commits, REPO in hub.store.repos) == (2, 0, False)
     assert f"+ {SFT}" in asked.stderr
     assert "add --yes" in asked.stderr
-    done = run_command(hub, tmp_path, "push", folders / "first", REPO, "--tag", "v1", "--yes", "--json")
+    past = {"ALL_PROXY": "socks5://me:hunter2@127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
+    words = ("push", folders / "first", REPO, "--tag", "v1", "--yes", "--json")
+    done = run_command(hub, tmp_path, *words, **past)
     told = json.loads(done.stdout)
     assert (done.returncode, told["committed"], told["tag"]) == (0, True, "v1")
     assert told["added"] == sorted(read_folder(folders / "first"))
@@ -479,6 +481,7 @@ def test_the_commands_and_what_they_print(folders: Path, hub: HubServer, tmp_pat
     assert read_folder(tmp_path / "back") == read_folder(folders / "first")
     for output in (asked, done, back):
         assert HUB_TOKEN not in output.stdout + output.stderr
+        assert "hunter2" not in output.stdout + output.stderr
         assert "Traceback" not in output.stderr
         assert "%|" not in output.stderr  # a progress bar
 

@@ -171,6 +171,14 @@ def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path, place: 
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize(
+    "url", ["host/v1", "http://", "http://host:many/v1", "http://h:99999/v1", "http://[::1/v1"]
+)
+def test_a_base_url_that_leads_nowhere_is_refused(tmp_path: Path, url: str) -> None:
+    [(_, where, message)] = faults_in(tmp_path, f"{HEAD}model: {{base_url: '{url}', name: m}}\n")
+    assert (where, "must begin with http:// or https:// and a host" in message) == ("model.base_url", True)
+
+
 ENDPOINTS = "endpoints: [{base_url: 'http://a/v1'}, {base_url: 'http://b/v1'}]"
 SPREAD = f"model: {{name: some-model, {ENDPOINTS}}}\n"
 

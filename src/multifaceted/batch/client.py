@@ -191,7 +191,7 @@ async def open_clients(models: Models, *, sleep: Sleep) -> AsyncIterator[dict[st
     """Open a client of the Batch API for each base URL.
 
     Raises:
-        SetupError: where a key is missing.
+        SetupError: where a key is missing, or the environment names a proxy that cannot be used.
     """
     async with AsyncExitStack() as stack:
         clients: dict[str, BatchClient] = {}

@@ -7,11 +7,11 @@ A further kind of model needs a backend here, and nothing else above its own des
 import os
 from collections.abc import AsyncIterator, Hashable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from ipaddress import ip_address
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from openai import AsyncOpenAI
+import httpx2
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from multifaceted.chat.lane import REQUESTS_HELD, TOKENS_HELD, Lane
 from multifaceted.chat.limits import Pace
@@ -20,6 +20,7 @@ from multifaceted.chat.local import LocalBackend
 from multifaceted.chat.pool import EndpointPool
 from multifaceted.errors import SetupError
 from multifaceted.models import EndpointModel, EndpointSpec, Model, Models
+from multifaceted.proxies import find_proxy, is_loopback
 
 
 class Backend(Protocol):
@@ -84,7 +85,7 @@ def read_key(endpoint: EndpointSpec) -> str:
     """
     host, variable = urlsplit(endpoint.base_url).hostname or "", name_key_variable(endpoint)
     key = os.environ.get(variable, "") if variable else ""
-    if key or _is_loopback(host):
+    if key or is_loopback(host):
         return key
     if not variable:
         hint = "name the variable that holds the key as api_key_env in the recipe"
@@ -99,10 +100,22 @@ def name_key_variable(endpoint: EndpointSpec) -> str:
     return endpoint.api_key_env or ("OPENAI_API_KEY" if host == "api.openai.com" else "")
 
 
-def configure_sdk(endpoint: EndpointSpec) -> AsyncOpenAI:
-    """The SDK client for an endpoint; what the recipe does not say, it reads from the environment."""
-    # It wants a key; servers without keys ignore it.
-    return AsyncOpenAI(base_url=endpoint.base_url, api_key=read_key(endpoint) or "none")
+def configure_sdk(endpoint: EndpointSpec, *, direct: bool = False) -> AsyncOpenAI:
+    """The SDK client for an endpoint; what the recipe does not say, it reads from the environment.
+
+    Args:
+        endpoint: of the recipe, or a server of our own.
+        direct: go past every proxy.
+
+    Raises:
+        SetupError: where the key is missing, or the environment names a proxy that cannot be used.
+    """
+    key = read_key(endpoint) or "none"  # it wants one; servers without keys ignore it
+    # The SDK's own client fails at a proxy of the environment even where nothing would go through it.
+    proxy = None if direct else find_proxy(endpoint.base_url)
+    limits = httpx2.Limits(max_connections=None)  # how many there may be is decided by who asks
+    client = DefaultAsyncHttpxClient(transport=httpx2.AsyncHTTPTransport(proxy=proxy, limits=limits))
+    return AsyncOpenAI(base_url=endpoint.base_url, api_key=key, http_client=client)
 
 
 @asynccontextmanager
@@ -110,7 +123,7 @@ async def open_pools(models: Models, *, concurrency: int) -> AsyncIterator[dict[
     """Open the endpoints of each label's model; local weights are served by a child process.
 
     Raises:
-        SetupError: where a key, an extra or the weights are missing.
+        SetupError: where a key, an extra or the weights are missing, or a proxy cannot be used.
     """
     async with AsyncExitStack() as stack:
         shared: dict[Hashable, EndpointPool] = {}
@@ -125,17 +138,11 @@ async def open_pools(models: Models, *, concurrency: int) -> AsyncIterator[dict[
 
 
 def _open_lane(endpoint: EndpointSpec, model: Model, concurrency: int) -> Lane:
-    client = LiveClient(configure_sdk(endpoint), timeout=model.timeout)
+    direct = not model.served_at  # a server that we started ourselves
+    client = LiveClient(configure_sdk(endpoint, direct=direct), timeout=model.timeout, direct=direct)
     requests = Pace(endpoint.requests_per_minute, REQUESTS_HELD)
     tokens = Pace(endpoint.tokens_per_minute, TOKENS_HELD)
     width = endpoint.concurrency or concurrency
     lane = Lane(client, endpoint.base_url, width, requests, tokens, first_rest=model.retry_wait)
     client.observe = lane.read_headers
     return lane
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

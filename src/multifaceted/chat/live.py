@@ -26,15 +26,16 @@ class LiveClient:
     Args:
         sdk: the configured SDK client: URL, key, headers.
         timeout: seconds for one request.
+        direct: go past every proxy that the environment names.
     """
 
-    def __init__(self, sdk: AsyncOpenAI, *, timeout: float) -> None:
+    def __init__(self, sdk: AsyncOpenAI, *, timeout: float, direct: bool = False) -> None:
         self.base_url = str(sdk.base_url)
         # Called with the headers of every answer; limits are read from them.
         self.observe: Callable[[Mapping[str, str]], None] = lambda _: None
         self._api_key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
         self._sdk = sdk
-        self._transport = choose_transport(sdk, timeout=timeout)
+        self._transport = choose_transport(sdk, timeout=timeout, direct=direct)
         self._manners: dict[str, Manners] = {}  # by model name: replicas differ by model, not by row
         self._limited: dict[str, int] = {}  # by request key: fewer tokens than the recipe's were asked for
 

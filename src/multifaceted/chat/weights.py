@@ -17,6 +17,7 @@ import platformdirs
 
 from multifaceted.errors import SetupError
 from multifaceted.ids import hash_file
+from multifaceted.proxies import settle_hub_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def _download(spec: str) -> Path:
     from huggingface_hub import hf_hub_download  # noqa: PLC0415 - only who asks for it pays the import
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
 
+    settle_hub_client()
     try:
         return Path(hf_hub_download(f"{organization}/{repository}", file))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

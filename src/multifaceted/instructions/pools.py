@@ -6,6 +6,7 @@ from pathlib import Path
 from multifaceted.errors import InputError, Problem
 from multifaceted.instructions.rows import RawRow, read_rows
 from multifaceted.instructions.sources import Pool
+from multifaceted.proxies import settle_hub_client
 
 
 def read_pool(pool: Pool, folder: Path) -> Iterator[RawRow]:
@@ -30,6 +31,7 @@ def read_pool(pool: Pool, folder: Path) -> Iterator[RawRow]:
 def _read_hub(pool: Pool) -> Iterator[RawRow]:
     import datasets  # noqa: PLC0415 - a second to import, and only Hub sources need it
 
+    settle_hub_client()
     try:
         rows = datasets.load_dataset(
             pool.hub, pool.config, split=pool.split, revision=pool.revision, streaming=True

@@ -12,9 +12,15 @@ from multifaceted.yamlfile import HIDDEN
 
 def _check_url(url: str) -> str:
     """No password and no query: a URL stands in logs and manifests, a key belongs in api_key_env."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise PydanticCustomError(HIDDEN, "must begin with http:// or https:// and a host")
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or an address that is none
+        is_whole = False
+    if not is_whole:
+        raise PydanticCustomError(
+            HIDDEN, "must begin with http:// or https:// and a host; a port is a number"
+        )
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise PydanticCustomError(
             HIDDEN, "must hold no user, password or query; a key belongs in api_key_env"

@@ -42,6 +42,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from multifaceted.errors import HubError, InputError, Problem
+from multifaceted.proxies import settle_hub_client
 
 _KIND = "dataset"
 _CONFLICT, _SERVER_ERROR = 412, 500
@@ -82,6 +83,7 @@ class DatasetRepo:
         if fault:
             raise InputError([Problem(repo_id, 0, f"is no name for a dataset on the Hub: {fault}")])
         self.repo_id = repo_id
+        settle_hub_client()
         self._api = HfApi(endpoint=constants.ENDPOINT)
 
     def __str__(self) -> str:
