@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import quote
 
 from multifaceted.errors import StorageError
@@ -43,10 +43,13 @@ _INSERT_NEW = f"{_INSERT} HAVING coalesce(sum(body = ?6), 0) = 0"
 _SUMS = """
 SELECT stage, model, mode, count(*), count(DISTINCT row_id), sum(prompt_tokens), sum(cached_tokens),
        sum(completion_tokens), sum(reasoning_tokens), total(usd), sum(usd IS NULL), total(seconds)
-FROM replies GROUP BY stage, model, mode ORDER BY stage, model, mode
+FROM replies WHERE mode <> 'copied' GROUP BY stage, model, mode ORDER BY stage, model, mode
 """
+# The mode of a reply that was copied from the journal of another shard, where its cost is counted
+COPIED = "copied"
 _NEWEST = "SELECT body, cut_at FROM replies WHERE key = ? AND NOT set_aside ORDER BY attempt DESC LIMIT 1"
 _MOST = 2**40  # of a number, so that millions of them have a sum
+_LAST_ATTEMPT = "SELECT coalesce(max(attempt), 0) FROM replies WHERE key = ?"
 KEYS_AT_ONCE = 500  # in one statement; SQLite takes a bounded number of parameters
 
 
@@ -116,20 +119,41 @@ class KeptReply(NamedTuple):
     set_aside: int
 
 
+class OtherJournals(Protocol):
+    """Journals that may hold replies to the same requests, such as those of the other shards of a run."""
+
+    def find(self, key: str, *, beside: Path) -> list[dict[str, Any]]:
+        """All attempts under `key`, as columns by name, in the journal that has most of them.
+
+        Args:
+            key: of a request.
+            beside: the journal that asks, which is not looked into.
+        """
+        ...
+
+
 _Waiting = tuple[JournalEntry, asyncio.Future[None]]
 
 
 class Journal:
-    """Replies of one shard. Open it once per process; the shard's lock keeps other processes out."""
+    """Replies of one shard. Open it once per process; the shard's lock keeps other processes out.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file; made where there is none.
+        others: where replies may lie that this journal has not; None for nowhere.
+    """
+
+    def __init__(self, path: Path, *, others: OtherJournals | None = None) -> None:
         self._path = path
+        self._others = others
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._reader = _connect(path)
             self._reader.execute(_SCHEMA)
             self._reader.commit()
+            # It writes nothing but copies, whose originals are on disk
+            self._reader.execute("PRAGMA synchronous = NORMAL")
             self._writer = _connect(path)
             # Most keys of a running shard are new: this spares them the query.
             found = self._reader.execute("SELECT key, sum(set_aside), count(*) FROM replies GROUP BY key")
@@ -148,6 +172,27 @@ class Journal:
         with _translated(self._path):
             found = self._reader.execute(_NEWEST, (key,)).fetchone()
         return None if found is None else StoredReply(*found)
+
+    def adopt(self, key: str) -> bool:
+        """Copy what other journals have under `key` and this one has not; gives whether there was anything.
+
+        A row that moved to another shard has its replies in the journal of its former one.
+        """
+        if self._others is None:
+            return False
+        found = self._others.find(key, beside=self._path)
+        if not found:
+            return False
+        with _translated(self._path), self._reader:
+            (known,) = self._reader.execute(_LAST_ATTEMPT, (key,)).fetchone()
+            new = [{**attempt, "mode": COPIED} for attempt in found if attempt["attempt"] > known]
+            for attempt in new:
+                names, marks = ", ".join(attempt), ", ".join("?" * len(attempt))
+                command = f"INSERT OR IGNORE INTO replies ({names}) VALUES ({marks})"  # noqa: S608
+                self._reader.execute(command, list(attempt.values()))
+        self._set_aside[key] = self.times_set_aside(key) + sum(attempt["set_aside"] for attempt in new)
+        self._keys.add(key)
+        return bool(new)
 
     def times_set_aside(self, key: str) -> int:
         """How many replies under `key` were not wanted any more when the journal was opened."""
@@ -230,12 +275,19 @@ class Journal:
 
 def sum_replies(path: Path) -> list[JournalSum]:
     """Sum up a journal, without disturbing a process that writes it; nothing where there is none."""
+    with open_to_read(path) as connection:
+        return [JournalSum(*row) for row in connection.execute(_SUMS)] if connection else []
+
+
+@contextmanager
+def open_to_read(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """Open a journal without disturbing a process that writes it; None where there is none, or no table."""
     if not path.exists():
-        return []
+        yield None
+        return
     with _translated(path), closing(_open_to_read(path)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchone():
-            return []  # its process was killed right after making the file
-        return [JournalSum(*row) for row in connection.execute(_SUMS)]
+        has_table = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'replies'").fetchone()
+        yield connection if has_table else None  # a process may be killed right after making the file
 
 
 def read_bodies(path: Path, keys: list[str]) -> dict[str, str]:

@@ -65,7 +65,7 @@ async def _make_rows(prepared: Prepared, data: RunData, control: RunControl, *, 
     if not prepared.wanted:
         write_run(folder, data, prepared.environment)  # one with another recipe may have written its own
         return
-    spent = read_spent(folder, list(data.shards))
+    spent = read_spent(folder)
     control.tally.usd = sum(part.usd for part in spent)
     async with open_asker(
         plan.models, concurrency=plan.recipe.concurrency, control=control, max_usd=prepared.max_usd
@@ -93,7 +93,7 @@ def _close_run(prepared: Prepared, data: RunData) -> RunData:
 def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
     """What a plan will cost, by the replies that a run of the same models has so far."""
     observed: dict[str, Observed] = {}
-    spent = read_spent(RunFolder(run), [shard.name for shard in plan.shards]) if run else []
+    spent = read_spent(RunFolder(run)) if run else []
     for stage, model in plan.models.items():
         parts = [part for part in spent if part.stage == stage]
         if model.served_at:  # another model's replies say nothing of this one's

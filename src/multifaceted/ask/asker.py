@@ -188,7 +188,17 @@ class Asker:
 
 
 def find_reply(request: Request, journal: Journal) -> Reply | None:
-    """The journal's usable reply to a request; None where it has none, or one that was cut too early."""
+    """The usable reply to a request; None where there is none, or one that was cut too early.
+
+    What the journal has not is looked for in the other journals of the run.
+    """
+    reply = _find_kept(request, journal)
+    if reply is None and journal.adopt(request.key):
+        reply = _find_kept(request, journal)
+    return reply
+
+
+def _find_kept(request: Request, journal: Journal) -> Reply | None:
     stored = journal.get(request.key)
     reply = None if stored is None else read_answer(request, stored.body, allowed=stored.cut_at)
     if stored is None or reply is None or reply.ending == "broken":

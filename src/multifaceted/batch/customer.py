@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from multifaceted.ask.channel import Channel
+from multifaceted.journal import Journal
 
 MadeT_co = TypeVar("MadeT_co", covariant=True)
 
@@ -34,6 +35,10 @@ class Customer(Protocol[MadeT_co]):
 
     def journal_file(self, name: str) -> Path:
         """The journal of a group."""
+        ...
+
+    def open_journal(self, name: str) -> Journal:
+        """Open the journal of a group."""
         ...
 
     def lock(self, name: str) -> AbstractContextManager[None]:

@@ -7,7 +7,7 @@ rows are under way by then, so the end of a shard leaves no place at an endpoint
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from multifaceted.ask.asker import Asks
@@ -18,7 +18,9 @@ from multifaceted.errors import LimitReachedError
 from multifaceted.generate.open_shard import OpenShard, open_shard
 from multifaceted.generate.row import RowMaker
 from multifaceted.generate.work import Work
+from multifaceted.journal import Journal
 from multifaceted.records import Failure, Row, RowTask
+from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.run_folder import RunFolder
 
 MAX_OPEN_SHARDS = 16  # each holds a thread and some file handles, of which a process has about 1,000
@@ -57,6 +59,15 @@ class RowsToMake:
         """The journal of a shard."""
         return self.folder.journal_file(name)
 
+    def open_journal(self, name: str) -> Journal:
+        """Open the journal of a shard, which has the replies of rows that moved there as well."""
+        return Journal(self.journal_file(name), others=self.moved)
+
+    @cached_property
+    def moved(self) -> MovedReplies:
+        """What lies in the journals of other shards."""
+        return MovedReplies(self.folder)
+
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold a shard."""
         return self.folder.lock(name)
@@ -73,7 +84,8 @@ class _OpenShards:
     def open(self, work: Work) -> OpenShard:
         """Open the next shard."""
         plan = self.rows.maker.plan
-        shard = open_shard(self.rows.folder, work, planned=plan.rows_in(work.shard), model=plan.row_type)
+        planned, others = plan.rows_in(work.shard), self.rows.moved
+        shard = open_shard(self.rows.folder, work, planned=planned, model=plan.row_type, others=others)
         self.opened.append(shard)
         return shard
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from multifaceted.errors import StorageError
 from multifaceted.generate.work import Work
 from multifaceted.ids import hash_file
-from multifaceted.journal import Journal
+from multifaceted.journal import Journal, OtherJournals
 from multifaceted.records import Failure, Row
 from multifaceted.store.run_folder import RunFolder, ShardSummary
 from multifaceted.store.shards import create_shard, read_rows
@@ -96,8 +96,10 @@ class OpenShard:
                     self.folder.write_failures(self.name, self.failures)
 
 
-def open_shard(folder: RunFolder, work: Work, *, planned: int, model: type[Row]) -> OpenShard:
-    """Lock a shard of so many planned rows, and open its files.
+def open_shard(
+    folder: RunFolder, work: Work, *, planned: int, model: type[Row], others: OtherJournals | None = None
+) -> OpenShard:
+    """Lock a shard of so many planned rows, and open its files; `others` hold replies of rows that moved.
 
     Raises:
         LockedError: where another process works on it.
@@ -106,7 +108,7 @@ def open_shard(folder: RunFolder, work: Work, *, planned: int, model: type[Row])
     name = work.shard.name
     with ExitStack() as stack:
         stack.enter_context(folder.lock(name))
-        journal = stack.enter_context(Journal(folder.journal_file(name)))
+        journal = stack.enter_context(Journal(folder.journal_file(name), others=others))
         writer = stack.enter_context(create_shard(folder.rows_file(name), model))
         keeps = work.rows is not None
         failures = {f.id: f for f in folder.read_failures(name)} if keeps else {}

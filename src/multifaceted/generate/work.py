@@ -13,6 +13,7 @@ from multifaceted.journal import set_aside
 from multifaceted.models import Models
 from multifaceted.plan import Shard
 from multifaceted.records import Failure
+from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.run_folder import RunFolder, ShardSummary
 
 
@@ -68,7 +69,10 @@ def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind])
         if summary is None or not ordered:
             return
         keys = [failure.request_key for failure in failures if failure.id in ordered]
-        set_aside(folder.journal_file(shard.name), keys)
+        # A row that moved here left the originals behind, and may move back to them.
+        moved = MovedReplies(folder)
+        for file in {file for key in keys for file in moved.list_files(key)}:
+            set_aside(file, keys)
         marked = [replace(f, retryable=True) if f.id in ordered else f for f in failures]
         folder.reopen_run()
         folder.write_failures(shard.name, marked)

@@ -139,8 +139,7 @@ def read_recipe_file(folder: RunFolder) -> Path:
 def read_layout(folder: RunFolder) -> int | None:
     """How many instructions a shard of this run holds; None for a run that never started.
 
-    A run keeps the layout it started with: cut differently, a row would look for its replies in another
-    shard's journal, and they would be paid for again.
+    A run keeps the layout it started with: cut differently, all of its shards would be made again.
     """
     # Nothing else of it is looked at: another version may have written it, and its journals are paid for.
     content = read_json(folder.path / "run.json")

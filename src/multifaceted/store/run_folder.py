@@ -58,6 +58,10 @@ class RunFolder:
         """The journal of one shard."""
         return self.shard(name) / "journal.sqlite"
 
+    def list_journals(self) -> list[Path]:
+        """The journals of all shards that there ever were, in order."""
+        return sorted(self.path.glob("shards/*/journal.sqlite"))
+
     def failures_file(self, name: str) -> Path:
         """The failure records of one shard."""
         return self.shard(name) / "failures.jsonl"

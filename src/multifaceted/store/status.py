@@ -39,17 +39,20 @@ def read_status(folder: RunFolder) -> RunStatus:
         shards={"planned": len(data.shards), "whole": len(data.summaries)},
         failures=data.failures,
     )
-    spent = [*read_spent(folder, list(data.shards)), *sum_replies(curation_folder(folder) / JUDGES)]
+    spent = [*read_spent(folder), *sum_replies(curation_folder(folder) / JUDGES)]
     _add_spent(status, spent, list(data.stages))
     status.curation = describe_curation(folder, manifest)
     return status
 
 
-def read_spent(folder: RunFolder, names: list[str]) -> list[JournalSum]:
-    """What the journals of some shards hold, by stage, model and mode; each reply counts once."""
+def read_spent(folder: RunFolder) -> list[JournalSum]:
+    """What the journals of a run hold, by stage, model and mode; each reply counts once.
+
+    Those of shards that the recipe has no more count as well, for their replies were paid.
+    """
     sums: dict[tuple[str, str, str], JournalSum] = {}
-    for name in names:
-        for part in sum_replies(folder.journal_file(name)):
+    for file in folder.list_journals():
+        for part in sum_replies(file):
             key = part.stage, part.model, part.mode
             sums[key] = sums[key] + part if key in sums else part
     return [sums[key] for key in sorted(sums)]
