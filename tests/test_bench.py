@@ -390,7 +390,7 @@ def test_a_stage_that_the_kind_has_not_is_refused_with_its_line(tmp_path: Path) 
 
 
 def test_a_plan_reckons_with_a_request_for_each_rubric(make_bench: MakeRecipe) -> None:
-    stages = estimate(compile_plan(make_bench("http://127.0.0.1:9/v1")), {}).stages
+    stages = estimate(compile_plan(make_bench("http://127.0.0.1:9/v1"))).stages
     found = {stage.stage: (stage.requests, stage.completion_tokens) for stage in stages}
     assert found["response"] == (3, 3 * 450)
     assert found["rubric"] == (12, 12 * 250)

@@ -5,6 +5,7 @@ Example:
 """
 
 from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 from multifaceted.ask.channel import Channel
@@ -12,15 +13,18 @@ from multifaceted.ask.control import RunControl
 from multifaceted.ask.opened import open_asker
 from multifaceted.batch import answer
 from multifaceted.chat.factory import name_models
-from multifaceted.errors import FailureKind, StorageError
+from multifaceted.errors import FailureKind, SetupError, StorageError
 from multifaceted.generate import RowMaker, RowsToMake, generate_shards
-from multifaceted.generate.prepare import Prepared, describe_run, prepare_run
+from multifaceted.generate.changes import Described, list_changes
+from multifaceted.generate.forecast import Forecast, StageForecast, foresee
+from multifaceted.generate.prepare import Prepared, describe_run, outline_run, prepare_run
 from multifaceted.generate.work import find_whole
-from multifaceted.journal import Journal
+from multifaceted.journal import Journal, JournalSum
+from multifaceted.models import Model
 from multifaceted.plan import Plan
-from multifaceted.plan.cost import Estimate, Observed, estimate
+from multifaceted.plan.cost import ENOUGH, Estimate, Observed, estimate
 from multifaceted.records import Failure, Row
-from multifaceted.store.manifest import RunData, write_manifest, write_run
+from multifaceted.store.manifest import RunData, read_recipe, read_run, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_spent
 
@@ -90,23 +94,80 @@ def _close_run(prepared: Prepared, data: RunData) -> RunData:
     return data
 
 
-def estimate_run(plan: Plan, run: Path | None = None) -> Estimate:
-    """What a plan will cost, by the replies that a run of the same models has so far."""
-    observed: dict[str, Observed] = {}
-    spent = read_spent(RunFolder(run)) if run else []
+def estimate_run(plan: Plan) -> Estimate:
+    """What a whole run of a plan will cost."""
+    return estimate(plan)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is there of a run, and what is left of it to ask."""
+
+    forecast: Forecast
+    estimate: Estimate  # of what is left
+    whole: Estimate  # with what is answered already
+    changes: list[str]  # in the recipe since the run was last started, in words
+
+
+def estimate_rest(plan: Plan, run: Path) -> Rest:
+    """What making a plan in the folder of a run would ask now, and what that will cost.
+
+    Replies that the plan has no use for any more, such as those to a former template, count for nothing but
+    lengths, and for these only where there are too few others.
+    """
+    folder = RunFolder(run)
+    forecast = foresee(outline_run(plan, folder, _name_stages(plan, folder)))
+    spent = read_spent(folder)
+    observed = {
+        name: _observe(plan.models[name], stage, [part for part in spent if part.stage == name])
+        for name, stage in forecast.stages.items()
+    }
+    to_ask = {name: stage.to_ask for name, stage in forecast.stages.items()}
+    in_all = {name: stage.in_all for name, stage in forecast.stages.items()}
+    return Rest(
+        forecast,
+        estimate(plan, observed, to_ask=to_ask),
+        estimate(plan, observed, to_ask=in_all),
+        find_changes(plan, run),
+    )
+
+
+def find_changes(plan: Plan, run: Path) -> list[str]:
+    """What rows depend on and has changed since a run was last started, in words."""
+    folder = RunFolder(run)
+    after = outline_run(plan, folder, _name_stages(plan, folder))
+    before = Described(read_run(folder), read_recipe(folder))
+    return list_changes(before, Described(describe_run(after), after.environment["recipe"]))
+
+
+def _name_stages(plan: Plan, folder: RunFolder) -> dict[str, str]:
+    """How requests name the models; of weights that are not here, as the run named them."""
+    known = read_run(folder).models
+    names: dict[str, str] = {}
     for stage, model in plan.models.items():
-        parts = [part for part in spent if part.stage == stage]
-        if model.served_at:  # another model's replies say nothing of this one's
-            parts = [part for part in parts if part.model == model.label]
-        if parts:
-            observed[stage] = Observed(
-                replies=sum(part.replies for part in parts),
-                rows=sum(part.rows for part in parts),
-                prompt_tokens=sum(part.prompt_tokens for part in parts),
-                completion_tokens=sum(part.completion_tokens for part in parts),
-                seconds=sum(part.seconds for part in parts if part.mode == "live"),
-            )
-    return estimate(plan, observed)
+        try:
+            names |= name_models({stage: model})
+        except SetupError:
+            names[stage] = known.get(stage, model.label)
+    return names
+
+
+def _observe(model: Model, stage: StageForecast, spent: list[JournalSum]) -> Observed:
+    if model.served_at:  # another model's replies say nothing of this one's
+        spent = [part for part in spent if part.model == model.label]
+    live = [part for part in spent if part.mode == "live" and part.seconds]
+    timed = sum(part.replies for part in live)
+    seconds = sum(part.seconds for part in live) / timed if timed else None
+    if stage.replies >= ENOUGH:
+        counts = (stage.replies, stage.prompt_tokens, stage.completion_tokens)
+        return Observed("replies in the journal", *counts, seconds)
+    return Observed(
+        "replies in the journal, those to former prompts included",
+        sum(part.replies for part in spent),
+        sum(part.prompt_tokens for part in spent),
+        sum(part.completion_tokens for part in spent),
+        seconds,
+    )
 
 
 async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIterator[Row | Failure]:

@@ -1,5 +1,6 @@
 """`build` and `check`."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,10 @@ import typer
 
 from multifaceted.cli import show
 from multifaceted.cli.plan import Json
+from multifaceted.errors import InputError, StorageError
+from multifaceted.plan import compile_plan
+from multifaceted.store.manifest import read_layout, read_recipe_file
+from multifaceted.store.run_folder import RunFolder
 
 
 class Format(StrEnum):
@@ -34,6 +39,9 @@ def build(
     """
     from multifaceted.publish.folder import build_folder  # noqa: PLC0415 - `datasets` takes a second to import
 
+    notice = compare_recipe(run)
+    if notice:
+        show.say(f"note: {notice}")
     manifest = build_folder(run, out, file_format=file_format.value, card=card, curated=curation)
     if as_json:
         show.data(
@@ -41,6 +49,7 @@ def build(
                 "folder": str(out),
                 "digest": manifest.digest,
                 "rows": {c.name: c.rows for c in manifest.configs},
+                "notice": notice,
             }
         )
         return
@@ -51,6 +60,27 @@ def build(
         show.text(f"{manifest.curation.dropped:,} rows that curation drops are left out; the card says why")
     parent = out.resolve().parent
     show.text(f'next, in {parent}: load_dataset("{out.name}")')
+
+
+def compare_recipe(run: Path) -> str:
+    """What to say of a recipe that has changed since the run; empty where it has not, or is gone."""
+    from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK
+
+    folder = RunFolder(run)
+    try:
+        recipe = read_recipe_file(folder)
+        if not recipe.is_file():
+            return ""
+        plan = compile_plan(recipe, instructions_per_shard=read_layout(folder))
+        changes = pipeline.find_changes(plan, run)
+    except StorageError:
+        return ""  # whatever is wrong with the run, building tells
+    except InputError as error:
+        return f"whether {recipe} has changed since the run cannot be told: {error.problems[0]}"
+    if not changes:
+        return ""
+    again = shlex.join(["multifaceted", "plan", str(recipe), "--run", str(run)])
+    return f"{recipe} has changed since the run ({'; '.join(changes)}); what to make anew: {again}"
 
 
 def check(

@@ -7,8 +7,9 @@ Example:
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from multifaceted.ask.opened import check_prices
 from multifaceted.ask.usage import find_prices
@@ -44,7 +45,7 @@ class Prepared:
         return [work for work in self.found.values() if work is not None]
 
     @property
-    def environment(self) -> dict[str, object]:
+    def environment(self) -> dict[str, Any]:
         """With what it is made."""
         recipe = self.plan.recipe.model_dump(mode="json", exclude_unset=True)
         return describe_environment(recipe, str(self.plan.path.resolve()), _LIBRARIES)
@@ -76,18 +77,23 @@ def prepare_run(
         InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
         SetupError: where local weights are missing.
     """
-    folder = RunFolder(run)
-    names = name_models(plan.models)
-    fingerprint = plan.fingerprint(names)
-    expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
+    outlined = outline_run(plan, RunFolder(run), name_models(plan.models))
+    folder, prices, expected = outlined.folder, outlined.prices, outlined.expected
     mine = [shard for shard in plan.shards if shards is None or shard.index in shards]
-    prices = find_prices(plan.models, plan.recipe.mode)
     max_usd = plan.recipe.max_usd if max_usd is None else max_usd
     check_prices(prices, max_usd, file=str(plan.path))
     if retry is not None:
         _order_again(plan, folder, expected, mine, retry)
     found = {s: find_work(folder, s, expected[s], models=plan.models, kinds=retry) for s in mine}
-    return Prepared(plan, folder, names, prices, expected, found, max_usd)
+    return replace(outlined, found=found, max_usd=max_usd)
+
+
+def outline_run(plan: Plan, folder: RunFolder, names: dict[str, str]) -> Prepared:
+    """What a plan would make in a run folder, before anybody looks at what is there."""
+    fingerprint = plan.fingerprint(names)
+    expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
+    prices = find_prices(plan.models, plan.recipe.mode)
+    return Prepared(plan, folder, names, prices, expected, found={}, max_usd=None)
 
 
 def describe_run(prepared: Prepared) -> RunData:

@@ -1,7 +1,7 @@
-"""What a plan will use and cost: `estimate_stages(plan, observed)`, before anything is spent.
+"""What a plan will use and cost: `estimate(plan)`, before anything is spent.
 
-Lengths are taken from the replies that a run's journals hold, where they hold some. Else prompts are rendered
-and counted, with a stand-in of the stated length where a prompt holds an earlier reply.
+Lengths are taken from replies, where a run has some. Else prompts are rendered and counted, with a stand-in
+of the stated length where a prompt holds an earlier reply.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,27 +17,28 @@ from multifaceted.stages import Stage
 
 CHARACTERS_PER_TOKEN = 4  # of English text, by OpenAI's rule of thumb
 RENDERED = 500  # rows, spread over the pool, whose prompts are counted
+LOOKED_AT = 10_000  # rows of a run; of a larger one so many are gone through, evenly spread
 ENOUGH = 20  # replies, from which on their lengths are believed
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the replies of one stage came to so far."""
+    """What replies of one stage came to so far."""
 
+    source: str = "replies in the journal"  # which replies these are
     replies: int = 0
-    rows: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    seconds: float = 0.0
+    seconds: float | None = None  # of one live request
 
 
 @dataclass(frozen=True, slots=True)
 class StageEstimate:
-    """One stage of a whole run. Costs are None where the price is unknown."""
+    """What is to be asked in one stage. Costs are None where the price is unknown."""
 
     stage: str
     model: str
-    requests: int  # repair turns included, where some were observed
+    requests: int  # repair turns included, where some were seen
     prompt_tokens: int
     completion_tokens: int
     source: str  # where the lengths are from
@@ -63,7 +64,7 @@ class StageEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A whole run."""
+    """All that is to be asked."""
 
     stages: tuple[StageEstimate, ...]
     seconds: float | None  # under the limits that the recipe gives and the latencies seen; None: unknown
@@ -80,29 +81,52 @@ class Estimate:
         return _sum([stage.batch_usd for stage in self.stages])
 
 
-def estimate(plan: Plan, observed: Mapping[str, Observed]) -> Estimate:
-    """Estimate a whole run, by what replies came to so far in each stage."""
-    # Rendering is the only costly part, and needed only where too little was seen.
+def estimate(
+    plan: Plan, observed: Mapping[str, Observed] | None = None, *, to_ask: Mapping[str, int] | None = None
+) -> Estimate:
+    """Estimate what requests use and cost.
+
+    Args:
+        plan: whose requests.
+        observed: what replies came to so far, by stage.
+        to_ask: how many requests there are, by stage; None: those of a whole run.
+    """
+    observed = observed or {}
     seen = {stage.name: observed.get(stage.name, Observed()) for stage in plan.stages}
-    rendered = {} if all(s.rows >= ENOUGH for s in seen.values()) else _count_prompts(plan)
-    stages = tuple(_estimate_stage(plan, stage, seen[stage.name], rendered) for stage in plan.stages)
+    requests = {stage.name: plan.rows * count_parts(plan, stage) for stage in plan.stages}
+    requests.update(to_ask or {})
+    # Rendering is the only costly part, and needed only where too little was seen.
+    short = any(requests[name] and one.replies < ENOUGH for name, one in seen.items())
+    rendered = _count_prompts(plan) if short else {}
+    stages = tuple(
+        _estimate_stage(plan, stage, requests[stage.name], seen[stage.name], rendered)
+        for stage in plan.stages
+    )
     seconds, bound_by = expect_seconds(
         plan.recipe, {s.stage: (s.requests, s.prompt_tokens + s.completion_tokens, s.seconds) for s in stages}
     )
     return Estimate(stages, seconds, bound_by)
 
 
-def _estimate_stage(plan: Plan, stage: Stage, seen: Observed, rendered: Mapping[str, float]) -> StageEstimate:
+def count_parts(plan: Plan, stage: Stage) -> int:
+    """How many requests of a row a stage makes."""
+    return len(plan.prompts.taxonomy.dimensions) if stage.per_preference else 1
+
+
+def _estimate_stage(
+    plan: Plan, stage: Stage, requests: int, seen: Observed, rendered: Mapping[str, float]
+) -> StageEstimate:
     model = plan.models[stage.name]
-    if seen.rows >= ENOUGH:
-        share = plan.rows / seen.rows
-        requests = round(seen.replies * share)
+    if seen.replies >= ENOUGH:
+        share = requests / seen.replies
         prompt, completion = seen.prompt_tokens * share, seen.completion_tokens * share
-        source = f"{seen.replies:,} replies in the journal"
-    else:
-        requests = plan.rows * (len(plan.prompts.taxonomy.dimensions) if stage.per_preference else 1)
-        prompt, completion = rendered[stage.name] * plan.rows, stage.tokens * requests
+        source = f"{seen.replies:,} {seen.source}"
+    elif requests:
+        prompt = rendered[stage.name] / count_parts(plan, stage) * requests
+        completion = float(stage.tokens * requests)
         source = f"{stage.tokens} tokens for each reply, by default"
+    else:
+        prompt, completion, source = 0.0, 0.0, "nothing to ask"
     return StageEstimate(
         stage=stage.name,
         model=model.label,
@@ -112,7 +136,7 @@ def _estimate_stage(plan: Plan, stage: Stage, seen: Observed, rendered: Mapping[
         source=source,
         live=model.find_price("live"),
         batch=model.find_price("batch"),
-        seconds=seen.seconds / seen.replies if seen.seconds else None,
+        seconds=seen.seconds,
     )
 
 

@@ -136,6 +136,13 @@ def read_recipe_file(folder: RunFolder) -> Path:
     return Path(found)
 
 
+def read_recipe(folder: RunFolder) -> dict[str, Any]:
+    """The keys of the recipe that the run in `folder` was last started with; empty where it does not say."""
+    content = read_json(folder.path / "run.json") or {}
+    found = content.get("environment", {}).get("recipe")
+    return found if isinstance(found, dict) else {}
+
+
 def read_layout(folder: RunFolder) -> int | None:
     """How many instructions a shard of this run holds; None for a run that never started.
 
