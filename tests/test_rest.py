@@ -250,3 +250,16 @@ def test_plan_tells_people_and_scripts_what_an_edit_asks_and_build_that_there_wa
     assert "cannot be told" in compare_recipe(folder)
     recipe.unlink()
     assert compare_recipe(folder) == ""
+
+
+def test_a_template_that_picks_by_the_row_asks_nothing_when_it_is_run_again(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    text = "{% block user %}{{ instruction }} {{ ['MARK a', 'MARK b'] | pick(seed) }}{% endblock %}"
+    recipe = make_recipe(server.base_url, stages={"response": template(tmp_path, text, "like")})
+    run(recipe, tmp_path / "run")
+    asked = [body["messages"][-1]["content"] for body in server.bodies]
+    assert {text[-6:] for text in asked if text.startswith("Question")} == {"like a", "like b"}
+    (tmp_path / "run/shards/00000/shard.json").unlink()
+    run(recipe, tmp_path / "run")
+    assert (len(server.bodies), server.repeats) == (90, 0)

@@ -1,15 +1,26 @@
 """Templates: what is refused before a request is spent, and that instructions are never evaluated."""
 
 import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from jinja2.defaults import DEFAULT_NAMESPACE
+from jinja2.filters import FILTERS
+from jinja2.tests import TESTS
 
+from multifaceted.curate.judge_prompt import JudgePrompt
 from multifaceted.errors import InputError, Problem
-from multifaceted.prompts.template import Template, load_template, shipped_template
+from multifaceted.jinjafile import PURE_FILTERS, PURE_FUNCTIONS, PURE_TESTS
+from multifaceted.prompts.template import Template, load_repair, load_template, shipped_template
+from multifaceted.publish.card_template import load_card_template
 from multifaceted.records import Message
 
 SEED = {
@@ -147,6 +158,133 @@ def test_a_syntax_error_is_reported_with_its_line(tmp_path: Path, text: str, lin
     [problem] = problems_of(tmp_path, text)
     assert problem.line == line
     assert problem.message.startswith("template syntax: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("{{ ['a', 'b'] | random }}", "filter 'random' draws anew each time"),
+        ("{{ [['a', 'b']] | map('random') | first }}", "pick by the row"),
+        ("{% if instruction | length > 999 %}{{ [[1, 2]] | map('random') | list }}{% endif %}", "'random'"),
+        ("{% filter random %}ab{% endfilter %}", "'random'"),
+        ("{% set how = 'random' %}{{ [[1, 2]] | map(how) | list }}", "name the filter as text"),
+        ("{{ [[1, 2]] | map(*['random']) | list }}", "name the filter as text"),
+        ("{{ [1, 2] | select(instruction) | list }}", "name the test as text"),
+        ("{{ [1, 2] | shuffle | first }}", "no filter 'shuffle'"),
+        ("{{ ['a'] | choice }}", "no filter 'choice'; known here: abs, "),
+        ("{{ ['a'] | joined }}", "no filter 'joined'; did you mean 'join'?"),
+        ("{{ lipsum(n=1) }}", "'lipsum': it writes other words"),
+        ("{% set c = cycler('a', 'b') %}{{ c.next() }}", "loop.cycle"),
+        ("{% set j = joiner(', ') %}{{ j() }}", "use the filter join"),
+        ("{{ now() }}", "unknown variable 'now'"),
+        ("{{ range(9) | random }}", "'random'"),
+        ("{{ 1 if instruction is sameas 'x' }}", "use =="),
+        ("{{ [1] | reject('sameas', 1) | list }}", "use =="),
+        ("{{ ['a'] | selectattr('x', 'sameas', 1) | list }}", "use =="),
+        ("{{ 1 if instruction is prime }}", "no test 'prime'"),
+        ("{{ self.user }}", "is a function and no value"),
+        ("{{ instruction.upper ~ '' }}", "upper is a function and no value"),
+        ("{{ instruction['upper'] | string }}", "upper is a function and no value"),
+        ("{{ instruction | attr('upper') | string }}", "upper is a function and no value"),
+        ("{{ '%s' | format(instruction.upper) }}", "upper is a function and no value"),
+        ("{{ '%s' % instruction.upper }}", "upper is a function and no value"),
+        ("{{ '{0.upper}'.format(instruction) }}", "upper is a function and no value"),
+        ("{{ [instruction.upper] }}", "upper is a function and no value"),
+        ("{{ {'a': instruction.upper} | pprint }}", "upper is a function and no value"),
+        ("{{ [instruction] | map(attribute='upper') | join }}", "upper is a function and no value"),
+        ("{{ range }}", "range is a function and no value"),
+        ("{% include 'x.j2' %}", "can take in no other file"),
+        ("{% from 'x.j2' import y %}", "can take in no other file"),
+    ],
+)
+def test_what_is_no_pure_function_of_the_row_is_refused_with_its_line(
+    tmp_path: Path, text: str, part: str
+) -> None:
+    [problem] = problems_of(tmp_path, f"{{% block user %}}\nfine\n{text}\n{{% endblock %}}")
+    assert problem.line == 3
+    assert part in problem.message
+
+
+_EVERYTHING = """{% block user %}
+{% set ns = namespace(count=0) %}
+{% for word in instruction.split() if word is string %}{% set ns.count = ns.count + 1 %}
+{{ loop.cycle('a', 'b') }}{{ word | upper }}{{ loop.index }}{% endfor %}
+{{ ns.count }} {{ ns }} {{ [1, 2] | map('string') }} {{ [2, 1] | sort | reverse }} {{ [1, 1] | unique }}
+{{ {'a': 1} | items }} {{ {'b': 1, 'a': 2} | dictsort }} {{ [0, 1] | select }} {{ [1, 2, 3] | batch(2) }}
+{{ [{'a': 1}, {'a': 2}] | groupby('a') }} {{ {'a': [1]} | tojson }} {{ {'a': 1}.items() }}
+{{ 'ab' | reverse }} {{ self }}
+{{ ['x', 'y', 'z'] | pick(seed) }} {{ ['x', 'y', 'z'] | pick(seed, 'tone') }} {{ 'abc' | pick(seed) }}
+{% macro m(x) %}<{{ x }}{{ caller() if caller is defined }}>{% endmacro %}
+{{ m(1) }}{% call m(2) %}in{% endcall %}
+{{ '{:>4}'.format(7) }} {{ ', '.join(['a', 'b']) }} {{ instruction.upper() }} {{ m ~ '' }}
+{% endblock %}"""
+
+
+def test_templates_render_alike_in_other_processes(tmp_path: Path) -> None:
+    """With other hash seeds and other places in memory; here are all that might show either."""
+    path = write_template(tmp_path, _EVERYTHING)
+    script = (
+        "import sys; from pathlib import Path; from multifaceted.prompts.template import load_template; "
+        "t = load_template('x', Path(sys.argv[1]), variables=('instruction', 'seed')); "
+        "sys.stdout.write(t.render({'instruction': 'so it is', 'seed': 7})[0].content)"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(path)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    template = load_template("x", path, variables=("instruction", "seed"))
+    [here] = template.render({"instruction": "so it is", "seed": 7})
+    assert found == [here.content] * 2
+    assert "['1', '2'] [2, 1] [1]" in here.content
+    assert " at 0x" not in here.content
+
+
+@pytest.mark.parametrize(
+    "load_it",
+    [
+        load_repair,
+        JudgePrompt.load,
+        load_card_template,
+        lambda path: load_template("of its own", path, variables=()),
+    ],
+)
+def test_all_templates_that_people_write_are_held_to_it(
+    tmp_path: Path, load_it: Callable[[Path], object]
+) -> None:
+    path = write_template(tmp_path, "{% block user %}\n{{ [1] | random }}{% endblock %}")
+    with pytest.raises(InputError, match=r"own.j2:2: template syntax: filter 'random' draws anew"):
+        load_it(path)
+
+
+def test_picks_are_by_the_row_and_by_what_they_are_for(tmp_path: Path) -> None:
+    text = "{% block user %}{{ ['x', 'y', 'z'] | pick(seed) }}{{ [1, 2] | pick(seed, 'b') }}{% endblock %}"
+    template = load_template("x", write_template(tmp_path, text), variables=("seed",))
+    found = Counter(template.render({"seed": seed})[0].content for seed in range(600))
+    assert len(found) == 6
+    assert all(70 < count < 130 for count in found.values())
+    assert template.render({"seed": 7}) == (Message("user", "z1"),)
+
+
+@pytest.mark.parametrize(
+    ("expression", "part"), [("[] | pick(seed)", "nothing to pick"), ("[1] | pick('a')", "whole number")]
+)
+def test_a_pick_that_is_none_is_a_problem(tmp_path: Path, expression: str, part: str) -> None:
+    text = f"{{% block user %}}{{{{ {expression} }}}}{{% endblock %}}"
+    template = load_template("x", write_template(tmp_path, text), variables=("seed",))
+    with pytest.raises(InputError, match=part):
+        template.render({"seed": 7})
+
+
+def test_what_may_be_named_is_all_of_jinja_s_but_what_is_known_to_be_impure() -> None:
+    assert set(FILTERS) - {*PURE_FILTERS} == {"random"}
+    assert set(TESTS) - {*PURE_TESTS} == {"sameas"}
+    assert set(DEFAULT_NAMESPACE) - {*PURE_FUNCTIONS} == {"lipsum", "cycler", "joiner"}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from multifaceted.jinjafile import WORDS_OF_JINJA
 from multifaceted.models import ModelSpec
 from multifaceted.records import Row
 from multifaceted.stages import SHIPPED, Stage, make_own_stage
-from multifaceted.stages.base import OF_INSTRUCTION
+from multifaceted.stages.base import OF_ROW
 from multifaceted.stages.own import name_record
 from multifaceted.strictmodel import StrictModel
 from multifaceted.yamlfile import KeyPath, suggest
@@ -30,7 +30,7 @@ TAKEN = frozenset(
 )
 # Names that mean something else in templates; and `repair`, which stands among them.
 VARIABLES = frozenset(
-    {*OF_INSTRUCTION, *DEFAULT_NAMESPACE, *WORDS_OF_JINJA, "repair"}
+    {*OF_ROW, *DEFAULT_NAMESPACE, *WORDS_OF_JINJA, "repair"}
     | {name for stage in SHIPPED.values() for name in stage.values}
 )
 

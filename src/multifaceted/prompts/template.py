@@ -17,7 +17,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_text
-from multifaceted.jinjafile import STUMBLES, line_in, strict_environment
+from multifaceted.jinjafile import IMPURE, STUMBLES, find_unknown, line_in, strict_environment
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
 
@@ -88,13 +88,14 @@ def load_template(
     environment = strict_environment()
     try:
         tree = environment.parse(source)
+        if unknown := list(find_unknown(tree, environment, suggest)):
+            raise InputError([Problem(file, *found) for found in unknown])
+        uses = frozenset(meta.find_undeclared_variables(tree))
+        if problems := list(_check(tree, uses, list(variables), file)):
+            raise InputError(problems)
         compiled = environment.from_string(tree)
     except TemplateSyntaxError as error:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
-    uses = frozenset(meta.find_undeclared_variables(tree))
-    problems = list(_check(tree, uses, list(variables), file))
-    if problems:
-        raise InputError(problems)
     return Template(file, hash_text(source), uses, compiled)
 
 
@@ -118,7 +119,10 @@ def _check(tree: nodes.Template, uses: Collection[str], known: list[str], file: 
     unknown = set(uses) - set(known)
     for node in tree.find_all(nodes.Name):
         if node.ctx == "load" and node.name in unknown:
-            yield Problem(file, node.lineno, f"unknown variable {node.name!r}{suggest(node.name, known)}")
+            more = f": it {IMPURE[node.name]}" if node.name in IMPURE else suggest(node.name, known)
+            yield Problem(file, node.lineno, f"unknown variable {node.name!r}{more}")
+    for taken in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        yield Problem(file, taken.lineno, "can take in no other file")
     blocks = {block.name: block.lineno for block in tree.find_all(nodes.Block)}
     for block, line in blocks.items():
         if block not in BLOCKS:

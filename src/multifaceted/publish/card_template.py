@@ -19,7 +19,7 @@ from jinja2 import Template as JinjaTemplate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.jinjafile import STUMBLES, line_in, strict_environment
+from multifaceted.jinjafile import STUMBLES, find_unknown, line_in, strict_environment
 from multifaceted.publish.markdown import escape_line, quote_text, show_value
 from multifaceted.yamlfile import suggest
 
@@ -69,7 +69,8 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
     environment = _make_environment(sources)
     try:
         tree = environment.parse(source)
-        problems = list(_check(tree, file, _blocks_in(environment.parse(shipped))))
+        problems = [Problem(file, *found) for found in find_unknown(tree, environment, suggest)]
+        problems = problems or list(_check(tree, file, _blocks_in(environment.parse(shipped))))
         if problems:
             raise InputError(problems)
         return CardTemplate(file, environment.get_template(name))

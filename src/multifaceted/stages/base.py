@@ -20,8 +20,9 @@ from multifaceted.taxonomy.index import TaxonomyIndex
 
 Schema: TypeAlias = dict[str, Any]
 
-# What every template sees beside the stages before it: of the row's instruction, its text and further fields.
-OF_INSTRUCTION = ("instruction", "metadata")
+# What every template sees beside the stages before it: of the row's instruction, its text and further fields;
+# and the row's seed, to pick by.
+OF_ROW = ("instruction", "metadata", "seed")
 
 
 @dataclass(slots=True)
@@ -47,8 +48,8 @@ class Draft:
 
     def show(self, stage: "Stage") -> dict[str, Any]:
         """What the template of a stage sees."""
-        prompt = self.task.instruction.prompt
-        seen = {"instruction": prompt, "metadata": self.metadata, **self._shown}
+        of_row = (self.task.instruction.prompt, self.metadata, self.task.seed)
+        seen = {**dict(zip(OF_ROW, of_row, strict=True)), **self._shown}
         return {**seen, **{name: find(self) for name, find in stage.values.items()}}
 
 
@@ -86,7 +87,7 @@ class Stage:
 
     def list_variables(self, before: Iterable[str]) -> list[str]:
         """What its template may speak of, `before` being the stages that come before it."""
-        seen = [name for name in (*OF_INSTRUCTION, *before) if name not in self.hidden]
+        seen = [name for name in (*OF_ROW, *before) if name not in self.hidden]
         return [*seen, *(name for name in self.values if name not in seen)]
 
     def list_parts(self, draft: Draft) -> list[PreferenceEntry | None]:
