@@ -34,7 +34,7 @@ from multifaceted.prompts.reply import ReplyError
 from multifaceted.store.curation import CurationData, lock_curation, read_record
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
-from multifaceted.testing import BatchFault, ChatServer, Fault
+from multifaceted.testing import BatchFault, ChatServer, Fault, make_reply
 from multifaceted.why import tell_story
 
 DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
@@ -426,8 +426,48 @@ def test_status_and_why_tell_of_judges(run: Path, server: ChatServer, tmp_path: 
     assert [turn["stage"] for turn in asked] == ["judge strict", "judge mild"]
     assert asked[0]["messages"][0]["content"].startswith("You judge")
     assert '"style"' in asked[0]["replies"][0]["text"]
+    assert story.curation is not None
+    said = {(s["judge"], s["dimension"]): (s["score"], s["reason"]) for s in story.curation["scores"]}
+    assert said["strict", "style"] == (2, "so")
+    assert said["mild", "harmlessness"] == (4, "so")
     assert story.spent["replies"] == 5
     assert story.remarks == []
+
+
+def test_the_test_server_judges_as_it_is(run: Path, server: ChatServer, tmp_path: Path) -> None:
+    """So that a recipe with judges can be tried before money is spent."""
+    server.fault = None
+    data = curate(run, write_judges(server, tmp_path, "strict", "mild"))
+    assert (data.judges["judged"], data.judges["unjudged"], len(server.bodies)) == (16, 0, 32)
+    rows = read_record(run / "curation").iter_rows(named=True)
+    assert {score["score"] for row in rows for score in row["scores"]} == {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "lowest", "highest"),
+    [
+        ({}, 0, 9),
+        ({"minimum": 1, "maximum": 5}, 1, 5),
+        ({"exclusiveMinimum": 0, "exclusiveMaximum": 3}, 1, 2),
+        ({"minimum": 7}, 7, 16),
+        ({"maximum": -3}, -12, -3),
+        ({"enum": [2, 4]}, 2, 4),
+        ({"minimum": 10, "maximum": 30, "multipleOf": 10}, 10, 30),
+        ({"minimum": 0.5, "maximum": 1.5}, 1, 1),
+    ],
+)
+def test_the_test_server_answers_integers_within_their_bounds(
+    bounds: dict[str, Any], lowest: int, highest: int
+) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer", **bounds}}}
+    form = {"type": "json_schema", "json_schema": {"schema": schema}}
+    found = {
+        json.loads(make_reply({"messages": [], "seed": seed, "response_format": form}))["n"]
+        for seed in range(200)
+    }
+    assert all(type(number) is int for number in found)
+    assert (min(found), max(found)) == (lowest, highest)
+    assert all(number % bounds.get("multipleOf", 1) == 0 for number in found)
 
 
 def test_a_retry_that_was_interrupted_goes_on_and_pays_nothing_twice(

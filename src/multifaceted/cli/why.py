@@ -105,7 +105,8 @@ def _show_verdict(story: dict[str, Any]) -> None:
         for finding in found.get("findings") or ():
             show.text(f"  {describe_finding(finding)}")
         for score in found.get("scores") or ():
-            show.text(f"  {score['judge']}: {score['dimension']} {score['score']} of 5")
+            reason = f": {score['reason']}" if score["reason"] else ""
+            show.text(f"  {score['judge']}: {score['dimension']} {score['score']} of 5{reason}")
     elif story["outcome"] == "ok":
         show.text("curation: the run was never curated")
     if found and found.get("verdict") == "drop":

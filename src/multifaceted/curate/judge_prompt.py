@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from multifaceted.fieldtypes import object_schema
-from multifaceted.prompts.reply import check_reply, read_json
+from multifaceted.prompts.reply import ReplyError, check_reply, read_json
 from multifaceted.prompts.template import Template, load_repair, load_template
 from multifaceted.records import Message
 
@@ -25,6 +25,22 @@ _TRIAL = {
     "output": "-",
     "preference_set": [{"dimension": "-", "subdimension": "-", "preference": "-", "description": "-"}],
 }
+
+
+def read_reasons(text: str) -> dict[str, str]:
+    """Why a judge gave its scores, by dimension, as far as its reply says; empty where it cannot be read."""
+    try:
+        return read_json(text, _take_reasons)
+    except ReplyError:
+        return {}
+
+
+def _take_reasons(data: dict[str, Any]) -> dict[str, str]:
+    said = {name: about.get("reason") for name, about in data.items() if isinstance(about, dict)}
+    reasons = {name: reason for name, reason in said.items() if isinstance(reason, str) and reason}
+    if not reasons:
+        raise ReplyError(["there is no reason"])
+    return reasons
 
 
 class _Score(BaseModel):

@@ -5,6 +5,7 @@ Example:
 """
 
 import json
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -162,10 +163,25 @@ def _scalar(schema: dict[str, Any], generator: random.Random) -> Any:
     if "enum" in schema:
         return generator.choice(schema["enum"])
     if schema.get("type") in ("number", "integer"):
-        return generator.randrange(10)
+        return _number(schema, generator)
     if schema.get("type") == "boolean":
         return bool(generator.getrandbits(1))
     return _words(generator, 8)[: schema.get("maxLength")]
+
+
+def _number(schema: dict[str, Any], generator: random.Random) -> int:
+    """A whole number within the bounds of the schema; ten of them where one side is open."""
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
+    if "exclusiveMinimum" in schema:
+        lowest = math.floor(schema["exclusiveMinimum"]) + 1
+    if "exclusiveMaximum" in schema:
+        highest = math.ceil(schema["exclusiveMaximum"]) - 1
+    if lowest is None:
+        lowest = 0 if highest is None else min(0, highest - 9)
+    highest = lowest + 9 if highest is None else highest
+    step = schema.get("multipleOf", 1)
+    first, last = math.ceil(lowest / step), math.floor(highest / step)
+    return int(generator.randint(first, max(first, last)) * step)
 
 
 def _words(generator: random.Random, count: int) -> str:

@@ -14,6 +14,7 @@ from multifaceted.store.curation import curation_folder, describe_curation, find
 from multifaceted.store.manifest import RunData, read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.why.find import Place, find_row
+from multifaceted.why.reasons import add_reasons
 from multifaceted.why.replies import Asked, Turn, read_asked, read_judged
 
 _TEXTS = ("preference_set", "system", "output")
@@ -63,6 +64,8 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     turns = [*asked.turns, *judged.turns]
     asked.remarks += judged.remarks
     curation = _read_verdict(folder, row_id) if place.row else None
+    if curation and curation.get("scores"):
+        curation["scores"] = add_reasons(curation["scores"], judged.turns)
     return Story(
         id=row_id,
         shard=place.shard,
