@@ -9,7 +9,7 @@ import pytest
 from conftest import MakeRecipe
 from test_cli import multifaceted
 from test_generate import is_stage, run
-from test_moved_rows import NEW, TEN, write_pool
+from test_moved_rows import NEW, TEN, ask, write_pool
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
@@ -198,11 +198,38 @@ def test_large_runs_are_sampled_evenly(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("multifaceted.generate.forecast.LOOKED_AT", 12)
-    run(make_recipe(server.base_url, count=20), tmp_path / "run")
-    rest = rest_of(make_recipe(server.base_url, count=40), tmp_path / "run")
-    assert rest.forecast.looked_at == 30  # one instruction of each shard
-    assert counts(rest, "to_ask") == dict.fromkeys(STAGES, 60)
-    assert (rest.forecast.ok, rest.forecast.open) == (60, 60)
+    recipe = make_recipe(server.base_url, shard_rows=30, count=40)
+    run(recipe, tmp_path / "run")
+    pool = [ask(n) for n in range(40)]
+    write_pool(recipe, [*pool[:25], *NEW[:2], *pool[25:]])
+    rest = rest_of(recipe, tmp_path / "run")
+    assert rest.forecast.looked_at < 30
+    assert counts(rest, "to_ask") == dict.fromkeys(STAGES, 6)  # what is new is known to the row
+    assert (round(rest.forecast.ok), rest.forecast.open) == (120, 6)
+    stages = {"response": template(tmp_path, RESPONSE, "one")}
+    recipe = make_recipe(server.base_url, shard_rows=30, count=40, stages=stages)
+    rest = rest_of(recipe, tmp_path / "run")
+    assert counts(rest, "to_ask") == {"response": 120}
+    assert rest.forecast.looked_at < 30
+
+
+def fail_one(body: dict[str, Any]) -> Fault | None:
+    if is_stage(body, "response") and "Question 33:" in body["messages"][-1]["content"]:
+        return Fault(status=503)
+    return None
+
+
+def test_of_large_runs_every_row_that_failed_is_looked_at(
+    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multifaceted.generate.forecast.LOOKED_AT", 12)
+    with ChatServer(fault=fail_one) as server:
+        model = {"base_url": server.base_url, "name": "m", "retry_wait": 0.01, "max_attempts": 2}
+        recipe = make_recipe("", model=model, count=40, shard_rows=60)
+        run(recipe, tmp_path / "run")
+        rest = rest_of(recipe, tmp_path / "run")
+    assert (counts(rest, "to_ask"), rest.forecast.open) == ({"response": 3}, 3)
+    assert round(rest.forecast.ok) == 117
 
 
 def test_lengths_are_those_of_replies_to_this_recipe(

@@ -158,9 +158,10 @@ def _observe(model: Model, stage: StageForecast, spent: list[JournalSum]) -> Obs
     live = [part for part in spent if part.mode == "live" and part.seconds]
     timed = sum(part.replies for part in live)
     seconds = sum(part.seconds for part in live) / timed if timed else None
-    if stage.replies >= ENOUGH:
-        counts = (stage.replies, stage.prompt_tokens, stage.completion_tokens)
+    if stage.counted >= ENOUGH:
+        counts = (stage.counted, stage.prompt_tokens, stage.completion_tokens)
         return Observed("replies in the journal", *counts, seconds)
+    spent = [part for part in spent if part.prompt_tokens]  # an endpoint may tell no tokens
     return Observed(
         "replies in the journal, those to former prompts included",
         sum(part.replies for part in spent),

@@ -40,7 +40,7 @@ def plan(
     layout = read_run(RunFolder(run)).instructions_per_shard if run else None
     compiled = compile_plan(recipe, instructions_per_shard=layout)
     if run is not None and compiled.rows > LOOKED_AT:
-        show.say(f"going through {LOOKED_AT:,} of {compiled.rows:,} rows, evenly spread …")
+        show.say(f"going through at most {LOOKED_AT:,} of {compiled.rows:,} rows, evenly spread …")
     rest = pipeline.estimate_rest(compiled, run) if run else None
     estimate = rest.whole if rest else pipeline.estimate_run(compiled)
     if as_json:

@@ -11,6 +11,7 @@ stages depend on its reply, so they are only counted.
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from multifaceted.ask.asker import find_reply
 from multifaceted.ask.channel import Channel, MissingReply
@@ -21,9 +22,8 @@ from multifaceted.generate.prepare import Prepared
 from multifaceted.generate.row import RowMaker
 from multifaceted.generate.work import Work, find_work
 from multifaceted.journal import Journal, open_to_read
-from multifaceted.plan import Shard
 from multifaceted.plan.cost import LOOKED_AT, count_parts
-from multifaceted.records import Message, Reply, Request, Row, RowTask
+from multifaceted.records import Instruction, Message, Reply, Request, Row, RowTask
 from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.read_journal import ReadJournal
 from multifaceted.store.run_folder import RunFolder
@@ -43,6 +43,7 @@ class StageForecast:
     # Of the replies that were looked at, to reckon with
     replies: int = 0
     first_replies: int = 0  # repair turns left out
+    counted: int = 0  # those whose tokens the endpoint told
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -103,6 +104,7 @@ class _Looker:
             stage.answered += self.weight
             stage.replies += 1
             stage.first_replies += not is_repair
+            stage.counted += reply.is_counted
             stage.prompt_tokens += reply.prompt_tokens
             stage.completion_tokens += reply.completion_tokens
         return reply
@@ -121,6 +123,13 @@ def foresee(prepared: Prepared) -> Forecast:
     return asyncio.run(_Forecaster(prepared).run())
 
 
+class _Steps(NamedTuple):
+    """Of a large run every so many instructions are looked at."""
+
+    open: int = 1  # of shards that are to be made
+    settled: int = 1  # of those that are whole
+
+
 class _Forecaster:
     def __init__(self, prepared: Prepared) -> None:
         plan, folder = prepared.plan, prepared.folder
@@ -129,30 +138,83 @@ class _Forecaster:
         self.moved = MovedReplies(folder)
         self.forecast = Forecast(plan.rows, {stage.name: StageForecast() for stage in plan.stages})
         self.looker = _Looker(self.forecast.stages, _read_under_way(folder))
+        self.steps, self.known = _Steps(), set[str]()
         # Of rows that stop: by stage, the requests of each row
         self.asked: dict[str, dict[str, float]] = {stage.name: {} for stage in plan.stages}
 
     async def run(self) -> Forecast:
         """Go through the rows, shard by shard."""
-        step = max(1, -(-self.plan.rows // LOOKED_AT))  # of instructions
-        for shard, instructions in self.plan.read_shards(list(self.plan.shards)):
-            chosen = instructions[-shard.start % step :: step] or instructions[:1]
-            self.looker.weight = len(instructions) / len(chosen)
-            tasks = (task for instruction in chosen for task in self.plan.tasks_of(instruction))
-            await self._look_at(shard, tasks)
+        plan, found = self.plan, {}
+        for shard in plan.shards:
+            found[shard] = find_work(self.folder, shard, self.expected[shard], models=plan.models)
+        if plan.rows > LOOKED_AT:
+            to_make = sum(plan.rows_in(shard) for shard, work in found.items() if work is not None)
+            self.steps = _Steps(-(-to_make // LOOKED_AT) or 1, -(-plan.rows * 10 // LOOKED_AT))
+            self.known = self._read_known()
+        for shard, instructions in plan.read_shards(list(plan.shards)):
+            self.looker.found.clear()
+            self.looker.missed.clear()
+            work = found[shard]
+            with ReadJournal(self.folder.journal_file(shard.name), others=self.moved) as journal:
+                for portion, step in self._portion(instructions, work):
+                    await self._look_at(portion, step, _tell_wanted(work), Channel(self.looker, journal))
         self._count_repairs()
         self._count_again()
         return self.forecast
 
-    async def _look_at(self, shard: Shard, tasks: Iterator[RowTask]) -> None:
-        work = find_work(self.folder, shard, self.expected[shard], models=self.plan.models)
-        is_wanted = _tell_wanted(work)
-        self.looker.found.clear()
-        self.looker.missed.clear()
-        file = self.folder.journal_file(shard.name)
-        with ReadJournal(file, others=self.moved) as journal:
-            channel = Channel(self.looker, journal)
-            for task in tasks:
+    def _portion(
+        self, instructions: list[Instruction], work: Work | None
+    ) -> Iterator[tuple[list[Instruction], int]]:
+        """Instructions that have the same in store, and which part of them is looked at: every so many."""
+        if self.steps == _Steps():
+            yield instructions, 1
+        elif work is None:
+            yield instructions, self.steps.settled
+        elif work.rows is not None:
+            again = [i for i in instructions if not work.rows.isdisjoint(self._list_ids(i))]
+            yield again, 1
+            ids = {instruction.id for instruction in again}
+            yield [i for i in instructions if i.id not in ids], self.steps.settled
+        else:
+            known = [i for i in instructions if not self.known.isdisjoint(self._list_ids(i))]
+            yield known, self.steps.open
+            new = len(instructions) - len(known)  # never asked before, so nothing has to be looked up
+            self._count_new(new * self.plan.recipe.variants)
+
+    def _list_ids(self, instruction: Instruction) -> list[str]:
+        return [f"{instruction.id}-v{variant}" for variant in range(1, self.plan.recipe.variants + 1)]
+
+    def _read_known(self) -> set[str]:
+        """The rows that ever asked anything."""
+        known = set[str]()
+        for file in self.folder.list_journals():
+            with open_to_read(file) as connection:
+                rows = connection.execute("SELECT DISTINCT row_id FROM replies") if connection else ()
+                known.update(row_id for (row_id,) in rows)
+        return known
+
+    def _count_new(self, rows: int) -> None:
+        self.forecast.open += rows
+        for number, stage in enumerate(self.plan.stages):
+            found, requests = self.forecast.stages[stage.name], rows * count_parts(self.plan, stage)
+            if number == 0:
+                found.missing += requests
+                found.first_missing += requests
+            else:
+                found.following += requests
+
+    async def _look_at(
+        self,
+        instructions: list[Instruction],
+        step: int,
+        is_wanted: Callable[[str], bool],
+        channel: Channel,
+    ) -> None:
+        chosen = instructions[step // 2 :: step] or instructions[:1]
+        if chosen:
+            self.looker.weight = len(instructions) / len(chosen)
+        for instruction in chosen:
+            for task in self.plan.tasks_of(instruction):
                 self.looker.begin_row()
                 self.forecast.looked_at += 1
                 try:
