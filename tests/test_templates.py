@@ -193,6 +193,7 @@ def test_a_syntax_error_is_reported_with_its_line(tmp_path: Path, text: str, lin
         ("{{ {'a': instruction.upper} | pprint }}", "upper is a function and no value"),
         ("{{ [instruction] | map(attribute='upper') | join }}", "upper is a function and no value"),
         ("{{ range }}", "range is a function and no value"),
+        ("{{ range | string }}", "range is a function and no value"),
         ("{% include 'x.j2' %}", "can take in no other file"),
         ("{% from 'x.j2' import y %}", "can take in no other file"),
     ],
@@ -309,6 +310,11 @@ def test_an_expression_that_fails_is_a_problem_of_its_line(
     [problem] = problems_of(tmp_path, text, name="preference_set")
     assert problem.line == 3
     assert part in problem.message
+
+
+def test_an_expression_that_fails_when_it_is_compiled_is_a_problem(tmp_path: Path) -> None:
+    [problem] = problems_of(tmp_path, "{% block user %}{{ [].__class__ ~ '' }}{% endblock %}")
+    assert "unsafe" in problem.message
 
 
 def test_what_a_template_may_not_change_stays_unchanged(tmp_path: Path) -> None:

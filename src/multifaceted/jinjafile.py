@@ -70,8 +70,8 @@ _LAZY = (
 _NAMING_TESTS = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
 
 
-class _Method:
-    """A method of a value on its way to being called: there is nothing else to do with it."""
+class _Function:
+    """A method or function on its way to being called: there is nothing else to do with it."""
 
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
@@ -97,12 +97,12 @@ class _StrictEnvironment(ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         # The sandbox looks at the method itself, such as at that of a format string.
-        return super().call(context, obj.method if isinstance(obj, _Method) else obj, *args, **kwargs)
+        return super().call(context, obj.method if isinstance(obj, _Function) else obj, *args, **kwargs)
 
 
 def _hold_method(value: Any) -> Any:
     if callable(value) and not isinstance(value, (Undefined, type)):
-        return _Method(value)
+        return _Function(value)
     return value
 
 
@@ -165,7 +165,7 @@ def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEn
     environment.filters = {name: FILTERS[name] for name in PURE_FILTERS} | lazy
     environment.filters |= {"attr": _find_attribute, "pick": pick}
     environment.tests = {name: TESTS[name] for name in PURE_TESTS}
-    environment.globals = {name: environment.globals[name] for name in PURE_FUNCTIONS}
+    environment.globals = {name: _hold_method(environment.globals[name]) for name in PURE_FUNCTIONS}
     return environment
 
 
