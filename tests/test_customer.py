@@ -15,7 +15,7 @@ from multifaceted.ask.control import RunControl
 from multifaceted.ask.opened import open_asker
 from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.errors import LimitReachedError
-from multifaceted.journal import Journal, sum_replies
+from multifaceted.journal import sum_replies
 from multifaceted.models import EndpointModel
 from multifaceted.models.sending import BatchSpec, SendingSpec
 from multifaceted.prompts.reply import parse_text
@@ -40,9 +40,6 @@ class Titles:
 
     def journal_file(self, name: str) -> Path:
         return self.path / f"{name}.sqlite"
-
-    def open_journal(self, name: str) -> Journal:
-        return Journal(self.journal_file(name))
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         return nullcontext()

@@ -20,6 +20,7 @@ from multifaceted.batch.replay import ReplayAsker
 from multifaceted.batch.waves import Waves
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import LimitReachedError
+from multifaceted.journal import Journal
 from multifaceted.models.sending import SendingSpec
 
 
@@ -73,7 +74,8 @@ async def do_jobs(customer: Customer[MadeT], asks: Asks, take: Callable[[MadeT],
     """
     line = Line[MadeT](asks.control, capacity=asks.capacity)
     for group in customer.groups():
-        with customer.lock(group.name), customer.open_journal(group.name) as journal:
+        journal_file = customer.journal_file(group.name)
+        with customer.lock(group.name), Journal(journal_file, others=group.others) as journal:
             channel = Channel(asks, journal)
             async with line.winding_up():
                 await line.feed((partial(job, channel) for job in group.jobs), take)

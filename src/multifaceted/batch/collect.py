@@ -58,7 +58,11 @@ class Collector:
         with ExitStack() as stack:
             wave = _Wave(self, stack)
             for group in self.customer.groups():
-                with self.customer.lock(group.name), self.customer.open_journal(group.name) as journal:
+                journal_file = self.customer.journal_file(group.name)
+                with (
+                    self.customer.lock(group.name),
+                    Journal(journal_file, others=group.others) as journal,
+                ):
                     for job in group.jobs:
                         try:
                             await job(Channel(self.replay, journal))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from multifaceted.ask.channel import Channel
-from multifaceted.journal import Journal
+from multifaceted.journal import OtherJournals
 
 MadeT_co = TypeVar("MadeT_co", covariant=True)
 
@@ -19,6 +19,7 @@ class Group(Generic[MadeT_co]):
     name: str
     # Each asks for what it needs, through the channel that it is given
     jobs: Iterable[Callable[[Channel], Coroutine[Any, Any, MadeT_co]]]
+    others: OtherJournals | None = None  # where replies may lie that its journal has not
 
 
 class Customer(Protocol[MadeT_co]):
@@ -35,10 +36,6 @@ class Customer(Protocol[MadeT_co]):
 
     def journal_file(self, name: str) -> Path:
         """The journal of a group."""
-        ...
-
-    def open_journal(self, name: str) -> Journal:
-        """Open the journal of a group."""
         ...
 
     def lock(self, name: str) -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ from multifaceted.curate.judge_prompt import JudgePrompt
 from multifaceted.curate.judge_spec import JudgeSpec, name_asker
 from multifaceted.errors import InterruptedRunError
 from multifaceted.ids import seed_from
-from multifaceted.journal import Journal, sum_replies
+from multifaceted.journal import sum_replies
 from multifaceted.models import Model
 from multifaceted.records import Request
 from multifaceted.store.curation import JUDGES
@@ -77,10 +77,6 @@ class RowsToJudge:
     def journal_file(self, name: str) -> Path:
         """The journal of the judges."""
         return self.path / name
-
-    def open_journal(self, name: str) -> Journal:
-        """Open it."""
-        return Journal(self.journal_file(name))
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Nothing more: the curation folder is held already."""

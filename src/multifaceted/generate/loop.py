@@ -18,7 +18,6 @@ from multifaceted.errors import LimitReachedError
 from multifaceted.generate.open_shard import OpenShard, open_shard
 from multifaceted.generate.row import RowMaker
 from multifaceted.generate.work import Work
-from multifaceted.journal import Journal
 from multifaceted.records import Failure, Row, RowTask
 from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.run_folder import RunFolder
@@ -44,7 +43,7 @@ class RowsToMake:
         """The shards, each with a job for each row that is to be made."""
         for work, tasks in self.read():
             rows = (task for task in tasks if work.rows is None or task.id in work.rows)
-            yield Group(work.shard.name, (partial(self.maker.make, task) for task in rows))
+            yield Group(work.shard.name, (partial(self.maker.make, task) for task in rows), self.moved)
 
     def read(self) -> Iterator[tuple[Work, Iterator[RowTask]]]:
         """The shards, each with all of its rows; no more than one is held."""
@@ -58,10 +57,6 @@ class RowsToMake:
     def journal_file(self, name: str) -> Path:
         """The journal of a shard."""
         return self.folder.journal_file(name)
-
-    def open_journal(self, name: str) -> Journal:
-        """Open the journal of a shard, which has the replies of rows that moved there as well."""
-        return Journal(self.journal_file(name), others=self.moved)
 
     @cached_property
     def moved(self) -> MovedReplies:

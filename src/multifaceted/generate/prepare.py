@@ -21,6 +21,7 @@ from multifaceted.models import Price
 from multifaceted.plan import Plan, Shard
 from multifaceted.records import Tally
 from multifaceted.store.manifest import AddedColumn, RunData, UsedPrice, describe_environment
+from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.run_folder import RunFolder
 
 _LIBRARIES = ("multifaceted", "datasets", "pyarrow", "pydantic", "openai", "jinja2")
@@ -164,5 +165,6 @@ def _order_again(
         message = "the recipe has changed since this run was made, and asks for other rows"
         hint = "run `multifaceted generate` to make them, or undo the change and retry"
         raise InputError([Problem(str(folder.path), 0, message)], hint=hint)
+    moved = MovedReplies(folder)
     for shard in finished:
-        order_again(folder, shard, kinds)
+        order_again(folder, shard, kinds, moved=moved)

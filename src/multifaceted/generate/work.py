@@ -57,7 +57,9 @@ def find_work(
     return Work(shard, fingerprint, rows) if rows else None
 
 
-def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind]) -> None:
+def order_again(
+    folder: RunFolder, shard: Shard, kinds: Collection[FailureKind], *, moved: MovedReplies
+) -> None:
     """Let failed rows of some kinds be asked for again, though nothing has changed.
 
     Their replies are set aside in the journal, and only then their failures are marked as retryable. Whoever
@@ -70,7 +72,6 @@ def order_again(folder: RunFolder, shard: Shard, kinds: Collection[FailureKind])
             return
         keys = [failure.request_key for failure in failures if failure.id in ordered]
         # A row that moved here left the originals behind, and may move back to them.
-        moved = MovedReplies(folder)
         for file in {file for key in keys for file in moved.list_files(key)}:
             set_aside(file, keys)
         marked = [replace(f, retryable=True) if f.id in ordered else f for f in failures]

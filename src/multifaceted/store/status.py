@@ -45,13 +45,14 @@ def read_status(folder: RunFolder) -> RunStatus:
     return status
 
 
-def read_spent(folder: RunFolder) -> list[JournalSum]:
-    """What the journals of a run hold, by stage, model and mode; each reply counts once.
+def read_spent(folder: RunFolder, names: list[str] | None = None) -> list[JournalSum]:
+    """What the journals of some shards hold, by stage, model and mode; each reply counts once.
 
-    Those of shards that the recipe has no more count as well, for their replies were paid.
+    None means all shards that there ever were: what the recipe asks for no more was paid all the same.
     """
     sums: dict[tuple[str, str, str], JournalSum] = {}
-    for file in folder.list_journals():
+    files = folder.list_journals() if names is None else [folder.journal_file(name) for name in names]
+    for file in files:
         for part in sum_replies(file):
             key = part.stage, part.model, part.mode
             sums[key] = sums[key] + part if key in sums else part
