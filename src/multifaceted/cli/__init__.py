@@ -15,6 +15,7 @@ from multifaceted.cli import (
     model,
     plan,
     report,
+    rows,
     run,
     show,
     taxonomy,
@@ -37,6 +38,7 @@ app.command("generate")(run.generate)
 app.command("retry")(run.retry)
 app.command("status")(look.status)
 app.command("failures")(look.failures)
+app.command("rows")(rows.rows)
 app.command("curate")(curate.curate)
 app.command("why")(why.why)
 app.command("build")(folder.build)

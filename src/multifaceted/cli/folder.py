@@ -11,6 +11,7 @@ from multifaceted.cli import show
 from multifaceted.cli.plan import Json
 from multifaceted.errors import InputError, StorageError
 from multifaceted.plan import compile_plan
+from multifaceted.store.built_folder import read_built_manifest
 from multifaceted.store.manifest import read_layout, read_recipe_file
 from multifaceted.store.run_folder import RunFolder
 
@@ -31,9 +32,12 @@ def build(
     curation: Annotated[
         bool, typer.Option(help="Leave out the rows that the run's curation drops, where it has one.")
     ] = True,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Of an unfinished run, take the rows that are done.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a whole run into a folder that `load_dataset` opens.
+    """Turn a whole run into a folder that `load_dataset` opens; with `--partial`, one that is not finished.
 
     Example: `multifaceted build run --out multifaceted_collection`
     """
@@ -42,7 +46,9 @@ def build(
     notice = compare_recipe(run)
     if notice:
         show.say(f"note: {notice}")
-    manifest = build_folder(run, out, file_format=file_format.value, card=card, curated=curation)
+    manifest = build_folder(
+        run, out, file_format=file_format.value, card=card, curated=curation, partial=partial
+    )
     if as_json:
         show.data(
             {
@@ -50,10 +56,13 @@ def build(
                 "digest": manifest.digest,
                 "rows": {c.name: c.rows for c in manifest.configs},
                 "notice": notice,
+                "pending": manifest.pending,
             }
         )
         return
     show.table(f"{out}", ["config", "rows", "bytes"], [[c.name, c.rows, c.bytes] for c in manifest.configs])
+    if manifest.pending:
+        show.text(f"partial: {manifest.made}; no curation is applied to a run that is not whole")
     if manifest.run.failed:
         show.text(f"{manifest.run.failed:,} failed rows are left out; the card says why")
     if manifest.curation:
@@ -94,13 +103,17 @@ def check(
     from multifaceted.publish.verify import check_folder  # noqa: PLC0415 - `datasets` takes a second to import
 
     faults = check_folder(folder)
+    built = read_built_manifest(folder) if not faults else None
     if as_json:
-        show.data({"ok": not faults, "faults": faults})
+        pending = {"pending": built.pending} if built else {}
+        show.data({"ok": not faults, "faults": faults, **pending})
     elif faults:
         show.text(f"faults found in {folder}: {len(faults)}")
         for fault in faults:
             show.text(fault)
     else:
         show.text(f"{folder}: nothing is wrong")
+        if built and built.pending:
+            show.text(f"it is partial: {built.made}")
     if faults:
         raise typer.Exit(1)

@@ -27,6 +27,9 @@ def push(
     replace_foreign: Annotated[
         bool, typer.Option("--replace-foreign", help="Replace what multifaceted did not put there.")
     ] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Push a folder that was built from an unfinished run.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Publish a built folder on the Hugging Face Hub: checked, in one commit, read back, tagged.
@@ -42,7 +45,7 @@ def push(
     settle_output(bars=show.err.is_terminal)
     _hear_ctrl_c()
     show.say(f"checking {folder} …")
-    plan = plan_push(folder, repo, private=private, tag=tag, replace_foreign=replace_foreign)
+    plan = plan_push(folder, repo, private=private, tag=tag, replace_foreign=replace_foreign, partial=partial)
     _show_plan(plan)
     if (plan.changes or plan.tag) and not yes:
         _ask(repo)

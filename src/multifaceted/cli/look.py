@@ -13,6 +13,7 @@ from multifaceted.journal import read_bodies
 from multifaceted.records import Failure
 from multifaceted.store.curation import curate_again
 from multifaceted.store.manifest import read_run
+from multifaceted.store.present import read_present_failures
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import RunStatus, read_status
 from multifaceted.yamlfile import suggest
@@ -36,9 +37,16 @@ def status(run: Run, as_json: Json = False) -> None:
     if as_json:
         show.data(asdict(found))
         return
-    state = "whole" if found.finished else "not finished"
-    show.text(f"{found.name}: {state}, {found.shards['whole']:,} of {found.shards['planned']:,} shards whole")
+    state, shards = "whole" if found.finished else "not finished", found.shards
+    show.text(f"{found.name}: {state}, {shards['whole']:,} of {shards['planned']:,} shards whole")
     show.table("", list(found.rows), [list(found.rows.values())])
+    if found.open_rows:
+        word = "shard" if shards["open"] == 1 else "shards"
+        show.text(f"{found.open_rows:,} of these rows lie in {shards['open']:,} open {word}")
+        show.text(f"look at them: multifaceted rows {run}")
+    if found.batches:
+        lines = [[state, counts["batches"], counts["requests"]] for state, counts in found.batches.items()]
+        show.table("batches", ["state", "batches", "requests"], lines)
     if found.failures:
         show.table("failed rows", ["kind", "rows"], [[kind, rows] for kind, rows in found.failures.items()])
         show.text(f"why: multifaceted failures {run}")
@@ -78,8 +86,8 @@ def failures(run: Run, kind: Kinds = None, as_json: Json = False) -> None:
     """
     folder = RunFolder(run)
     kinds = read_kinds(kind) or FAILURE_KINDS
-    names = list(read_run(folder).shards)
-    found = {name: [f for f in folder.read_failures(name) if f.kind in kinds] for name in names}
+    present = read_present_failures(folder, read_run(folder))
+    found = {name: [f for f in failures if f.kind in kinds] for name, failures in present.items()}
     total = sum(len(records) for records in found.values())
     if as_json:
         for name, records in found.items():

@@ -49,6 +49,9 @@ def report(
         show.data({"page": str(out / PAGE), **found.as_dict()})
         return
     show.text(f"{found.kept:,} rows for {found.instructions:,} instructions, {found.pairs:,} pairs")
+    pending, planned = found.counts["pending"], found.counts["planned"]
+    if pending:
+        show.text(f"the run is not finished: {pending:,} of {planned:,} planned rows are missing")
     show.text(f"open {(out / PAGE).resolve().as_uri()}")
 
 

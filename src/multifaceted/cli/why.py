@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from multifaceted.cli import show
-from multifaceted.cli.curate import describe_finding
+from multifaceted.cli.curate import describe_finding, shorten
 from multifaceted.cli.look import Moved, Run
 from multifaceted.cli.plan import Json
 
@@ -15,9 +15,14 @@ def why(
     row_id: Annotated[str, typer.Argument(help="A row's id, such as rainbow-v1.", metavar="ROW")],
     *,
     recipe: Moved = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="Only instruction, texts, what came of it, and what it cost.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell the whole story of one row, from its instruction to its verdict. Works for failed rows too.
+    """Tell the whole story of one row, from its instruction to its verdict.
+
+    Works for failed rows too, and for rows that are not done: it tells what was asked of them so far.
 
     Example: `multifaceted why run rainbow-v1`
     """
@@ -27,16 +32,18 @@ def why(
     if as_json:
         show.data(story)
         return
-    _show_origin(story)
-    for turn in story["turns"]:
+    _show_origin(story, brief=brief)
+    for turn in story["turns"] if not brief else ():
         _show_turn(turn)
-    _show_outcome(story)
+    if brief and not story["made"]:
+        _show_told(story["turns"])
+    _show_outcome(story, brief=brief)
     _show_verdict(story)
     for remark in story["remarks"]:
         show.text(f"note: {remark}")
 
 
-def _show_origin(story: dict[str, Any]) -> None:
+def _show_origin(story: dict[str, Any], *, brief: bool) -> None:
     instruction = story["instruction"]
     show.rule(f"{story['id']}: {story['outcome']}, in shard {story['shard']}")
     if instruction:
@@ -44,7 +51,7 @@ def _show_origin(story: dict[str, Any]) -> None:
         names = [f"instruction {instruction['id']}", f"variant {instruction['variant']}", source]
         show.text(f"[{', '.join(name for name in names if name)}]")
         show.text(instruction["prompt"])
-    if story["seeds"]:
+    if story["seeds"] and not brief:
         show.text("[sampled preferences]")
         for seed in story["seeds"]:
             show.text(f"  {seed}")
@@ -64,6 +71,16 @@ def _show_turn(turn: dict[str, Any]) -> None:
         show.text("(no reply)")
 
 
+def _show_told(turns: list[dict[str, Any]]) -> None:
+    """What came of each request, of a row that did not come about or is not done."""
+    for turn in turns:
+        if turn["replies"]:
+            reply = turn["replies"][-1]
+            show.text(
+                f"[{turn['stage']}] {shorten(reply['refusal'] or reply['text'] or reply['body'] or '')}"
+            )
+
+
 def _describe_reply(reply: dict[str, Any]) -> str:
     tokens = f"{reply['prompt_tokens']:,} + {reply['completion_tokens']:,} tokens"
     usd = "unknown price" if reply["usd"] is None else f"{reply['usd']:.6f} USD"
@@ -76,8 +93,11 @@ def _describe_reply(reply: dict[str, Any]) -> str:
     return f"(attempt {reply['attempt']}, {reply['model']}, {reply['mode']}: {tokens}, {usd}{seconds}{said})"
 
 
-def _show_outcome(story: dict[str, Any]) -> None:
-    show.rule("what came of it")
+def _show_outcome(story: dict[str, Any], *, brief: bool) -> None:
+    if not brief:
+        show.rule("what came of it")
+    if story["outcome"] == "pending":
+        show.text(_describe_waiting(story["waiting"]))
     if story["failure"]:
         failure = story["failure"]
         again = "asking again may help" if failure["retryable"] else "asking again changes nothing by itself"
@@ -85,8 +105,8 @@ def _show_outcome(story: dict[str, Any]) -> None:
     if story["made"]:
         for entry in story["made"]["preference_set"]:
             path = " → ".join((entry["dimension"], entry["subdimension"], entry["preference"]))
-            show.text(f"  {path}: {entry['description']}")
-        if not story["turns"]:  # else they stand there, as they came
+            show.text(f"  {path}" if brief else f"  {path}: {entry['description']}")
+        if brief or not story["turns"]:  # else they stand there, as they came
             show.text(f"[system] {story['made']['system']}")
             show.text(f"[output] {story['made']['output']}")
     spent = story["spent"]
@@ -95,6 +115,14 @@ def _show_outcome(story: dict[str, Any]) -> None:
         f"{spent['replies']} replies, {spent['prompt_tokens']:,} + {spent['completion_tokens']:,} tokens, "
         f"{spent['usd']:.6f} USD{unpriced}"
     )
+
+
+def _describe_waiting(stage: str | None) -> str:
+    if stage is None:
+        return "not done yet"
+    if not stage:
+        return "not done yet: all of its replies are there, and `generate` makes it of them"
+    return f"not done yet: waiting at stage {stage}"
 
 
 def _show_verdict(story: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What looks like a secret key; `check` and the curation filters look for the same."""
 
 import re
+from typing import Any
 
 # Keys as their issuers make them; texts about keys show shorter ones.
 SECRETS = (
@@ -13,3 +14,12 @@ _PATTERN = re.compile(SECRETS)
 def mask_secrets(text: str) -> str:
     """The text with what looks like a key blotted out, for showing it."""
     return _PATTERN.sub("[a secret]", text)
+
+
+def mask_nested(value: Any) -> Any:
+    """The same of all texts in lists and maps."""
+    if isinstance(value, str):
+        return mask_secrets(value)
+    if isinstance(value, dict):
+        return {key: mask_nested(inner) for key, inner in value.items()}
+    return [mask_nested(inner) for inner in value] if isinstance(value, list) else value

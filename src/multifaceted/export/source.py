@@ -8,7 +8,7 @@ Example:
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import accumulate, zip_longest
 from pathlib import Path
@@ -23,8 +23,9 @@ from multifaceted.export.provenance import PROVENANCE
 from multifaceted.ids import content_id
 from multifaceted.store.built_folder import BuiltManifest, read_built_manifest
 from multifaceted.store.curation import CurationSummary, read_kept
-from multifaceted.store.manifest import RunData, read_present, read_whole_run
-from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.manifest import RunData, read_whole_run, refuse_damaged
+from multifaceted.store.present import OpenFiles, look_at_run
+from multifaceted.store.run_folder import RunFolder, ShardSummary
 from multifaceted.store.shards import read_published, verify_file
 
 Read = Callable[[str], Iterator[pa.RecordBatch]]
@@ -74,11 +75,19 @@ class Source(ABC):
 class RunSource(Source):
     """A run folder: its configs are made while they are read."""
 
+    open: OpenFiles = field(default_factory=OpenFiles)  # rows of shards that were not whole
+
     @property
     def files(self) -> list[Path]:
-        """The shards, in order."""
-        folder = RunFolder(self.path)
-        return [folder.rows_file(summary.name) for summary in self.run.summaries]
+        """The shards that have rows, in order."""
+        folder, copied = RunFolder(self.path), self.open.paths
+        names = (summary.name for summary in self._filled)
+        return [copied[name] if name in copied else folder.rows_file(name) for name in names]
+
+    @property
+    def _filled(self) -> list[ShardSummary]:
+        """The shards that have a file; an open one without a finished row has none."""
+        return [summary for summary in self.run.summaries if summary.sha256]
 
     @property
     def digest(self) -> str:
@@ -96,13 +105,13 @@ class RunSource(Source):
 
     def read_rows(self) -> Iterator[pa.RecordBatch]:
         """Read the rows of all shards."""
-        return keep_rows(_read_files(self.files), self.kept)
+        yield from keep_rows(_read_files(self.files), self.kept)  # while this is read, it keeps its files
 
     def splits(self, config: str) -> dict[str, tuple[list[str], Read]]:
         """For each split the files to read, and how; files can be read in any process, in any order."""
         published, choice = self.configs[config], self._choice_for(config)
         run = self.run.model_copy(update={"summaries": [], "shards": {}})  # it goes to other processes
-        counts = [summary.ok for summary in self.run.summaries]
+        counts = [summary.ok for summary in self._filled]
         starts = dict(zip(map(str, self.files), accumulate(counts, initial=0), strict=False))
         files = [file for file, rows in zip(starts, counts, strict=True) if rows]
         names = [name for name in published.splits if name != "test" or choice.test]
@@ -162,15 +171,15 @@ def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> Sour
     Args:
         path: the folder.
         curated: leave out the rows that a run's curation drops, where it has one.
-        whole: refuse what is not whole or damaged; else take the shards of a run that are whole by now,
-            and compare no checksums.
+        whole: refuse what is not whole or damaged; else take the rows of a run that are done by now, and
+            compare no checksums.
 
     Raises:
         StorageError: where it is neither, not as wanted, or the curation is of other rows.
     """
     manifest = read_built_manifest(path)
     if manifest is None:
-        return open_run(path, curated=curated, whole=whole)
+        return open_run(path, curated=curated, whole=whole, verified=whole)
     if whole:
         _refuse_damaged(path, manifest)
     return BuiltSource(path=path, run=manifest.run, curation=manifest.curation, manifest=manifest)
@@ -179,13 +188,24 @@ def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> Sour
 def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: bool = True) -> RunSource:
     """Open a run folder, as `open_source` does; `verified` compares checksums, which reads all of it once.
 
+    Rows of open shards are copied, so that they stay the same however often they are read.
+
     Raises:
         StorageError: where it is no run, not as wanted, or the curation is of other rows.
     """
     folder = RunFolder(path)
-    run = read_whole_run(folder, verified=verified) if whole else read_present(folder)
-    is_whole = len(run.summaries) == len(run.shards)
-    found = read_kept(folder, run) if curated and is_whole else None
+    if whole:
+        return _open_curated(path, read_whole_run(folder, verified=verified), curated=curated)
+    present = look_at_run(folder, copy_rows=True)
+    if verified:
+        refuse_damaged(folder, [s for s in present.run.summaries if s.name not in present.open])
+    if present.is_whole:
+        return _open_curated(path, present.run, curated=curated)
+    return RunSource(path=path, run=present.run, open=present.files)
+
+
+def _open_curated(path: Path, run: RunData, *, curated: bool) -> RunSource:
+    found = read_kept(RunFolder(path), run) if curated else None
     return RunSource(path=path, run=run, curation=found and found.summary, kept=found and found.kept)
 
 

@@ -4,24 +4,27 @@ A shard's journal opens when its first row starts and closes when its last row i
 rows are under way by then, so the end of a shard leaves no place at an endpoint idle.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from multifaceted.ask.asker import Asks
 from multifaceted.ask.channel import Channel
 from multifaceted.ask.line import Job, Line, Settled
 from multifaceted.batch import Group
 from multifaceted.errors import LimitReachedError
-from multifaceted.generate.open_shard import OpenShard, open_shard
+from multifaceted.generate.open_shard import OpenShard, open_shard, show_rows
 from multifaceted.generate.row import RowMaker
 from multifaceted.generate.work import Work
 from multifaceted.records import Failure, Row, RowTask
 from multifaceted.store.moved_replies import MovedReplies
+from multifaceted.store.open_rows import OpenRowsWriter
 from multifaceted.store.run_folder import RunFolder
 
+RowJob: TypeAlias = Callable[[Channel], Coroutine[Any, Any, Row | Failure]]
 MAX_OPEN_SHARDS = 16  # each holds a thread and some file handles, of which a process has about 1,000
 SHARE_COUNTS_FROM = 100  # finished rows, before a share of failures means anything
 
@@ -42,8 +45,23 @@ class RowsToMake:
     def groups(self) -> Iterator[Group[Row | Failure]]:
         """The shards, each with a job for each row that is to be made."""
         for work, tasks in self.read():
-            rows = (task for task in tasks if work.rows is None or task.id in work.rows)
-            yield Group(work.shard.name, (partial(self.maker.make, task) for task in rows), self.moved)
+            yield Group(work.shard.name, self._list_jobs(work, tasks), self.moved)
+
+    def _list_jobs(self, work: Work, tasks: Iterator[RowTask]) -> Iterator[RowJob]:
+        plan = self.maker.plan
+        planned = plan.rows_in(work.shard)
+        with show_rows(self.folder, work, planned=planned, model=plan.row_type) as shown:
+            for position, task in enumerate(tasks):
+                if work.rows is None or task.id in work.rows:
+                    yield partial(self.make, task, position, shown)
+
+    async def make(
+        self, task: RowTask, position: int, shown: OpenRowsWriter, channel: Channel
+    ) -> Row | Failure:
+        """Make one row, and let readers see it at once: its turn in the shard may come much later."""
+        made = await self.maker.make(task, channel)
+        shown.note(position, made)
+        return made
 
     def read(self) -> Iterator[tuple[Work, Iterator[RowTask]]]:
         """The shards, each with all of its rows; no more than one is held."""
@@ -89,9 +107,9 @@ class _OpenShards:
     ) -> Iterator[Job[Row | Failure] | Settled[Row | Failure]]:
         """A job for each row: to make it, or to keep it as it is on disk."""
         channel = Channel(self.asks, shard.journal)
-        for task in tasks:
+        for position, task in enumerate(tasks):
             if shard.is_wanted(task.id):
-                yield partial(self.rows.maker.make, task, channel)
+                yield partial(self.rows.make, task, position, shard.shown, channel)
             else:
                 yield Settled(partial(shard.take_kept, task.id))
 

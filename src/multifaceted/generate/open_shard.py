@@ -8,7 +8,7 @@ Example:
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from multifaceted.errors import StorageError
@@ -16,6 +16,7 @@ from multifaceted.generate.work import Work
 from multifaceted.ids import hash_file
 from multifaceted.journal import Journal, OtherJournals
 from multifaceted.records import Failure, Row
+from multifaceted.store.open_rows import OpenRowsWriter
 from multifaceted.store.run_folder import RunFolder, ShardSummary
 from multifaceted.store.shards import create_shard, read_rows
 from multifaceted.store.table_file import TableWriter
@@ -30,6 +31,7 @@ class OpenShard:
     planned: int
     journal: Journal
     writer: TableWriter
+    shown: OpenRowsWriter
     resources: ExitStack
     kept_rows: Iterator[Row]
     kept_failures: dict[str, Failure]
@@ -62,6 +64,8 @@ class OpenShard:
 
     def add(self, made: Row | Failure) -> None:
         """Append one finished row."""
+        # Of a row that is kept as it was, readers know from the whole shard, until that is replaced.
+        self.shown.note(self.writer.rows + len(self.failures), made)
         if isinstance(made, Row):
             self.writer.add(**made.model_dump())
         else:
@@ -84,16 +88,12 @@ class OpenShard:
                 sha256=hash_file(self.folder.rows_file(self.name)),
             )
             self.folder.finish(summary)
+            self.shown.remove()
         return summary
 
     def abandon(self) -> None:
-        """Let an unfinished shard go. Why rows failed so far is kept, for people to look at."""
-        with self.resources:
-            # The record of a shard that was whole before still stands; a full disk has been told of by now.
-            if self.failures and self.work.rows is None:
-                with suppress(StorageError):
-                    self.folder.reopen(self.name)
-                    self.folder.write_failures(self.name, self.failures)
+        """Let an unfinished shard go. What its rows came to so far can still be seen."""
+        self.resources.close()
 
 
 def open_shard(
@@ -109,8 +109,22 @@ def open_shard(
     with ExitStack() as stack:
         stack.enter_context(folder.lock(name))
         journal = stack.enter_context(Journal(folder.journal_file(name), others=others))
+        shown = stack.enter_context(show_rows(folder, work, planned=planned, model=model))
         writer = stack.enter_context(create_shard(folder.rows_file(name), model))
         keeps = work.rows is not None
         failures = {f.id: f for f in folder.read_failures(name)} if keeps else {}
         rows = read_rows(folder.rows_file(name), model) if keeps else iter(())
-        return OpenShard(folder, work, planned, journal, writer, stack.pop_all(), rows, failures)
+        return OpenShard(folder, work, planned, journal, writer, shown, stack.pop_all(), rows, failures)
+
+
+def show_rows(folder: RunFolder, work: Work, *, planned: int, model: type[Row]) -> OpenRowsWriter:
+    """Open the file that lets readers see finished rows of a shard, which must be held.
+
+    Raises:
+        StorageError: where it cannot be opened.
+    """
+    name = work.shard.name
+    whole = folder.finished(name)
+    if work.rows is None and whole is not None and whole.fingerprint == work.fingerprint:
+        folder.reopen(name)  # it is damaged, and says of itself that it is whole
+    return OpenRowsWriter(folder.open_file(name), fingerprint=work.fingerprint, planned=planned, model=model)

@@ -17,12 +17,20 @@ from multifaceted.store.built_folder import (
     read_built_manifest,
     write_built_manifest,
 )
+from multifaceted.store.manifest import read_whole_run
+from multifaceted.store.run_folder import RunFolder
 
 
 def build_folder(
-    run: Path, out: Path, *, file_format: FileFormat = "arrow", card: Path | None = None, curated: bool = True
+    run: Path,
+    out: Path,
+    *,
+    file_format: FileFormat = "arrow",
+    card: Path | None = None,
+    curated: bool = True,
+    partial: bool = False,
 ) -> BuiltManifest:
-    """Turn a whole run into a folder that `load_dataset` opens.
+    """Turn a run into a folder that `load_dataset` opens.
 
     Args:
         run: the run folder.
@@ -30,14 +38,15 @@ def build_folder(
         file_format: of the published shards.
         card: a template of the card that extends the shipped one.
         curated: leave out the rows that the run's curation drops, where it has one.
+        partial: of a run that is not whole, take the rows that are done, and say so; no curation is applied.
 
     Raises:
         InputError: where that template is missing or wrong. Nothing is written then.
-        StorageError: where the run is not whole or damaged, its curation is of other rows, or `out` holds
-            something else.
+        StorageError: where the run is not whole and has to be, or has no finished row; where it is damaged,
+            its curation is of other rows, or `out` holds something else.
     """
     template = load_card_template(card)
-    source = open_run(run, curated=curated)
+    source = _open_partial(run, curated=curated) if partial else _open_whole(run, curated=curated)
     if source.curation is not None and not source.curation.kept:
         hint = f"see why with: multifaceted curate {run} --show REASON; or build all rows with --no-curation"
         raise StorageError(f"the curation of {run} drops all of its {source.run.ok} rows", hint=hint)
@@ -56,6 +65,20 @@ def build_folder(
     return manifest
 
 
+def _open_whole(run: Path, *, curated: bool) -> RunSource:
+    otherwise = "; or build the rows that are done with --partial"
+    read_whole_run(RunFolder(run), verified=False, otherwise=otherwise)
+    return open_run(run, curated=curated)
+
+
+def _open_partial(run: Path, *, curated: bool) -> RunSource:
+    source = open_run(run, curated=curated, whole=False)
+    if not source.run.ok:
+        hint = f"see how far it is with: multifaceted status {run}"
+        raise StorageError(f"{run} has no finished row yet", hint=hint)
+    return source
+
+
 def _write_rows(source: RunSource, place: Path, file_format: FileFormat) -> BuiltManifest:
     configs = write_configs(source, place, file_format)
     present = {config.name for config in configs}
@@ -66,6 +89,7 @@ def _write_rows(source: RunSource, place: Path, file_format: FileFormat) -> Buil
         absent=[name for name in source.configs if name not in present],
         left_out=source.left_out,
         curation=source.curation,
+        pending=source.run.counts["pending"],
         run=source.run,
     )
 

@@ -50,6 +50,7 @@ def plan_push(
     private: bool = False,
     tag: str | None = None,
     replace_foreign: bool = False,
+    partial: bool = False,
 ) -> PushPlan:
     """Check the folder, look at the Hub, and say what would change. Changes nothing.
 
@@ -59,9 +60,10 @@ def plan_push(
         private: create the repository as a private one; one that is public is refused.
         tag: a name for the commit.
         replace_foreign: replace what this tool did not put there.
+        partial: push a folder that was built from a run that was not whole.
 
     Raises:
-        InputError: where the folder has faults, or a name is none.
+        InputError: where the folder has faults, is partial and must not be, or a name is none.
         StorageError: where it is no built folder.
         HubError: where the Hub refuses, or holds what must not be replaced.
     """
@@ -70,7 +72,7 @@ def plan_push(
         raise InputError(
             [Problem(tag, 0, "is no name for a tag: letters, digits and .-_ only, and not main")]
         )
-    manifest = _read_sound(folder)
+    manifest = _read_sound(folder, partial=partial)
     repo.require_token()
     state = repo.look()
     changes = compare(folder, manifest, repo, state)
@@ -108,11 +110,14 @@ def push(plan: PushPlan) -> Pushed:
     return Pushed(revision, repo.url(revision), committed=bool(plan.changes), created=plan.state is None)
 
 
-def _read_sound(folder: Path) -> BuiltManifest:
+def _read_sound(folder: Path, *, partial: bool) -> BuiltManifest:
     manifest = read_built_manifest(folder)
     if manifest is None:
         hint = "make one with: multifaceted build RUN --out DIR"
         raise StorageError(f"{folder} is no built folder", hint=hint)
+    if manifest.pending and not partial:
+        hint = "finish the run and build it again; or push it as it is with --partial"
+        raise InputError([Problem(str(folder), 0, f"is partial: {manifest.made}")], hint=hint)
     faults = check_folder(folder)
     if faults:
         hint = "build it again; nothing was sent"

@@ -64,11 +64,13 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
 
 
 def _check_account(manifest: BuiltManifest) -> Iterator[str]:
-    """Planned = kept + dropped + failed, and what is kept is there."""
+    """Planned = kept + dropped + failed + pending, and what is kept is there."""
     run, curation = manifest.run, manifest.curation
     kept, dropped = (curation.kept, curation.dropped) if curation else (run.ok, 0)
-    if run.planned != kept + dropped + run.failed:
-        yield f"{run.planned} rows planned, but {kept} kept, {dropped} dropped and {run.failed} failed"
+    if run.planned != kept + dropped + run.failed + manifest.pending:
+        pending = f"{manifest.pending} pending, " if manifest.pending else ""
+        made = f"{kept} kept, {dropped} dropped and {run.failed} failed"
+        yield f"{run.planned} rows planned, but {pending}{made}"
     if manifest.configs and manifest.configs[0].rows != kept:
         name = manifest.configs[0].name
         yield f"config {name!r} has {manifest.configs[0].rows} rows, but {kept} of the run are kept"

@@ -123,6 +123,7 @@ def _draw_funnel(found: Statistics) -> Drawn:
     steps += [(f"failed: {kind}", rows) for kind, rows in found.failures.items()]
     steps += [(f"dropped: {reason}", rows) for reason, rows in found.dropped.items()]
     steps += [("kept", found.kept)] if found.dropped else []
+    steps += [("pending", found.counts["pending"])] if found.counts["pending"] else []
     words = ", ".join(f"{name} {rows:,}" for name, rows in steps)
     yield f"Rows: {words}.", _bars(steps)
 

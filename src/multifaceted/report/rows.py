@@ -29,7 +29,9 @@ def open_rows(path: Path, *, curated: bool = True) -> Source:
     """
     source = open_source(path, curated=curated, whole=False)
     if next(read_frames(source), None) is None:
-        hint = "rows come with the first whole shard; where curation drops them all: --no-curation"
+        hint = (
+            "see how far the run is with `multifaceted status`; where curation drops all rows: --no-curation"
+        )
         raise StorageError(f"{path} has no rows to look at", hint=hint)
     return source
 

@@ -73,7 +73,14 @@ class BuiltManifest(StrictModel):
     left_out: dict[str, list[str]] = Field(default_factory=dict)  # instructions that give no pair, by reason
     curation: CurationSummary | None = None  # None: no row was left out but those that failed
     metadata: dict[str, str] = Field(default_factory=dict)  # SHA-256 of the files beside the shards, by name
+    # Planned rows that were not made when it was built; the run was whole where there are none.
+    pending: int = 0
     run: RunData
+
+    @property
+    def made(self) -> str:
+        """How many of the planned rows the run had made, in words."""
+        return f"{self.run.planned - self.pending:,} of {self.run.planned:,} planned rows were made"
 
     @property
     def digest(self) -> str:

@@ -86,7 +86,7 @@ class RunData(StrictModel):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Its rows: planned = ok + failed + pending, which belong to shards that are not whole yet."""
+        """Its rows: planned = ok + failed + pending, which are not made yet."""
         pending = self.planned - self.ok - self.failed
         return {"planned": self.planned, "ok": self.ok, "failed": self.failed, "pending": pending}
 
@@ -112,14 +112,6 @@ def read_run(folder: RunFolder) -> RunData:
         hint = f"start one with: multifaceted generate recipe.yaml --run {folder.path}"
         raise StorageError(f"{folder.path} holds no run", hint=hint)
     return data
-
-
-def read_present(folder: RunFolder) -> RunData:
-    """What a run was asked to make, with the summaries of the shards that are whole by now."""
-    run = read_run(folder)
-    found = (folder.finished(name) for name in run.shards)
-    whole = [s for s in found if s is not None and s.fingerprint == run.shards[s.name]]
-    return run.model_copy(update={"summaries": whole})
 
 
 def read_recipe_file(folder: RunFolder) -> Path:
@@ -164,24 +156,36 @@ def read_manifest(folder: RunFolder) -> RunData | None:
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
 
 
-def read_whole_run(folder: RunFolder, *, verified: bool = True) -> RunData:
+def read_whole_run(folder: RunFolder, *, verified: bool = True, otherwise: str = "") -> RunData:
     """The manifest of a run that rows can be taken from; `verified` compares the checksums of all rows.
+
+    `otherwise` is what else can be done with a run that is not whole, for the hint.
 
     Raises:
         StorageError: where the run is not whole, is damaged, or has no row.
     """
     data = read_manifest(folder)
     if data is None:
-        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}"
+        hint = f"finish it with: multifaceted generate recipe.yaml --run {folder.path}{otherwise}"
         raise StorageError(f"{folder.path} holds no finished run", hint=hint)
-    faults = folder.verify(data.summaries) if verified else []
-    if faults:
-        hint = "run `multifaceted generate` again: the rows come back from the journal"
-        raise StorageError("\n".join(faults), hint=hint)
+    if verified:
+        refuse_damaged(folder, data.summaries)
     if not data.ok:
         hint = f"see {folder.path}/shards/*/failures.jsonl for the reasons"
         raise StorageError(f"{folder.path} has no finished row, all {data.failed} failed", hint=hint)
     return data
+
+
+def refuse_damaged(folder: RunFolder, summaries: list[ShardSummary]) -> None:
+    """Compare the checksums of whole shards.
+
+    Raises:
+        StorageError: where the rows of one are not those that were written.
+    """
+    faults = folder.verify(summaries)
+    if faults:
+        hint = "run `multifaceted generate` again: the rows come back from the journal"
+        raise StorageError("\n".join(faults), hint=hint)
 
 
 def _read(path: Path) -> RunData | None:

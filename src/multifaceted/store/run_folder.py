@@ -6,8 +6,9 @@ RUN/
 └── shards/00000/
     ├── lock                 held by the process that works on this shard
     ├── journal.sqlite       every raw reply
-    ├── rows.arrow           the finished rows
-    ├── failures.jsonl       one line for each row that did not come about
+    ├── open.jsonl           what rows came to so far; gone once the shard is whole
+    ├── rows.arrow           the finished rows, once all are
+    ├── failures.jsonl       one line for each row that did not come about, the same
     └── shard.json           written last: this shard is whole
 """
 
@@ -28,7 +29,7 @@ MANIFEST = "manifest.json"
 
 
 class ShardSummary(StrictModel):
-    """What a finished shard says of itself, in `shard.json` and in the manifest."""
+    """What a finished shard says of itself, in `shard.json` and in the manifest; or an open one so far."""
 
     name: str
     fingerprint: str
@@ -37,7 +38,7 @@ class ShardSummary(StrictModel):
     failed: int
     retryable: int  # failed rows that may come about by running again
     failures: dict[str, int]  # kind → rows
-    sha256: str  # of rows.arrow
+    sha256: str  # of rows.arrow, or of the rows so far
 
 
 class RunFolder:
@@ -65,6 +66,10 @@ class RunFolder:
     def failures_file(self, name: str) -> Path:
         """The failure records of one shard."""
         return self.shard(name) / "failures.jsonl"
+
+    def open_file(self, name: str) -> Path:
+        """What rows of one shard came to before it was whole."""
+        return self.shard(name) / "open.jsonl"
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Hold one shard.

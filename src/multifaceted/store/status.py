@@ -3,24 +3,28 @@
 from dataclasses import asdict, dataclass, field
 
 from multifaceted.journal import JournalSum, sum_replies
+from multifaceted.store.atomic import read_json
 from multifaceted.store.curation import JUDGES, curation_folder, describe_curation
-from multifaceted.store.manifest import read_manifest, read_present
+from multifaceted.store.manifest import read_manifest
+from multifaceted.store.present import look_at_run
 from multifaceted.store.run_folder import RunFolder
 
 
 @dataclass
 class RunStatus:
-    """The account of a run. `pending` rows belong to shards that are not whole yet."""
+    """The account of a run. Finished rows count, whether or not their shard is whole."""
 
     name: str
     finished: bool  # the manifest is there
     rows: dict[str, int]  # planned = ok + failed + pending
-    shards: dict[str, int]  # planned, whole
+    shards: dict[str, int]  # planned, whole, open
+    open_rows: int = 0  # of the finished and failed rows, those whose shard is not whole yet
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
     requests: dict[str, int] = field(default_factory=dict)  # total, then by stage: replies in the journals
     tokens: dict[str, int] = field(default_factory=dict)  # of all replies ever paid for
     usd: float = 0.0  # of all replies whose cost was known when they came
     unpriced: int = 0  # replies whose cost was not, for want of a price or of token counts
+    batches: dict[str, dict[str, int]] = field(default_factory=dict)  # state → batches, requests
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
     curation: dict[str, object] | None = None  # as `describe_curation` has it
 
@@ -31,16 +35,19 @@ def read_status(folder: RunFolder) -> RunStatus:
     Raises:
         StorageError: where there is no run.
     """
-    data, manifest = read_present(folder), read_manifest(folder)
+    manifest, present = read_manifest(folder), look_at_run(folder)
+    data, opened = present.run, len(present.open)
     status = RunStatus(
         name=data.name,
         finished=manifest is not None,
         rows=data.counts,
-        shards={"planned": len(data.shards), "whole": len(data.summaries)},
+        shards={"planned": len(data.shards), "whole": len(data.summaries) - opened, "open": opened},
+        open_rows=present.open_rows,
         failures=data.failures,
     )
     spent = [*read_spent(folder), *sum_replies(curation_folder(folder) / JUDGES)]
     _add_spent(status, spent, list(data.stages))
+    status.batches = _count_batches(folder)
     status.curation = describe_curation(folder, manifest)
     return status
 
@@ -57,6 +64,17 @@ def read_spent(folder: RunFolder, names: list[str] | None = None) -> list[Journa
             key = part.stage, part.model, part.mode
             sums[key] = sums[key] + part if key in sums else part
     return [sums[key] for key in sorted(sums)]
+
+
+def _count_batches(folder: RunFolder) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for file in sorted((folder.path / "batches").glob("[0-9]*.json")):
+        record = read_json(file)
+        if record is not None:  # it may have been discarded by now
+            of_state = counts.setdefault(record["state"], {"batches": 0, "requests": 0})
+            of_state["batches"] += 1
+            of_state["requests"] += record["requests"]
+    return counts
 
 
 def _add_spent(status: RunStatus, spent: list[JournalSum], stages: list[str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from multifaceted.ask.channel import Channel, MissingReply
 from multifaceted.ask.control import RunControl
@@ -45,24 +45,45 @@ class Asked:
     turns: list[Turn]
     task: RowTask | None = None
     remarks: list[str] = field(default_factory=list)
+    shard: str | None = None  # None: no shard knows the row
+    waiting: str | None = (
+        None  # the stage whose reply comes next; "" where all came, None where it is unknown
+    )
 
 
 def read_asked(
-    folder: RunFolder, shard: str, row_id: str, *, keys: Sequence[str] = (), recipe: Path | None = None
+    folder: RunFolder,
+    shards: Sequence[str],
+    row_id: str,
+    *,
+    keys: Sequence[str] = (),
+    recipe: Path | None = None,
 ) -> Asked:
-    """What a row asked and was told; `keys` are those that its record names, `recipe` as in `tell_story`."""
-    journal_file, remarks = folder.journal_file(shard), list[str]()
+    """What a row asked and was told, so far.
+
+    Args:
+        folder: the run.
+        shards: one of them has the row, or none.
+        row_id: the row.
+        keys: those that the row's record names; of a row that is not done, none.
+        recipe: as in `tell_story`.
+    """
+    remarks, found = list[str](), None
     try:
-        task, requests = _render_again(folder, shard, row_id, recipe or read_recipe_file(folder))
+        found = _render_again(folder, shards, row_id, recipe or read_recipe_file(folder))
     except MultifacetedError as error:
         remarks.append(f"prompts cannot be rendered again: {error.message}")
-        task, requests = None, []
-    turns, others = _join_turns(journal_file, row_id, keys, requests)
-    if requests and not turns[-1].replies:
+    shard = found.shard if found else _find_asking(folder, shards, row_id, keys)
+    if shard is None:
+        return Asked([], remarks=remarks)
+    requests = found.requests if found else []
+    turns, others = _join_turns(folder.journal_file(shard), row_id, keys, requests)
+    if keys and requests and not turns[-1].replies:
         remarks.append("the last prompt has no reply: none came, or the recipe has changed since")
-    if task is not None and others:
+    if found and others:
         remarks.append("there are replies to prompts that the recipe does not give any more; they come last")
-    return Asked([*turns, *others], task, remarks)
+    waiting = next((turn.stage for turn in turns if not turn.replies), "") if found else None
+    return Asked([*turns, *others], found and found.task, remarks, shard, waiting)
 
 
 def read_judged(folder: RunFolder, seed: int, row: dict[str, Any]) -> Asked:
@@ -99,23 +120,36 @@ class _Tracer:
         return reply
 
 
-def _render_again(
-    folder: RunFolder, shard: str, row_id: str, recipe: Path
-) -> tuple[RowTask | None, list[Request]]:
+class _Rendered(NamedTuple):
+    """What a row asks, by the recipe and the replies so far."""
+
+    shard: str
+    task: RowTask
+    requests: list[Request]
+
+
+def _render_again(folder: RunFolder, shards: Sequence[str], row_id: str, recipe: Path) -> _Rendered | None:
     plan = compile_plan(recipe, instructions_per_shard=read_layout(folder))
     tasks = (
-        task
-        for part in plan.shards
-        if part.name == shard
-        for _, instructions in plan.read_shards([part])
+        (part.name, task)
+        for part, instructions in plan.read_shards([part for part in plan.shards if part.name in shards])
         for instruction in instructions
         for task in plan.tasks_of(instruction)
     )
-    task = next((task for task in tasks if task.id == row_id), None)
-    if task is None:
-        return None, []
+    found = next(((shard, task) for shard, task in tasks if task.id == row_id), None)
+    if found is None:
+        return None
+    shard, task = found
     maker = RowMaker(plan, name_models(plan.models))
-    return task, _trace(partial(maker.make, task), folder.journal_file(shard))
+    return _Rendered(shard, task, _trace(partial(maker.make, task), folder.journal_file(shard)))
+
+
+def _find_asking(folder: RunFolder, shards: Sequence[str], row_id: str, keys: Sequence[str]) -> str | None:
+    """The shard in which a row has asked, where the recipe does not tell."""
+    if keys:
+        return shards[0]
+    asking = (name for name in shards if read_replies(folder.journal_file(name), row_id, []))
+    return next(asking, None)
 
 
 def _render_judges(path: Path, seed: int, row: dict[str, Any]) -> list[Request]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from multifaceted.curate.secrets import mask_secrets
+from multifaceted.curate.secrets import mask_nested
 from multifaceted.errors import MultifacetedError
 from multifaceted.export import Choice
 from multifaceted.export.source import RunSource, open_run
@@ -26,7 +26,8 @@ class Story:
 
     id: str
     shard: str
-    outcome: str  # ok or failed
+    outcome: str  # ok, failed or pending
+    waiting: str | None  # of a pending row, the stage whose reply comes next; "" where all replies are there
     instruction: dict[str, Any]
     seeds: list[str]  # ids of the sampled preferences
     turns: list[dict[str, Any]]  # requests in order, those of judges last, with prompt and replies
@@ -40,16 +41,16 @@ class Story:
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        masked: dict[str, Any] = _mask(asdict(self))
+        masked: dict[str, Any] = mask_nested(asdict(self))
         return masked
 
 
 def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
-    """Tell all that a run knows of one row.
+    """Tell all that a run knows of one row, whether or not the run is whole.
 
     Args:
         run: the run folder.
-        row_id: of a finished, failed or dropped row.
+        row_id: of a row that is finished, failed, dropped, or not done yet.
         recipe: where the recipe is now; None: where it was when the run last started.
 
     Raises:
@@ -58,8 +59,14 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     """
     folder = RunFolder(run)
     data = read_run(folder)
-    place = find_row(folder, data, row_id)
-    asked = read_asked(folder, place.shard, row_id, keys=_keys_of(place, data), recipe=recipe)
+    search = find_row(folder, data, row_id)
+    place, shards = search.found, [search.found.shard] if search.found else search.unfinished
+    asked = read_asked(folder, shards, row_id, keys=_keys_of(place, data), recipe=recipe)
+    if asked.shard is None:
+        raise search.refuse(folder, row_id)
+    place = place or Place(asked.shard)
+    if place.is_former:
+        asked.remarks.append("this is the row of a former recipe: the run has not come to it again")
     judged = read_judged(folder, data.seed, place.row) if place.row else Asked([])
     turns = [*asked.turns, *judged.turns]
     asked.remarks += judged.remarks
@@ -69,7 +76,8 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     return Story(
         id=row_id,
         shard=place.shard,
-        outcome="ok" if place.row else "failed",
+        outcome=place.outcome,
+        waiting=asked.waiting if place.outcome == "pending" else None,
         instruction=_describe_instruction(place, asked),
         seeds=_seeds_of(place, asked),
         turns=[asdict(turn) for turn in turns],
@@ -83,7 +91,9 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     )
 
 
-def _keys_of(place: Place, data: RunData) -> list[str]:
+def _keys_of(place: Place | None, data: RunData) -> list[str]:
+    if place is None:
+        return []
     if place.failure is not None:
         return [place.failure.request_key]
     records = _list_records(place.row, data).values() if place.row else ()
@@ -182,11 +192,3 @@ def _find_pair(choice: Choice, row_id: str) -> dict[str, Any] | None:
         "partner": choice.rejected[chosen] if is_chosen else chosen,
         "rm_split": "test" if chosen in choice.test else "train",
     }
-
-
-def _mask(value: Any) -> Any:
-    if isinstance(value, str):
-        return mask_secrets(value)
-    if isinstance(value, dict):
-        return {key: _mask(inner) for key, inner in value.items()}
-    return [_mask(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,96 @@
+"""`rows`: which rows a run or a built folder holds."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from multifaceted.cli import show
+from multifaceted.errors import InputError, Problem
+from multifaceted.store.curation import describe_curation
+from multifaceted.store.manifest import read_manifest
+from multifaceted.store.run_folder import RunFolder
+
+SHOWN = 160  # characters of a text in the list
+TEXTS = ("prompt", "system", "output")
+
+
+def rows(
+    place: Annotated[Path, typer.Argument(help="A run folder or a built folder.", metavar="RUN|FOLDER")],
+    *,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="FIELD=VALUE, or FIELD~TEXT for a text that contains it; may be repeated."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(help="Only rows that curation dropped for this reason.")
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Only rows that curation keeps.")] = False,
+    dropped: Annotated[bool, typer.Option("--dropped", help="Only rows that curation drops.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many rows to show; 0 shows all.")] = 20,
+    full: Annotated[bool, typer.Option("--full", help="Show whole texts.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print whole rows, one JSON object a line.")
+    ] = False,
+) -> None:
+    """List finished rows, at any moment of a run. Fields are those of rows, and `dimension` and the like.
+
+    Example: `multifaceted rows run --where dimension=style --where output~sorry --limit 5`
+    """
+    from multifaceted.why import select_rows  # noqa: PLC0415 - polars, which takes a moment
+
+    if kept and (dropped or reason):
+        raise InputError([Problem("--kept", 0, "no row is both kept and dropped")])
+    wanted = True if kept else False if dropped else None
+    found = select_rows(
+        place, where=where or (), reason=reason, kept=wanted, limit=limit + 1 if limit else None
+    )
+    count = 0
+    for row in islice(found, limit or None):
+        count += 1
+        if as_json:
+            show.line(row)
+        elif full:
+            _show_whole(row)
+        else:
+            _show_line(row)
+    if kept or dropped or reason:
+        _tell_if_stale(place)
+    if next(found, None) is not None:
+        show.say(f"there are more than these {count:,}; --limit 0 shows all")
+    elif not count:
+        show.say("no finished row is so")
+
+
+def _show_line(row: dict[str, Any]) -> None:
+    entries = ", ".join(f"{entry['dimension']}: {entry['preference']}" for entry in row["preference_set"])
+    show.text(f"{row['id']}  [{_shorten(entries)}]")
+    for name in ("prompt", "output"):
+        show.text(f"  {name:<7} {_shorten(row[name])}")
+
+
+def _show_whole(row: dict[str, Any]) -> None:
+    show.rule(row["id"])
+    for name, value in row.items():
+        if name == "preference_set":
+            for entry in value:
+                path = " → ".join((entry["dimension"], entry["subdimension"], entry["preference"]))
+                show.text(f"  {path}: {entry['description']}")
+        elif name in TEXTS:
+            show.text(f"[{name}] {value}")
+        elif name != "id":
+            show.text(f"{name}: {value}")
+
+
+def _shorten(text: str) -> str:
+    """The first line that says anything, cut where it is long."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return first if len(first) <= SHOWN else f"{first[:SHOWN]}…"
+
+
+def _tell_if_stale(place: Path) -> None:
+    folder = RunFolder(place)
+    about = describe_curation(folder, read_manifest(folder)) if (place / "run.json").exists() else None
+    if about and about["stale"]:
+        show.say(f"the curation is stale, {about['stale']}: rows that it has not seen are not listed")
