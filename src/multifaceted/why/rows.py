@@ -50,7 +50,9 @@ class Condition:
         """Whether a value is as wanted; of a list one element is enough."""
         if isinstance(found, list):
             return any(self.holds(inner) for inner in found)
-        text = found if isinstance(found, str) else "" if found is None else json.dumps(found)
+        if found is None:
+            found = ""
+        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
         return self.value.casefold() in text.casefold() if self.contains else self.value == text
 
 
