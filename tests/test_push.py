@@ -26,6 +26,11 @@ from multifaceted.plan import compile_plan
 from multifaceted.publish.folder import build_folder
 from multifaceted.publish.pull import pull
 from multifaceted.publish.push import Pushed, plan_push, push
+from multifaceted.records import Row
+from multifaceted.store.manifest import read_run
+from multifaceted.store.open_rows import OpenRowsWriter
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.shards import read_rows
 from multifaceted.testing import ChatServer, HubFault, HubServer
 
 # How the client itself calls the library that it uploads with.
@@ -115,6 +120,33 @@ def run_command(
         timeout=60,
         stdin=subprocess.DEVNULL,
     )
+
+
+def test_a_partial_build_is_pushed_only_where_that_is_said(
+    folders: Path, hub: HubServer, tmp_path: Path
+) -> None:
+    run = shutil.copytree(folders / "run/first", tmp_path / "run")
+    lay_open(run)
+    built = tmp_path / "multifaceted_collection"
+    build_folder(run, built, partial=True)
+    with pytest.raises(InputError, match="is partial: 3 of 30 planned rows were made") as refused:
+        plan_push(built, REPO)
+    assert "--partial" in refused.value.hint
+    assert push(plan_push(built, REPO, partial=True)).committed
+    assert "3 of 30 planned rows were made" in published(hub)["README.md"].decode()
+
+
+def lay_open(run: Path) -> None:
+    """Make of a whole run one that was stopped after three rows."""
+    folder = RunFolder(run)
+    [(name, fingerprint)] = read_run(folder).shards.items()
+    rows = [*read_rows(folder.rows_file(name), Row)]
+    folder.reopen(name)
+    folder.rows_file(name).unlink()
+    file = folder.open_file(name)
+    with OpenRowsWriter(file, fingerprint=fingerprint, planned=len(rows), model=Row) as writer:
+        for position in (7, 0, 8):
+            writer.note(position, rows[position])
 
 
 def test_a_push_is_one_commit_and_a_tag_that_hold_the_folder(folders: Path, hub: HubServer) -> None:
