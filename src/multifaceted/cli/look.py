@@ -12,7 +12,7 @@ from multifaceted.errors import FailureKind, InputError, Problem
 from multifaceted.journal import read_bodies
 from multifaceted.records import Failure
 from multifaceted.store.curation import curate_again
-from multifaceted.store.manifest import read_run
+from multifaceted.store.manifest import read_manifest, read_run
 from multifaceted.store.present import read_present_failures
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import RunStatus, read_status
@@ -102,6 +102,11 @@ def failures(run: Run, kind: Kinds = None, as_json: Json = False) -> None:
     show.table("", ["row", "kind", "stage", "retryable", "why"], [_row_of(r) for r in records[:SHOWN]])
     if total > SHOWN:
         show.text(f"and {total - SHOWN:,} more; --json lists them all, with their raw replies")
+    if read_manifest(folder) is None:
+        show.text(
+            f"{total:,} failed rows so far; finish the run with `multifaceted generate`, then ask again"
+        )
+        return
     show.text(f"{total:,} failed rows; ask again with: multifaceted retry {run}")
 
 
