@@ -177,7 +177,8 @@ def test_what_the_endpoint_does_not_know_is_told_apart_from_what_it_refuses(
 ) -> None:
     file = tmp_path / "results"
     assert talk(server.base_url, lambda client: client.poll("batch_gone")) is None
-    assert talk(server.base_url, lambda client: client.download("file-gone", file)) is False
+    gone = talk(server.base_url, lambda client: client.download("file-gone", file, most=1000))
+    assert gone == "HTTP 404: No such File object: file-gone"
     assert not file.exists()
     with pytest.raises(FatalEndpointError, match="Invalid value") as caught:
         talk(server.base_url, lambda client: client.create("file-gone", tag="t", window="7d", is_new=True))
@@ -217,6 +218,6 @@ def test_states_are_read_whatever_fields_an_endpoint_leaves_out(
     state = read_state(json.dumps({"id": "batch_1", **fields}))
     assert state.fault.startswith(fault)
     assert bool(state.fault) == bool(fault)
-    assert (state.done, state.total, state.files) == (0, 0, ())
+    assert (state.done, state.total, state.files) == (0, None, ())
     assert state.queue_is_full == queue_is_full
     assert state.ended == (fields["status"] != "in_progress")

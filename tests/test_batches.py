@@ -39,6 +39,7 @@ from multifaceted.testing import BatchFault, ChatServer, Fault
 PRICES = {"input": 1000.0, "output": 2000.0, "batch_factor": 0.5}  # USD per million: dear, to be seen
 FULL = BatchFault(failed_with="token_limit_exceeded")
 KEY = "sk-very-secret"
+ASK_AGAIN = {"lost_results": "ask_again", "results_polls": 2}
 
 
 class Bench:
@@ -50,7 +51,7 @@ class Bench:
         self.folder = path / "run"
 
     def recipe(self, **changes: Any) -> Path:
-        batch = {"poll_seconds": 0.005, **changes.pop("batch", {})}
+        batch = {"poll_seconds": 0.005, "results_polls": 4, **changes.pop("batch", {})}
         return self.live_recipe(**{"mode": "batch", "batch": batch, **changes})
 
     def live_recipe(self, *, url: str = "", model: dict[str, Any] | None = None, **changes: Any) -> Path:
@@ -179,7 +180,8 @@ def test_each_model_has_batches_of_its_own(bench: Bench) -> None:
     expected = bench.run_live_elsewhere(stages=stages)
     # Some rows fall behind, so that a wave asks both models.
     bench.server.batch_fault = first_batch(BatchFault(missing=tuple(range(10))))
-    bench.check(bench.run(bench.recipe(stages=stages)), expected, lines=100, repeats=10)
+    recipe = bench.recipe(stages=stages, batch=ASK_AGAIN)
+    bench.check(bench.run(recipe), expected, lines=100, repeats=10)
     assert [batch["model"] for batch in bench.server.batches].count("another-model") == 2
 
 
@@ -261,10 +263,14 @@ def test_a_batch_that_misbehaves_costs_no_row_and_only_what_was_lost_is_asked_ag
     paid_again: int,
 ) -> None:
     bench.server.batch_fault = first_batch(fault)
-    bench.check(bench.run(bench.recipe()), live, lines=90 + asked_again, repeats=paid_again)
+    recipe = bench.recipe(batch=ASK_AGAIN)
+    bench.check(bench.run(recipe), live, lines=90 + asked_again, repeats=paid_again)
     assert read_status(RunFolder(bench.folder)).requests["total"] == 90
-    assert ("is no JSON object" in caplog.text) == bool(fault.garbled)
-    assert ("none of its own" in caplog.text) == bool(fault.renamed)
+    unmatched = len(fault.garbled + fault.renamed)
+    assert (f"{unmatched} lines belong to none of its requests" in caplog.text) == bool(unmatched)
+    assert bench.records()[0].unmatched == unmatched
+    kept = BatchFolder(bench.folder).file(1, "unmatched")
+    assert (len(kept.read_bytes().splitlines()) if kept.exists() else 0) == unmatched
 
 
 def make_fault(generator: random.Random) -> BatchFault:
@@ -291,7 +297,7 @@ def test_any_mixture_of_misbehaviour_ends_in_the_same_shards(
 ) -> None:
     generator = random.Random(seed)
     bench.server.batch_fault = lambda number, _: make_fault(generator) if number < 12 else None
-    data = bench.run(bench.recipe(model={"max_attempts": 50}, batch={"max_requests": 15}))
+    data = bench.run(bench.recipe(model={"max_attempts": 50}, batch={"max_requests": 15, **ASK_AGAIN}))
     records = bench.records()
     lost = sum(len(record.failed) for record in records)
     refused = sum(record.requests for record in records if record.state == "refused")
@@ -425,12 +431,12 @@ def test_what_an_endpoint_refuses_is_learned_from_the_results(bench: Bench, refu
     ("refused", "extra"),
     [("seed", {"seed": 3}), ("json_schema", {"response_format": {"type": "json_schema"}})],
 )
-def test_a_refusal_of_what_the_recipe_insists_on_fails_the_row(
+def test_a_refusal_of_what_the_recipe_insists_on_stops_the_run(
     bench: Bench, refused: str, extra: dict[str, Any]
 ) -> None:
     bench.server.refuse = (refused,)
-    assert bench.run(bench.recipe(count=1, model={"extra_body": extra})).failed == 3
-    assert {failure.kind for failure in bench.failures()} == {"request_rejected"}
+    with pytest.raises(FatalEndpointError, match="refuses every request alike"):
+        bench.run(bench.recipe(count=1, model={"extra_body": extra}))
     assert bench.server.batch_lines <= 3 * 2
 
 
@@ -628,10 +634,10 @@ def once(change: Callable[[bytes], bytes], *, path: str) -> Meddle:
     [b"", b"[" * 100_000, b"\xff\xfe\n", b'{"custom_id": null}\n[]\n7\n', b"1" * 10_000],
     ids=["empty", "deep", "no text", "odd lines", "a number"],
 )
-def test_a_result_file_of_garbage_loses_its_requests_and_no_more(bench: Bench, content: bytes) -> None:
+def test_a_result_file_of_garbage_is_fetched_again(bench: Bench, content: bytes) -> None:
     with meddled(bench.server, once(lambda _: content, path="/content")) as url:
         assert bench.run(bench.recipe(url=url, count=1)).ok == 3
-    assert bench.server.batch_lines == 9 + 3
+    assert bench.server.batch_lines == 9
 
 
 SHAPES: list[dict[str, Any]] = [
@@ -661,7 +667,7 @@ def test_results_of_any_shape_fail_in_passing(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("changes", "lines"),
     [
-        ({"output_file_id": None}, 12),
+        ({"output_file_id": None}, 9),
         # OpenAI's batches fail before anything is answered; others' may fail half-way.
         ({"status": "failed", "errors": {"data": [{"code": "odd", "message": "half-way"}]}}, 9),
     ],

@@ -313,7 +313,10 @@ def test_kappa_is_that_of_the_books() -> None:
     assert share_equal([(1, 1), (1, 2)]) == 0.5
 
 
-BATCH: dict[str, Any] = {"mode": "batch", "batch": {"poll_seconds": 0.01}}
+BATCH: dict[str, Any] = {
+    "mode": "batch",
+    "batch": {"poll_seconds": 0.01, "results_polls": 2, "lost_results": "ask_again"},
+}
 # How batches misbehave; lines are named by their position in the file.
 MISBEHAVIORS = [
     BatchFault(),

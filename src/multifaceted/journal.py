@@ -39,7 +39,6 @@ INSERT INTO replies
 SELECT ?1, coalesce(max(attempt), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0
 FROM replies WHERE key = ?1
 """
-_INSERT_NEW = f"{_INSERT} HAVING coalesce(sum(body = ?6), 0) = 0"
 _SUMS = """
 SELECT stage, model, mode, count(*), count(DISTINCT row_id), sum(prompt_tokens), sum(cached_tokens),
        sum(completion_tokens), sum(reasoning_tokens), total(usd), sum(usd IS NULL), total(seconds)
@@ -47,7 +46,10 @@ FROM replies WHERE mode <> 'copied' GROUP BY stage, model, mode ORDER BY stage, 
 """
 # The mode of a reply that was copied from the journal of another shard, where its cost is counted
 COPIED = "copied"
+_NEWEST_BODY = "SELECT body FROM replies WHERE key = ?1 AND NOT set_aside ORDER BY attempt DESC LIMIT 1"
 _NEWEST = "SELECT body, cut_at FROM replies WHERE key = ? AND NOT set_aside ORDER BY attempt DESC LIMIT 1"
+# Not where it is the newest already; but where a worse one came after it, it is wanted again.
+_INSERT_NEW = f"{_INSERT} HAVING coalesce(({_NEWEST_BODY}) = ?6, 0) = 0"
 _MOST = 2**40  # of a number, so that millions of them have a sum
 _LAST_ATTEMPT = "SELECT coalesce(max(attempt), 0) FROM replies WHERE key = ?"
 KEYS_AT_ONCE = 500  # in one statement; SQLite takes a bounded number of parameters

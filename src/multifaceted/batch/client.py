@@ -10,6 +10,7 @@ Creating a batch is the one call that costs money when it is made twice, and an 
 way. So a batch carries a tag, and before one is created once more it is looked for.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -19,10 +20,10 @@ from typing import Literal, TypeVar
 import httpx2
 import openai
 from openai import AsyncOpenAI
-from pydantic import ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from multifaceted.batch.state import BatchState, Named, Page, read_state
+from multifaceted.batch.bounded import Bound, TooLargeError
+from multifaceted.batch.state import BatchState, Page, read_id, read_page, read_state
 from multifaceted.chat.factory import configure_sdk
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.errors import EndpointError, FatalEndpointError, TransientEndpointError
@@ -32,6 +33,12 @@ TAG = "multifaceted"  # the metadata key under which our batches are found again
 ATTEMPTS = 8  # of one call; the batches themselves go on meanwhile
 ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"  # of every line, whatever the base URL
 PAGE = 100  # batches in one page of the list
+CALL_SECONDS = 120.0  # for an answer that is no file, however slowly it comes
+TRANSFER_SECONDS = 3600.0  # for a file, up or down
+# Said of results that are being written, by one endpoint or another. What else an endpoint refuses is fatal.
+NOT_READY = (400, 404, 409, 410, 412, 416, 422, 423, 425)
+NO_BATCH_API = "does this endpoint have the Batch API? else use mode: live"
+TOO_LARGE = "replies to the requests of this batch cannot be so large; ask whoever runs the endpoint"
 AGAIN = "batches that were submitted go on by themselves: run again later, and it goes on from here"
 
 _Answer = TypeVar("_Answer")
@@ -49,7 +56,8 @@ class BatchClient:
 
     def __init__(self, sdk: AsyncOpenAI, *, sleep: Sleep, first_wait: float = 1.0) -> None:
         # Its own retries would create a batch twice; ours look first.
-        self._sdk = sdk.with_options(max_retries=0)
+        self._sdk = sdk.with_options(max_retries=0, timeout=CALL_SECONDS)
+        self._bound = Bound(self._sdk)
         self._key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
         self._sleep = sleep
         self._first_wait = first_wait
@@ -63,9 +71,9 @@ class BatchClient:
         async def send() -> str:
             # What it answers is read by ourselves: the SDK takes any JSON for the object that was asked for.
             answer = await self._sdk.files.with_raw_response.create(file=file, purpose="batch")
-            return Named.model_validate_json(answer.http_response.text).id
+            return read_id(answer.http_response.text)
 
-        return await self._persist(send)
+        return await self._persist(send, seconds=TRANSFER_SECONDS)
 
     async def create(self, file_id: str, *, tag: str, window: str, is_new: bool) -> str:
         """Create a batch from an uploaded file, or find the one that carries its tag; gives its id.
@@ -80,7 +88,7 @@ class BatchClient:
 
         async def find_or_create() -> str:
             nonlocal sent
-            found = await self._find(tag) if sent else None  # which may go over years of batches
+            found = await self._find(tag, file_id) if sent else None  # which may go over years of batches
             if found is not None:
                 return found
             sent = True
@@ -91,7 +99,7 @@ class BatchClient:
                 input_file_id=file_id,
                 metadata={TAG: tag},
             )
-            return Named.model_validate_json(answer.http_response.text).id
+            return read_id(answer.http_response.text)
 
         return await self._persist(find_or_create)
 
@@ -108,20 +116,38 @@ class BatchClient:
 
         return await self._persist(look)
 
-    async def download(self, file_id: str, path: Path) -> bool:
-        """Fetch a file of results; it appears whole or not at all. False where there is no such file."""
+    async def download(self, file_id: str, path: Path, *, most: int) -> str:
+        """Fetch a file of results; it appears whole or not at all.
+
+        Args:
+            file_id: of the file.
+            path: where it goes.
+            most: bytes that it may have.
+
+        Returns:
+            Why it cannot be read yet, in the endpoint's words; empty where it is there.
+
+        Raises:
+            EndpointError: where it is larger, or where the endpoint refuses us for good.
+        """
         part = path.with_name(f"{path.name}.tmp")
 
-        async def fetch() -> bool:
+        async def fetch() -> str:
             try:
-                async with self._sdk.files.with_streaming_response.content(file_id) as response:
-                    await response.stream_to_file(part)
-            except openai.NotFoundError:
-                return False
+                with self._bound.at_most(most):
+                    async with self._sdk.files.with_streaming_response.content(file_id) as response:
+                        await response.stream_to_file(part)
+            except openai.APIStatusError as error:
+                if error.response.status_code not in NOT_READY:
+                    raise
+                return self._read_refusal(error).message
+            except TooLargeError as error:
+                message = f"the results in file {file_id} are larger than {most:,} bytes"
+                raise FatalEndpointError(message, hint=TOO_LARGE) from error
             part.replace(path)
-            return True
+            return ""
 
-        return await self._persist(fetch)
+        return await self._persist(fetch, seconds=TRANSFER_SECONDS)
 
     def hide(self, text: str) -> str:
         """An endpoint's words with the key blotted out, where it echoes it."""
@@ -131,23 +157,26 @@ class BatchClient:
         """Close the connections."""
         await self._sdk.close()
 
-    async def _find(self, tag: str) -> str | None:
+    async def _find(self, tag: str, file_id: str) -> str | None:
+        """The batch that carries a tag; or is made of our file, for some servers keep no metadata."""
         after, page = "", await self._list("")
         while True:
-            for batch in page.data:
-                if (batch.metadata or {}).get(TAG) == tag:
+            for batch in page.batches:
+                if batch.metadata.get(TAG) == tag or batch.input_file_id == file_id:
                     return batch.id
             # A server that knows no pages gives the same one for ever.
-            if not page.has_more or not page.data or page.data[-1].id == after:
+            if not page.has_more or not page.batches or page.batches[-1].id == after:
                 return None
-            after = page.data[-1].id
+            after = page.batches[-1].id
             page = await self._list(after)
 
     async def _list(self, after: str) -> Page:
         answer = await self._sdk.batches.with_raw_response.list(limit=PAGE, after=after or openai.omit)
-        return Page.model_validate_json(answer.http_response.text)
+        return read_page(answer.http_response.text)
 
-    async def _persist(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _persist(
+        self, call: Callable[[], Awaitable[_Answer]], *, seconds: float = CALL_SECONDS
+    ) -> _Answer:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_exponential_jitter(multiplier=self._first_wait, max=60, jitter=self._first_wait),
@@ -156,34 +185,41 @@ class BatchClient:
             reraise=True,
         )
         try:
-            return await retrying(self._translate, call)
+            return await retrying(self._translate, call, seconds)
         except TransientEndpointError as error:
             raise TransientEndpointError(error.message, kind=error.kind, hint=AGAIN) from error
 
-    async def _translate(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    async def _translate(self, call: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
         try:
-            return await call()
+            # The SDK's own timeouts run between two pieces of an answer; this one bounds the whole.
+            async with asyncio.timeout(seconds):
+                return await call()
+        except TimeoutError as error:
+            raise TransientEndpointError("no answer in time", kind="timeout") from error
         except openai.APIStatusError as error:
-            response = error.response
-            text = response.text if response.is_closed else ""
-            refused = translate_refusal(response.status_code, response.headers, text, hide=self._key)
-            raise _as_run_error(refused) from error
+            raise _as_run_error(self._read_refusal(error)) from error
         except openai.APIConnectionError as error:
-            raise TransientEndpointError(str(error), kind="connection") from error
+            if isinstance(error.__cause__, EndpointError):
+                raise error.__cause__ from error
+            raise TransientEndpointError(str(error.__cause__ or error), kind="connection") from error
         except httpx2.HTTPError as error:
             raise TransientEndpointError(f"the transfer broke: {error}", kind="connection") from error
-        except ValidationError as error:
-            message = "the answer is none that the Batch API would give"
-            raise TransientEndpointError(message, kind="garbage") from error
+        except TransientEndpointError as error:
+            raise TransientEndpointError(self.hide(error.message), kind=error.kind) from error
+        except EndpointError as error:
+            raise FatalEndpointError(self.hide(error.message), hint=error.hint or NO_BATCH_API) from error
+
+    def _read_refusal(self, error: openai.APIStatusError) -> EndpointError:
+        response = error.response
+        text = response.text if response.is_closed else ""
+        return translate_refusal(response.status_code, response.headers, text, hide=self._key)
 
 
 def _as_run_error(error: EndpointError) -> EndpointError:
     """A refused call is no matter of a single row: what will not pass stops the run."""
     if isinstance(error, TransientEndpointError | FatalEndpointError):
         return error
-    return FatalEndpointError(
-        error.message, hint="does this endpoint have the Batch API? else use mode: live"
-    )
+    return FatalEndpointError(error.message, hint=NO_BATCH_API)
 
 
 @asynccontextmanager

@@ -5,19 +5,30 @@ RUN/batches/
 ├── 0001.json                state and failures of one batch, renewed at each step
 ├── 0001.input.jsonl         the requests as they are uploaded; gone once the results are in the journals
 ├── 0001.index.jsonl         for each of them the row and the key it belongs to; gone as well
-└── 0001.results-0.jsonl     what came back; gone as well
+├── 0001.results-0.jsonl     what came back; gone as well
+└── 0001.unmatched.jsonl     lines of it that belong to no request; kept
 """
 
 import json
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import IO, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationError
 
 from multifaceted.errors import FailureKind, StorageError
-from multifaceted.store.atomic import held_folder, read_json, sync_file, translate_os_errors, write_json
+from multifaceted.store.atomic import (
+    held_folder,
+    read_json,
+    settle_file,
+    sync_file,
+    translate_os_errors,
+    write_json,
+)
 from multifaceted.strictmodel import StrictModel
+
+UNMATCHED = "unmatched"
 
 
 class BatchFailure(NamedTuple):
@@ -42,7 +53,11 @@ class BatchRecord(StrictModel):
     file_id: str = ""
     tag: str = ""  # by which it is found again at the endpoint, where the answer to its creation was lost
     batch_id: str = ""
+    waits_for: str = (
+        ""  # what is wrong with its results so far, where the last start gave up waiting for them
+    )
     failed: dict[str, BatchFailure] = Field(default_factory=dict)  # by request key
+    unmatched: int = 0  # lines of its results that belong to none of its requests, or came twice
 
     @property
     def at_work(self) -> bool:
@@ -140,7 +155,8 @@ class BatchFolder:
                 self.discard(record)
         keep = {f"{record.number:04d}" for record in records if record.at_work}
         for file in list(self.path.iterdir()):
-            is_of_none = ".jsonl" in file.name and file.name.partition(".")[0] not in keep
+            number, _, part = file.name.partition(".")
+            is_of_none = ".jsonl" in file.name and number not in keep and part != f"{UNMATCHED}.jsonl"
             if is_of_none or file.suffix == ".tmp":
                 file.unlink()
 
@@ -152,7 +168,7 @@ class BatchFolder:
 
     def refuse(self, record: BatchRecord) -> None:
         """Remember that a batch was refused as a whole: its requests are still missing."""
-        self.write_record(record.model_copy(update={"state": "refused"}))
+        self.write_record(record.model_copy(update={"state": "refused", "waits_for": ""}))
         self.remove_files(record.number)
 
     def discard(self, record: BatchRecord) -> None:
@@ -164,8 +180,27 @@ class BatchFolder:
 
     def remove_files(self, number: int) -> None:
         """Remove what is of no use once the results are in the journals."""
-        for file in self.path.glob(f"{number:04d}.*.jsonl"):
-            file.unlink()
+        for file in self.path.glob(f"{number:04d}.*.jsonl*"):
+            if file != self.file(number, UNMATCHED):
+                file.unlink()
+
+    @contextmanager
+    def open_unmatched(self, number: int) -> Iterator[IO[bytes]]:
+        """A file for lines of results that belong to no request; it is there once it is kept."""
+        file = self._unmatched_part(number)
+        with translate_os_errors(file), file.open("wb") as opened:
+            yield opened
+
+    def keep_unmatched(self, number: int) -> Path:
+        """Keep what was written there; gives its place."""
+        file = self.file(number, UNMATCHED)
+        with translate_os_errors(file):
+            settle_file(self._unmatched_part(number), file)
+        return file
+
+    def _unmatched_part(self, number: int) -> Path:
+        file = self.file(number, UNMATCHED)
+        return file.with_name(f"{file.name}.tmp")
 
 
 def _read_record(file: Path) -> BatchRecord:

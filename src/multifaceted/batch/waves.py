@@ -20,11 +20,11 @@ from multifaceted.ask.usage import RAISE_BUDGET, check_usage_is_known
 from multifaceted.batch.client import BatchClient
 from multifaceted.batch.collect import Collector
 from multifaceted.batch.folder import BatchRecord
-from multifaceted.batch.harvest import Harvest
 from multifaceted.batch.queue_room import QueueRoom
+from multifaceted.batch.results import Results
 from multifaceted.batch.state import BatchState
 from multifaceted.chat.wire import WireForm
-from multifaceted.errors import FatalEndpointError, LimitReachedError
+from multifaceted.errors import EndpointError, FatalEndpointError, LimitReachedError
 from multifaceted.store.atomic import translate_os_errors
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Waves:
     _resuming: bool = True  # whether the batches at work are those of an earlier start
 
     def __post_init__(self) -> None:
+        self._results = Results(self.collector)
         self.batches, self.control = self.collector.batches, self.collector.replay.control
 
     async def run(self, *, leave: int) -> None:
@@ -97,6 +98,7 @@ class Waves:
             waiting = [record for record in waiting if record not in refused]
             if not queued and not waiting:
                 return
+            self._check_results()
             await self.control.pause(self.collector.spec.poll_seconds)
 
     async def _submit_into_room(self, waiting: list[BatchRecord]) -> list[BatchRecord]:
@@ -126,29 +128,42 @@ class Waves:
         self.batches.write_record(record.model_copy(update={"state": "submitted", "batch_id": batch_id}))
 
     async def _look_after(self, record: BatchRecord) -> None:
-        state = await self.clients[record.base_url].poll(record.batch_id)
+        client, view = self.clients[record.base_url], self._views[record.number]
+        state = await client.poll(record.batch_id)
         if state is None:
-            raise self._miss(record, f"knows of no batch {record.batch_id}")
-        view = self._views[record.number]
+            self._results.note_unknown(record)
+            return
         view.status, view.done = state.status, state.done
-        if not state.ended:
-            return
-        if state.fault and not state.files:
+        if state.refused:
             self._take_refusal(record, state)
-            return
-        await self._harvest(record, state)
-        self._queue_of(record).note_taken(record.requests)
+        elif state.ended or state.closing:
+            written_as = self._written_as.get(record.model, WireForm())
+            refusal = await self._results.gather(record, state, client, written_as)
+            if record.number in {other.number for other in self._at_work()}:
+                view.status = f"{state.status}, waiting for its results"
+                return
+            self._queue_of(record).note_taken(record.requests)
+            if refusal is not None:
+                self._stop_unless_resuming(refusal)
 
-    async def _harvest(self, record: BatchRecord, state: BatchState) -> None:
-        client, files = self.clients[record.base_url], []
-        for number, file_id in enumerate(state.files):
-            file = self.batches.file(record.number, f"results-{number}")
-            with translate_os_errors(file):
-                if not await client.download(file_id, file):
-                    raise self._miss(record, f"has lost the results of batch {state.id}")
-            files.append(file)
-        written_as = self._written_as.get(record.model, WireForm())
-        Harvest(self.collector, record, written_as, client.hide).run(state, files)
+    def _check_results(self) -> None:
+        """Stop where nothing more is expected of any batch in this start."""
+        given_up = [(record, self._results.given_up(record)) for record in self._at_work()]
+        if not given_up or not all(problem for _, problem in given_up):
+            return
+        record, problem = given_up[0]
+        hint = (
+            "run again later, and it goes on looking: nothing is paid twice. To give the results up, set "
+            "lost_results: ask_again under batch in the recipe, or remove "
+            f"{self.batches.record_file(record.number)}: what is missing is asked, and paid for, again"
+        )
+        raise FatalEndpointError(f"{problem} (batch {record.batch_id})", hint=hint)
+
+    def _stop_unless_resuming(self, refusal: EndpointError) -> None:
+        """What an earlier start asked may have been refused for a cause that is mended by now."""
+        if not self._resuming:
+            raise refusal
+        logger.warning("of an earlier start: %s", refusal.message)
 
     def _take_refusal(self, record: BatchRecord, state: BatchState) -> None:
         """A batch was refused as a whole: its requests are still missing, and come in the next wave."""
@@ -168,14 +183,13 @@ class Waves:
         """Batches can be looked after only where the recipe still names their endpoints."""
         for record in self._at_work():
             if record.base_url not in self.clients:
-                raise self._miss(record, "has a batch of this run, and is named by the recipe no more")
-
-    def _miss(self, record: BatchRecord, message: str) -> FatalEndpointError:
-        hint = (
-            "check base_url and the key; if the batch is truly gone, remove "
-            f"{self.batches.record_file(record.number)} and its requests are asked, and paid for, again"
-        )
-        return FatalEndpointError(f"{record.base_url} {message}", hint=hint)
+                message = f"{record.base_url} has a batch of this run, and is named by the recipe no more"
+                file = self.batches.record_file(record.number)
+                hint = (
+                    f"name it again; if the batch is truly gone, remove {file}, "
+                    "and its requests are asked, and paid for, again"
+                )
+                raise FatalEndpointError(message, hint=hint)
 
     def _at_work(self) -> list[BatchRecord]:
         return [record for record in self.batches.read_records() if record.at_work]

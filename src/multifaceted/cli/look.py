@@ -50,6 +50,8 @@ def status(run: Run, as_json: Json = False) -> None:
     if found.failures:
         show.table("failed rows", ["kind", "rows"], [[kind, rows] for kind, rows in found.failures.items()])
         show.text(f"why: multifaceted failures {run}")
+    for batch in found.waiting:
+        show.text(f"batch {batch['batch_id']} waits for its results: {batch['waits_for']}")
     if found.curation:
         _show_curation(run, found.curation)
     _show_spent(found)

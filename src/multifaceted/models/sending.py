@@ -17,6 +17,10 @@ class BatchSpec(StrictModel):
     completion_window: str = "24h"
     max_requests: int = Field(default=50_000, ge=1, le=50_000)  # of one batch, as OpenAI allows
     max_bytes: int = Field(default=200_000_000, ge=1000, le=200_000_000)  # of its file, the same
+    # How long the results of a batch that has ended are waited for: so many looks, or so many seconds
+    results_polls: int = Field(default=120, ge=1)
+    results_seconds: Number = Field(default=3600, gt=0)
+    lost_results: Literal["stop", "ask_again"] = "stop"  # what to do where they do not come
 
 
 class BudgetSpec(StrictModel):

@@ -8,6 +8,7 @@ from multifaceted.store.curation import JUDGES, curation_folder, describe_curati
 from multifaceted.store.manifest import read_manifest
 from multifaceted.store.present import look_at_run
 from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.waiting_batches import read_waiting
 
 
 @dataclass
@@ -25,6 +26,7 @@ class RunStatus:
     usd: float = 0.0  # of all replies whose cost was known when they came
     unpriced: int = 0  # replies whose cost was not, for want of a price or of token counts
     batches: dict[str, dict[str, int]] = field(default_factory=dict)  # state → batches, requests
+    waiting: list[dict[str, object]] = field(default_factory=list)  # batches without their results
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
     curation: dict[str, object] | None = None  # as `describe_curation` has it
 
@@ -48,6 +50,7 @@ def read_status(folder: RunFolder) -> RunStatus:
     spent = [*read_spent(folder), *sum_replies(curation_folder(folder) / JUDGES)]
     _add_spent(status, spent, list(data.stages))
     status.batches = _count_batches(folder)
+    status.waiting = read_waiting(folder.path)
     status.curation = describe_curation(folder, manifest)
     return status
 

@@ -20,8 +20,9 @@ from multifaceted.testing.batch_output import (
     sum_usage,
     write_results,
 )
+from multifaceted.testing.batch_words import Telling
 from multifaceted.testing.faults import BatchFault
-from multifaceted.testing.files import FileStore
+from multifaceted.testing.files import ContentFaults, FileStore
 from multifaceted.testing.replies import Answer, describe_error
 from multifaceted.testing.wire import new_id
 
@@ -64,6 +65,7 @@ class Batch:
         self.poll_errors_left = fault.poll_errors
         self._fault, self._host, self._files = fault, host, files
         self._answer, self._clock = answer, clock
+        self._telling = Telling(fault)
         self._since = clock()  # when the present status began
         self._lines: list[BatchLine] = []
         self._results: list[LineResult] = []
@@ -86,6 +88,10 @@ class Batch:
                     return
                 self._since += seconds
                 await step()
+
+    def tell(self) -> dict[str, Any]:
+        """The batch as a poll is told of it."""
+        return self._telling.tell(self.shown)
 
     async def cancel(self) -> bool:
         """Stop after the lines answered so far, or as many as the fault says; False where it is too late."""
@@ -158,8 +164,7 @@ class Batch:
                 output,
                 purpose="batch_output",
                 filename=f"{self.shown['id']}_output.jsonl",
-                errors=self._fault.content_errors,
-                drops=self._fault.content_drops,
+                faults=_spoil_content(self._fault),
             )
         if errors:
             self.shown["error_file_id"] = self._files.add(
@@ -172,6 +177,18 @@ class Batch:
     def _enter(self, status: str) -> None:
         self.shown["status"] = status
         self.shown[f"{status}_at"] = int(time.time())
+
+
+def _spoil_content(fault: BatchFault) -> ContentFaults:
+    return ContentFaults(
+        errors=fault.content_errors,
+        status=fault.content_status,
+        empty=fault.content_empty,
+        drops=fault.content_drops,
+        cuts=fault.content_cuts,
+        short_lines=fault.short_output,
+        short_for=fault.short_for,
+    )
 
 
 def _show_new(body: dict[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def write_results(results: Sequence[LineResult], fault: BatchFault) -> tuple[byt
     files: dict[bool, list[str]] = {True: [], False: []}
     for position, result in enumerate(results):
         files[result.ok].extend(_write_entry(position, result.entry, fault))
-    output, errors = (_join(_arrange(files[ok], fault)) for ok in (True, False))
+    output, errors = (_join(_arrange(files[ok], fault), fault.line_style) for ok in (True, False))
     return output, errors
 
 
@@ -93,7 +93,7 @@ def _write_entry(position: int, entry: dict[str, Any], fault: BatchFault) -> Ite
         return
     if position in fault.renamed:
         entry = {**entry, "custom_id": f"unknown-{position}"}
-    text = json.dumps(entry)
+    text = json.dumps(_restyle(entry, fault.line_style))
     if position in fault.garbled:
         text = text[: len(text) // 2]
     yield text
@@ -109,5 +109,25 @@ def _arrange(texts: list[str], fault: BatchFault) -> list[str]:
     return texts
 
 
-def _join(texts: list[str]) -> bytes:
+def _restyle(entry: dict[str, Any], style: str) -> dict[str, Any]:
+    """The entry as another server writes it."""
+    response, error = entry["response"], entry["error"]
+    if style == "text_error" and error:
+        return {**entry, "error": error["message"]}
+    if response is None:
+        return entry
+    styled = {
+        "text_body": {**response, "body": json.dumps(response["body"])},
+        "text_status": {**response, "status_code": str(response["status_code"])},
+        "no_status": {"body": response["body"]},
+        "bare": response["body"],
+    }
+    return {**entry, "response": styled.get(style, response)}
+
+
+def _join(texts: list[str], style: str) -> bytes:
+    if style == "array" and texts:
+        return f"[{','.join(texts)}]\n".encode()
+    if style == "windows" and texts:
+        return "\ufeff".encode() + "".join(f"{text}\r\n\r\n" for text in texts).encode()
     return "".join(f"{text}\n" for text in texts).encode()

@@ -112,7 +112,7 @@ class BatchDesk:
             batch.poll_errors_left -= 1
             return fail()
         await batch.advance()
-        return web.json_response(batch.shown)
+        return web.json_response(batch.tell())
 
     async def _cancel(self, request: web.Request) -> web.Response:
         batch = self._batches.get(request.match_info["id"])

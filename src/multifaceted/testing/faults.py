@@ -75,8 +75,27 @@ class BatchFault:
             the same input file counts as the next try.
         create_status: see `create_errors`.
         create_anyway: each of the `create_errors` has created a batch, though its answer does not say so.
-        content_errors: answers 500 to a request for the output file's content before the first good one.
+        content_errors: answers `content_status` to a request for the output file's content before the first
+            good one.
+        content_status: see `content_errors`; such as 404 or 425 for a file that is not ready.
+        content_empty: after those, answers of status 200 that hold nothing.
         content_drops: after those, connections that break in the middle of the output file's content.
+        content_cuts: after those, answers that end in the middle as if they were whole, with no length given.
+        short_output: lines that the output file lacks at its end, for as many requests as `short_for` says.
+        short_for: requests for its content, None for all.
+        output_late: polls that say `completed`, or another end, while `output_file_id` is still null.
+        error_late: the same for `error_file_id`.
+        stuck_in: a status that is told for ever in place of the end, such as `finalizing`.
+        counts: how requests are counted: `right`; `absent`, no `request_counts` at all; `null`, three nulls;
+            `zero`, none completed or failed; `behind`, half of them, for as many polls as `counts_behind`
+            says after the end.
+        counts_behind: see `counts`.
+        batch_style: names of states and fields: as `openai`, `together` (states in capitals, no counts) or
+            `mistral` (`SUCCESS`, `output_file`, `succeeded_requests`) write them.
+        line_style: how each line of a result file is written: as `openai` does; `text_body`, the body as a
+            text of JSON; `text_status`, the status as a text; `no_status`; `bare`, the body in place of the
+            response, as Fireworks does; `text_error`, an error as a text; `windows`, with a byte order mark
+            and CRLF; `array`, all lines as one JSON array.
     """
 
     order: Literal["reversed", "shuffled", "kept"] = "reversed"
@@ -93,7 +112,21 @@ class BatchFault:
     create_status: int = 500
     create_anyway: bool = False
     content_errors: int = 0
+    content_status: int = 500
+    content_empty: int = 0
     content_drops: int = 0
+    content_cuts: int = 0
+    short_output: int = 0
+    short_for: int | None = None
+    output_late: int = 0
+    error_late: int = 0
+    stuck_in: str | None = None
+    counts: Literal["right", "absent", "null", "zero", "behind"] = "right"
+    counts_behind: int = 0
+    batch_style: Literal["openai", "together", "mistral"] = "openai"
+    line_style: Literal[
+        "openai", "text_body", "text_status", "no_status", "bare", "text_error", "windows", "array"
+    ] = "openai"
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,38 @@ class UploadHost(Protocol):
 
 
 @dataclass
+class ContentFaults:
+    """How often a file's content is still to fail, in this order; and how much it lacks then."""
+
+    errors: int = 0
+    status: int = 500
+    empty: int = 0
+    drops: int = 0
+    cuts: int = 0
+    short_lines: int = 0
+    short_for: int | None = None  # None for ever
+
+    def take(self, name: str) -> bool:
+        """Whether this one happens now; counts down."""
+        left = getattr(self, name)
+        setattr(self, name, max(0, left - 1))
+        return bool(left)
+
+    def shorten(self, content: bytes) -> bytes:
+        """The content as it is sent when nothing else fails."""
+        if not self.short_lines or self.short_for == 0:
+            return content
+        self.short_for = None if self.short_for is None else self.short_for - 1
+        return b"".join(content.splitlines(keepends=True)[: -self.short_lines])
+
+
+@dataclass
 class StoredFile:
-    """One file: its object, its bytes, and how often its content is still to fail."""
+    """One file: its object, its bytes, and what fails when they are asked for."""
 
     shown: dict[str, Any]
     content: bytes
-    errors_left: int = 0
-    drops_left: int = 0
+    faults: ContentFaults
 
 
 class FileStore:
@@ -49,8 +74,8 @@ class FileStore:
             web.delete("/v1/files/{id}", self._delete),
         ]
 
-    def add(self, content: bytes, *, purpose: str, filename: str, errors: int = 0, drops: int = 0) -> str:
-        """Keep a file and give its id; its content first fails `errors` times, then breaks `drops` times."""
+    def add(self, content: bytes, *, purpose: str, filename: str, faults: ContentFaults | None = None) -> str:
+        """Keep a file and give its id."""
         now = int(time.time())
         shown: dict[str, Any] = {
             "id": new_id("file-"),
@@ -63,7 +88,7 @@ class FileStore:
             "status": "processed",
             "status_details": None,
         }
-        self._files[shown["id"]] = StoredFile(shown, content, errors, drops)
+        self._files[shown["id"]] = StoredFile(shown, content, faults or ContentFaults())
         return str(shown["id"])
 
     def read(self, file_id: str) -> bytes | None:
@@ -106,13 +131,25 @@ class FileStore:
         stored = self._files.get(request.match_info["id"])
         if stored is None:
             return _miss(request)
-        if stored.errors_left > 0:
-            stored.errors_left -= 1
-            return fail()
-        if stored.drops_left > 0:
-            stored.drops_left -= 1
+        faults = stored.faults
+        if faults.take("errors"):
+            return fail(faults.status)
+        if faults.take("empty"):
+            return web.Response(content_type="application/octet-stream")
+        if faults.take("drops"):
             return await break_off(request, stored.content)
-        return web.Response(body=stored.content, content_type="application/octet-stream")
+        if faults.take("cuts"):
+            return await _cut_short(request, stored.content)
+        return web.Response(body=faults.shorten(stored.content), content_type="application/octet-stream")
+
+
+async def _cut_short(request: web.Request, content: bytes) -> web.StreamResponse:
+    """Send half, whose end is the end of the connection: nothing tells it from a whole one."""
+    response = web.StreamResponse(headers={"Connection": "close"})
+    response.force_close()
+    await response.prepare(request)
+    await response.write(content[: len(content) // 2])
+    return response
 
 
 def _miss(request: web.Request) -> web.Response:
