@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,22 @@ def test_results_that_are_given_up_are_asked_again_where_the_recipe_says_so(benc
         bench.run(bench.recipe(count=2))
     assert bench.run(bench.recipe(count=2, batch={"lost_results": "ask_again"})).ok == 6
     assert (bench.server.batch_lines, bench.server.repeats) == (18 + 2, 2)
+
+
+def test_a_reply_that_a_later_look_finds_damaged_stays_as_it_was(bench: Bench) -> None:
+    damage: list[Callable[[list[bytes]], list[bytes]]] = [lambda lines: lines[:-1]]
+
+    def spoil(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
+        if path.endswith("/content") and len(bench.server.batches) == 1:
+            body = b"".join(damage[0](body.splitlines(keepends=True)))
+        return status, body
+
+    with meddled(bench.server, spoil) as url:
+        with pytest.raises(FatalEndpointError, match="hold 2 replies"):
+            bench.run(bench.recipe(url=url, count=1))
+        damage[0] = lambda lines: [lines[0].replace(b'"stop"', b'"error"'), *lines[1:]]
+        assert bench.run(bench.recipe(url=url, count=1)).ok == 3
+    assert (bench.server.batch_lines, bench.server.repeats) == (9, 0)
 
 
 def test_other_batches_go_on_while_one_waits_for_its_results(bench: Bench) -> None:
