@@ -180,7 +180,7 @@ def test_whatever_replies_look_like_a_run_ends_and_goes_on(damages: list[tuple[s
         data = attempt(plan, run)
         assert data is not None
         assert data.planned == data.ok + data.failed == 4
-        assert max(endpoint.whole.values()) == 1
+        assert max(endpoint.whole.values(), default=0) <= 1  # every row may have failed
         status = read_status(RunFolder(run))
         assert 0 <= status.usd < 1
         assert status.rows["pending"] == 0

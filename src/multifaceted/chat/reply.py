@@ -15,6 +15,7 @@ from multifaceted.chat.reasoning import split_reasoning
 from multifaceted.chat.tokens import Tokens, read_tokens
 from multifaceted.records import Reply
 
+LONGEST_REASON = 100  # characters of a finish reason, which stands in messages
 # Where endpoints put the thoughts that they tell apart themselves; several may hold the same.
 _REASONING = ("reasoning_content", "reasoning", "thinking", "thoughts")
 
@@ -51,7 +52,7 @@ def read_reply(
     message = _find_message(choice)
     content, tokens = _read_content(message.get("content")), read_tokens(data.get("usage"))
     thoughts, text = ("", content.text) if inline_reasoning else split_reasoning(content.text)
-    finish_reason = _to_text(choice.get("finish_reason") or choice.get("stop_reason"))
+    finish_reason = _to_text(choice.get("finish_reason") or choice.get("stop_reason"))[:LONGEST_REASON]
     ending = classify_ending(finish_reason)
     if find_error(data) is not None:
         ending = "broken"
