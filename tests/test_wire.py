@@ -222,6 +222,34 @@ def test_a_server_that_stumbles_once_teaches_nothing() -> None:
         assert [b["response_format"]["type"] for b in server.bodies][-1] == "json_schema"
 
 
+def refuse_strict(body: dict[str, Any]) -> str | None:
+    sent = body.get("response_format", {}).get("json_schema", {})
+    return "response_format.json_schema.strict is not known" if "strict" in sent else None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda body: "no json_schema" if "json_schema" in str(body.get("response_format")) else None,
+        lambda body: "no response_format" if "response_format" in body else None,
+        lambda body: "no seed" if "seed" in body else None,
+        want_the_word,
+        refuse_strict,
+        refuse_system,
+    ],
+)
+def test_what_is_refused_with_500_is_learned_from_requests_that_come_one_by_one(
+    answer: Callable[[dict[str, Any]], str | None],
+) -> None:
+    def fault(body: dict[str, Any]) -> Fault | None:
+        said = answer(body)
+        return None if said is None else Fault(status=500, text=error(said))
+
+    with ChatServer(fault=fault) as server:
+        assert ask(server, *(make_request(seed=seed) for seed in range(5))) == [""] * 5
+        assert len(server.bodies) <= 5 + 2 * 2  # two requests find out, each by two refusals at most
+
+
 @pytest.mark.parametrize(
     ("stated", "said", "goes_on"),
     [

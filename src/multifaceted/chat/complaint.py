@@ -84,6 +84,11 @@ def has_system(body: dict[str, Any]) -> bool:
     return any(message.get("role") == "system" for message in body["messages"])
 
 
+def says_json(body: dict[str, Any]) -> bool:
+    """Whether any message of a body holds the word that JSON mode wants."""
+    return any("json" in str(message.get("content")).lower() for message in body["messages"])
+
+
 def name_own(refusal: Refusal, request: Request) -> list[str]:
     """The keys of the recipe's `extra_body` that a refusal names."""
     own = request.parameters.get("extra_body", {})
@@ -125,9 +130,7 @@ def _fit_tokens(refusal: Refusal, request: Request, body: dict[str, Any]) -> Ite
 
 def _weaken(refusal: Refusal, request: Request, body: dict[str, Any]) -> Iterator[Change]:
     sent = body.get("response_format", {})
-    if sent.get("type") == "json_object" and not any(
-        "json" in message["content"].lower() for message in body["messages"]
-    ):
+    if sent.get("type") == "json_object" and not says_json(body):
         yield Change("say_json", "response_format")
     if sent.get("json_schema", {}).get("strict") and re.search(r"\bstrict\b", refusal.words):
         yield Change("loosen", "response_format")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from multifaceted.chat.complaint import find_changes, has_system, name_own, names_still
+from multifaceted.chat.complaint import find_changes, has_system, name_own, names_still, says_json
 from multifaceted.chat.refusal import Refusal, read_refusal
 from multifaceted.chat.wire import Change, WireForm
 from multifaceted.models import Model
@@ -50,11 +50,15 @@ class Manners:
         if not change.lasts or self.form.changed(change) == self.form:
             return
         self._proofs[change] = self._proofs.get(change, 0) + 1
-        if _name_feature(change) in self.accepted:
+        if self.shows_needless(change):
             self._tell(change, "refuses some requests; these are sent")
         elif self._proofs[change] >= proofs:
             self.form = self.form.changed(change)
             self._tell(change, "refuses how requests are written; from now on they are sent")
+
+    def shows_needless(self, change: Change) -> bool:
+        """Whether a request was answered though it held what the change takes away."""
+        return not self.accepted.isdisjoint(_list_before(change))
 
     def _tell(self, change: Change, what: str) -> None:
         if change not in self._told:
@@ -143,7 +147,7 @@ class Attempt:
         if change in self._tried or (words, change) in self._manners.vain:
             return False
         stumbled = words[0] >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return not (stumbled and _name_feature(change) in self._manners.accepted)
+        return not (stumbled and self._manners.shows_needless(change))
 
     def _take_back(self, guess: Change, words: tuple[int, str]) -> None:
         """What was said before the last guess is said again: it did not help, at least not alone."""
@@ -193,16 +197,31 @@ def learn_from_line(
     return next((change for change in found if form.changed(change) != form), None)
 
 
-def _name_feature(change: Change) -> str:
-    """What a request holds before a change."""
-    named = {"format": f"json of {change.name}", "limit": "as many tokens as the recipe says"}
-    return named.get(change.kind, change.name)
+def _list_before(change: Change) -> list[str]:
+    """What requests may hold before a change and not after it, any one of which shows that it can be sent."""
+    match change.kind:
+        case "format":
+            stronger = ["json_schema"] if change.value == "json_object" else ["json_schema", "json_object"]
+            return [f"{way} of {change.name}" for way in stronger]
+        case "loosen":
+            return ["strict schema"]
+        case "say_json":
+            return ["json_object without the word"]
+        case "limit":
+            return []
+    return [change.name]
 
 
 def _list_features(body: dict[str, Any], label: str) -> set[str]:
     features: set[str] = {name for name in ("temperature", "top_p", "seed", "max_tokens") if name in body}
-    if "response_format" in body:
-        features |= {"response_format", f"json of {label}"}
+    asked = body.get("response_format")
+    if isinstance(asked, dict):
+        features.add(f"{asked.get('type')} of {label}")
+        schema = asked.get("json_schema")
+        if isinstance(schema, dict) and schema.get("strict"):
+            features.add("strict schema")
+        if asked.get("type") == "json_object" and not says_json(body):
+            features.add("json_object without the word")
     if has_system(body):
         features.add("system")
     return features
