@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multifaceted.chat.policy import translate_refusal
-from multifaceted.chat.waits import LONGEST, read_seconds, read_wait
+from multifaceted.chat.retry_after import LONGEST, read_retry_after, read_seconds
 from multifaceted.errors import (
     EndpointError,
     FatalEndpointError,
@@ -148,7 +148,9 @@ def test_a_wait_is_read_in_whatever_form_it_comes(value: str, seconds: float | N
     value=st.text() | st.floats().map(str) | st.from_regex(r"(\d+(ms|s|m|h|d| ),?)+"), now=st.floats(0, 1e11)
 )
 def test_no_header_makes_a_wait_that_is_negative_endless_or_an_error(value: str, now: float) -> None:
-    assert 0 <= read_wait({"retry-after": value, "retry-after-ms": value, "date": value}, value) < LONGEST
+    assert (
+        0 <= read_retry_after({"retry-after": value, "retry-after-ms": value, "date": value}, value) < LONGEST
+    )
     seconds = read_seconds(value, now)
     assert seconds is None or 0 <= seconds <= LONGEST
 
@@ -173,13 +175,13 @@ def test_no_header_makes_a_wait_that_is_negative_endless_or_an_error(value: str,
     ],
 )
 def test_headers_name_the_wait(headers: dict[str, str], seconds: float) -> None:
-    assert read_wait(headers, now=NOW) == pytest.approx(seconds)
+    assert read_retry_after(headers, now=NOW) == pytest.approx(seconds)
 
 
 def test_a_date_is_meant_by_the_endpoints_clock_where_it_sends_that() -> None:
     wrong = 1_000_000.0
     headers = {"retry-after": formatdate(wrong + 20, usegmt=True), "date": formatdate(wrong, usegmt=True)}
-    assert read_wait(headers) == pytest.approx(20.0)
+    assert read_retry_after(headers) == pytest.approx(20.0)
     assert refuse(503, "", retry_after=headers["retry-after"], date=headers["date"]).retry_after == 20.0
 
 

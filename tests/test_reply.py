@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from multifaceted.chat.body_errors import explain_body
 from multifaceted.chat.endings import classify_ending
-from multifaceted.chat.faults import explain_body
 from multifaceted.chat.reasoning import split_reasoning
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.tokens import MAX_TOKENS

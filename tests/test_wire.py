@@ -10,10 +10,10 @@ import pytest
 from openai import AsyncOpenAI
 from refusal_cases import REFUSALS, error
 
+from multifaceted.chat.capabilities import Attempt, Capabilities
 from multifaceted.chat.live import LiveClient
-from multifaceted.chat.manners import Attempt, Manners
 from multifaceted.chat.refusal import read_refusal
-from multifaceted.chat.room import read_room
+from multifaceted.chat.token_limit import read_token_limit
 from multifaceted.chat.wire import BETWEEN, Change, fold_system
 from multifaceted.errors import EndpointError
 from multifaceted.records import Message, Request
@@ -56,7 +56,7 @@ def describe(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize(("status", "text", "changes"), REFUSALS, ids=lambda value: str(value)[:60])
 def test_a_refusal_is_read_by_what_it_names(status: int, text: str, changes: list[str]) -> None:
-    attempt = Attempt(Manners("u", "some-model"), make_request())
+    attempt = Attempt(Capabilities("u", "some-model"), make_request())
     before = attempt.body
     assert attempt.rewrite(status, text) == bool(changes)
     assert describe(before, attempt.body) == changes
@@ -264,7 +264,7 @@ def test_what_is_refused_with_500_is_learned_from_requests_that_come_one_by_one(
 def test_a_value_that_the_recipe_states_is_not_left_out_for_being_out_of_range(
     stated: tuple[str, ...], said: str, goes_on: bool
 ) -> None:
-    attempt = Attempt(Manners("u", "some-model"), make_request(*stated))
+    attempt = Attempt(Capabilities("u", "some-model"), make_request(*stated))
     assert attempt.rewrite(400, error(said)) == goes_on
 
 
@@ -274,7 +274,7 @@ def test_a_value_that_the_recipe_states_is_not_left_out_for_being_out_of_range(
 def test_of_two_that_exclude_each_other_the_one_that_the_recipe_states_stays(
     stated: tuple[str, ...], left: str
 ) -> None:
-    attempt = Attempt(Manners("u", "some-model"), make_request(*stated))
+    attempt = Attempt(Capabilities("u", "some-model"), make_request(*stated))
     assert attempt.rewrite(400, error("`temperature` and `top_p` cannot both be specified"))
     assert {"temperature", "top_p"} & set(attempt.body) == {left}
 
@@ -340,7 +340,7 @@ def test_where_the_room_is_not_told_halves_are_tried_down_to_an_eighth() -> None
     ],
 )
 def test_the_most_tokens_of_a_model_are_read(words: str, room: int | None) -> None:
-    found = read_room(words, sent=4096, wanted=4096)
+    found = read_token_limit(words, sent=4096, wanted=4096)
     assert (None if found is None else found.tokens) == room
 
 
@@ -358,8 +358,8 @@ def test_no_refusal_is_too_odd_to_be_read() -> None:
         '{"param": 3}',
         "{}" * 99,
     ):
-        assert isinstance(read_refusal(text).alike, str)
-        assert read_room(text, sent=10, wanted=10) is None
+        assert isinstance(read_refusal(text).cause, str)
+        assert read_token_limit(text, sent=10, wanted=10) is None
 
 
 @pytest.mark.parametrize(
@@ -376,12 +376,12 @@ def test_refusals_of_one_cause_are_alike(one: str, other: str, is_equal: bool) -
     first, second = (
         read_refusal(error(words), hide=["Why is the sky", "How is the sea"]) for words in (one, other)
     )
-    assert (first.alike == second.alike) == is_equal
+    assert (first.cause == second.cause) == is_equal
 
 
 def test_a_prompt_that_an_error_repeats_says_nothing() -> None:
     request = make_request()
-    attempt = Attempt(Manners("u", "some-model"), request)
+    attempt = Attempt(Capabilities("u", "some-model"), request)
     assert not attempt.rewrite(400, error(f"flagged: {request.messages[0].content}"))
     assert read_refusal(error("temperature of m"), hide=["m"]).words.split()[:2] == ["temperature", "of"]
 

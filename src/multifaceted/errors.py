@@ -106,7 +106,7 @@ class EndpointError(MultifacetedError):
         super().__init__(message, hint=hint)
         self.kind = kind
         self.retry_after = retry_after  # seconds the endpoint asked us to wait; 0 where it did not say
-        self.alike = ""  # equal for refusals of the same cause; empty where the cause is this request's own
+        self.cause = ""  # equal for refusals of the same cause; empty where the cause is this request's own
 
 
 class FatalEndpointError(EndpointError):

@@ -23,8 +23,8 @@ from multifaceted.batch.folder import BatchFailure, BatchRecord, IndexEntry
 from multifaceted.batch.lines import Answered, Line, Refused, Unanswered, read_lines, read_outcome
 from multifaceted.batch.state import BatchState
 from multifaceted.batch.wholeness import Found
-from multifaceted.chat.faults import explain_body
-from multifaceted.chat.manners import learn_from_line
+from multifaceted.chat.body_errors import explain_body
+from multifaceted.chat.capabilities import learn_from_line
 from multifaceted.chat.policy import FILTER_CODES, MAX_MESSAGE, translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm

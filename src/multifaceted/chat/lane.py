@@ -46,7 +46,7 @@ class Lane:
     def __post_init__(self) -> None:
         self.in_flight = 0
         self.verdict = Verdict()
-        self.left_out = False  # and people were told: it refuses everything alike
+        self.excluded = False  # and people were told: it refuses everything alike
         self.answered = False  # whether it ever did
         self.down_since: float | None = None  # then one request at a time goes out, to see
         self.silent_since: float | None = None  # when it first failed or refused, with no reply since
@@ -72,7 +72,7 @@ class Lane:
     def wait(self, tokens: float) -> float:
         """Seconds until it takes a request of so many tokens; infinite until one in flight comes back."""
         now = self.clock()
-        if self.verdict.is_alike:  # it refuses everything
+        if self.verdict.refuses_all:  # it refuses everything
             return math.inf
         if self.in_flight >= (1 if self.down_since is not None else int(self._window)):
             return math.inf
@@ -127,7 +127,7 @@ class Lane:
     def describe(self) -> str:
         """The limit in force and why, for people."""
         now = self.clock()
-        if self.verdict.is_alike:
+        if self.verdict.refuses_all:
             return "left out: it refuses everything"
         if self._paused_until > now:
             return f"waits {self._paused_until - now:.0f} s ({self._pause_reason})"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from multifaceted.chat.waits import read_seconds
+from multifaceted.chat.retry_after import read_seconds
 
 # Share of a budget that is used. The endpoint's clock and ours differ, and requests arrive unevenly.
 HEADROOM = 0.98

@@ -10,9 +10,9 @@ from http import HTTPStatus
 
 from openai import AsyncOpenAI
 
+from multifaceted.chat.body_errors import explain_body, find_error
+from multifaceted.chat.capabilities import Attempt, Capabilities
 from multifaceted.chat.events import read_body
-from multifaceted.chat.faults import explain_body, find_error
-from multifaceted.chat.manners import Attempt, Manners
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.chat.refusal import read_refusal
 from multifaceted.chat.transport import HttpAnswer, choose_transport
@@ -36,7 +36,7 @@ class LiveClient:
         self._api_key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
         self._sdk = sdk
         self._transport = choose_transport(sdk, timeout=timeout, direct=direct)
-        self._manners: dict[str, Manners] = {}  # by model name: replicas differ by model, not by row
+        self._capabilities: dict[str, Capabilities] = {}  # by model name
         self._limited: dict[str, int] = {}  # by request key: fewer tokens than the recipe's were asked for
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class LiveClient:
 
     async def ask(self, request: Request) -> str:
         """Send one request; where the endpoint refuses how it is written, write it differently and see."""
-        attempt = Attempt(self.manners_of(request.model), request)
+        attempt = Attempt(self.capabilities_of(request.model), request)
         while True:
             answer = await self._transport.post(attempt.body)
             self.observe(answer.headers)
@@ -65,12 +65,12 @@ class LiveClient:
         error = explain_body(body, reply=reply, hide=self._api_key)
         if isinstance(error, RejectedRequestError) and error.kind == "request_rejected":
             refusal = read_refusal(body)
-            error.alike = "" if refusal.is_too_long else refusal.alike
+            error.cause = "" if refusal.is_too_long else refusal.cause
         return self._name_self(error) if isinstance(error, FatalEndpointError) else error
 
-    def manners_of(self, model: str) -> Manners:
+    def capabilities_of(self, model: str) -> Capabilities:
         """How this endpoint wants requests to `model` written, as far as it is known."""
-        return self._manners.setdefault(model, Manners(self.base_url, model))
+        return self._capabilities.setdefault(model, Capabilities(self.base_url, model))
 
     def take_max_tokens(self, request: Request) -> int | None:
         """The `max_tokens` with which an answered request was sent: the recipe's, or fewer; tells it once."""
@@ -92,7 +92,7 @@ class LiveClient:
                 error = RejectedRequestError(
                     f"{error.message} (extra_body of the recipe sends {', '.join(own)})", kind=error.kind
                 )
-            error.alike = attempt.describe_refusal(answer.status) if error.kind == "request_rejected" else ""
+            error.cause = attempt.describe_refusal(answer.status) if error.kind == "request_rejected" else ""
         return error
 
     def _name_self(self, error: EndpointError) -> FatalEndpointError:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from multifaceted.chat.waits import read_wait
+from multifaceted.chat.retry_after import read_retry_after
 from multifaceted.errors import (
     EndpointError,
     FailureKind,
@@ -109,7 +109,7 @@ def translate_refusal(status: int, headers: Mapping[str, str], text: str, *, hid
     if codes & FILTER_CODES:
         return RejectedRequestError(message, kind="content_filter")
     policy = next(p for p in POLICIES if p.first <= status <= p.last)
-    wait = read_wait(headers, text) if policy.error is TransientEndpointError else 0.0
+    wait = read_retry_after(headers, text) if policy.error is TransientEndpointError else 0.0
     return policy.error(message, kind=policy.kind, hint=policy.hint, retry_after=wait)
 
 

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 OUTAGE_PATIENCE = 600.0  # seconds without one reply from any endpoint, after which the run stops
 LIMIT_PATIENCE = 3600.0  # the same where they answer, but with 429 alone
-REFUSED_ALIKE = "mend the key, base_url or the model in the recipe, and run again: no row is failed by this"
+REFUSES_ALL = "mend the key, base_url or the model in the recipe, and run again: no row is failed by this"
 
 
 class EndpointPool:
@@ -76,7 +76,7 @@ class EndpointPool:
                 lane.verdict.note_other(number)
                 self._check_outage(error)
             elif lane.verdict.note_garbage(number):
-                raise self._leave_out(lane, f"{lane.label} replies to no request: {error.message}") from error
+                raise self._exclude(lane, f"{lane.label} replies to no request: {error.message}") from error
             raise
         else:
             lane.note_answer()
@@ -109,27 +109,27 @@ class EndpointPool:
         """Have it decided what the refusals mean that wait: no further request will come."""
         for lane in self.lanes:
             # Where another endpoint is left, a row may still be made there.
-            lane.verdict.conclude(alike=not self.answered_before or len(self._left()) > 1)
+            lane.verdict.conclude(refuses_all=not self.answered_before or len(self._left()) > 1)
 
     async def _explain(self, refused: RejectedRequestError, lane: Lane, number: int) -> EndpointError:
         """What a refusal means, once that is clear: the row's failure, the endpoint's, or the run's end."""
         async with self.aside():
             if not await lane.verdict.hold(number, refused):
                 return refused
-        return self._leave_out(lane, f"{lane.label} refuses every request alike: {refused.message}")
+        return self._exclude(lane, f"{lane.label} refuses every request alike: {refused.message}")
 
-    def _leave_out(self, lane: Lane, message: str) -> EndpointError:
+    def _exclude(self, lane: Lane, message: str) -> EndpointError:
         """Go on with the other endpoints, or stop the run where there is none."""
         if not self._left():
-            return FatalEndpointError(message, hint=REFUSED_ALIKE)
-        if not lane.left_out:
-            lane.left_out = True
+            return FatalEndpointError(message, hint=REFUSES_ALL)
+        if not lane.excluded:
+            lane.excluded = True
             logger.warning("%s; the other endpoints go on without it", message)
         return TransientEndpointError(message, kind="unavailable")
 
     def _left(self) -> list[Lane]:
         """The endpoints that do not refuse everything."""
-        return [lane for lane in self.lanes if not lane.verdict.is_alike]
+        return [lane for lane in self.lanes if not lane.verdict.refuses_all]
 
     async def _get_lane(self, tokens: float) -> Lane:
         if self._stopped:

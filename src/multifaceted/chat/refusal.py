@@ -2,7 +2,7 @@
 
 Example:
     refusal = read_refusal(answer.text, hide=[prompt])
-    refusal.pointed, refusal.words, refusal.alike
+    refusal.pointed, refusal.words, refusal.cause
 
 Servers wrap errors of other servers, as JSON in a string of JSON, so everything that is text is looked at.
 What they echo of the request says nothing, and is passed over.
@@ -42,7 +42,7 @@ class Refusal:
 
     pointed: str  # names in the fields that say what is wrong, such as `param`; often empty
     words: str  # all that it says
-    alike: str  # the same without numbers, ids and quotations: equal where the cause is
+    cause: str  # the same without numbers, ids and quotations: equal where the cause is
 
     @property
     def is_too_long(self) -> bool:

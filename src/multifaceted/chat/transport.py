@@ -19,7 +19,7 @@ import httpx2
 import openai
 from openai import AsyncOpenAI
 
-from multifaceted.chat.broken import explain_failure, no_answer
+from multifaceted.chat.connection_errors import explain_failure, no_answer
 from multifaceted.chat.content import ACCEPTED, Content
 from multifaceted.errors import MultifacetedError, RejectedRequestError, SetupError
 from multifaceted.proxies import find_proxy, is_loopback, is_socks

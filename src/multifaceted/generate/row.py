@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from multifaceted.ask.channel import Channel, Exchange, NoReplyError, finish_all
-from multifaceted.chat.access import tell_apart
+from multifaceted.chat.access_fingerprint import fingerprint_access
 from multifaceted.chat.factory import BACKENDS
 from multifaceted.errors import InputError
 from multifaceted.ids import seed_from
@@ -123,4 +123,4 @@ class RowMaker:
         )
         if fault.kind != "request_rejected":
             return failure
-        return replace(failure, asked_with=tell_apart(self.plan.models[request.label]))
+        return replace(failure, asked_with=fingerprint_access(self.plan.models[request.label]))

@@ -7,7 +7,7 @@ there. Of a finished one only the failed rows that are worth it are made again; 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from multifaceted.chat.access import tell_apart
+from multifaceted.chat.access_fingerprint import fingerprint_access
 from multifaceted.errors import FailureKind
 from multifaceted.journal import set_aside
 from multifaceted.models import Models
@@ -82,7 +82,7 @@ def order_again(
 
 def _is_worth_asking(failure: Failure, models: Models) -> bool:
     if failure.asked_with and failure.stage in models:  # mended since, perhaps
-        return failure.retryable or failure.asked_with != tell_apart(models[failure.stage])
+        return failure.retryable or failure.asked_with != fingerprint_access(models[failure.stage])
     if failure.cut_at is None:
         return failure.retryable
     allowed = models[failure.stage].max_tokens

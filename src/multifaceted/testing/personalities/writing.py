@@ -5,11 +5,8 @@ Example:
 """
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
-
-_LAST_BRACE = re.compile(r"\}\s*\Z")
 
 
 def is_json(text: str) -> bool:
@@ -32,11 +29,6 @@ def break_lines(text: str) -> str:
     if not is_json(text):
         return text
     return json.dumps(_map_texts(json.loads(text), _break_line)).replace("\\n", "\n")
-
-
-def trail_comma(text: str) -> str:
-    """Return JSON with a comma after the last member, which JSON does not allow."""
-    return _LAST_BRACE.sub(",}", text) if is_json(text) else text
 
 
 def think_aloud(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Under which configuration a model is asked: `tell_apart(model)` differs where endpoint or key does.
+"""Under which configuration a model is asked: `fingerprint_access(model)` differs where endpoint or key does.
 
 A failure keeps it, so that rows which an endpoint refused are asked again once something has been mended. Of
 a key it holds sixteen bits of a hash: enough to see that it is another one, too little to find it out.
@@ -14,7 +14,7 @@ from multifaceted.models import EndpointSpec, Model
 KEY_DIGITS = 4  # hexadecimal
 
 
-def tell_apart(model: Model) -> str:
+def fingerprint_access(model: Model) -> str:
     """What requests to a model are refused under, beside what makes other rows: endpoints, keys, length."""
     served = [[spec.base_url, _hint_at_key(spec)] for spec in model.served_at]
     return content_id(["asked with", served, model.max_tokens], length=16)

@@ -1,8 +1,8 @@
 """What an endpoint has shown of how it wants requests written, and one request finding its way.
 
 Example:
-    manners = Manners("http://127.0.0.1:8000/v1", "some-model")
-    attempt = Attempt(manners, request)
+    capabilities = Capabilities("http://127.0.0.1:8000/v1", "some-model")
+    attempt = Attempt(capabilities, request)
     attempt.body                           # send it; refused?
     attempt.rewrite(400, text)             # True: send `attempt.body` again
     attempt.succeed()                      # what helped is remembered, and said once
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from multifaceted.chat.complaint import find_changes, has_system, name_own, names_still, says_json
+from multifaceted.chat.adjustments import find_changes, has_system, name_own, says_json, still_names
 from multifaceted.chat.refusal import Refusal, read_refusal
 from multifaceted.chat.wire import Change, WireForm
 from multifaceted.models import Model
@@ -25,7 +25,7 @@ from multifaceted.records import Message, Request
 logger = logging.getLogger(__name__)
 
 MAX_REWRITES = 16  # of one request; there are fewer things than this to learn of an endpoint
-MAX_VAIN = 1000  # guesses that are remembered as such
+MAX_FAILED_CHANGES = 1000  # guesses that are remembered as such
 # Said of the key, the account, the pace or a race, and not of how a request is written.
 _OTHER_STATUSES = (401, 402, 407, 408, 409, 425, 429)
 _SHORTEST_ECHO = 12  # characters of a prompt that are an echo where they stand in an error
@@ -34,16 +34,16 @@ _PROOFS_OF_500 = 2
 
 
 @dataclass
-class Manners:
+class Capabilities:
     """What has been learned of one endpoint and model in this session."""
 
     endpoint: str
     model: str
     form: WireForm = field(default_factory=WireForm)
     accepted: set[str] = field(default_factory=set)  # what requests held that were answered
-    vain: set[tuple[tuple[int, str], Change]] = field(default_factory=set)  # guesses that did not help
+    failed_changes: set[tuple[tuple[int, str], Change]] = field(default_factory=set)  # did not help
     _proofs: dict[Change, int] = field(default_factory=dict)
-    _told: set[Change] = field(default_factory=set)
+    _logged: set[Change] = field(default_factory=set)
 
     def keep(self, change: Change, *, proofs: int) -> None:
         """Remember what helped, unless others pass without it: then it was about that one request."""
@@ -51,26 +51,26 @@ class Manners:
             return
         self._proofs[change] = self._proofs.get(change, 0) + 1
         if self.shows_needless(change):
-            self._tell(change, "refuses some requests; these are sent")
+            self._log(change, "refuses some requests; these are sent")
         elif self._proofs[change] >= proofs:
             self.form = self.form.changed(change)
-            self._tell(change, "refuses how requests are written; from now on they are sent")
+            self._log(change, "refuses how requests are written; from now on they are sent")
 
     def shows_needless(self, change: Change) -> bool:
         """Whether a request was answered though it held what the change takes away."""
         return not self.accepted.isdisjoint(_list_before(change))
 
-    def _tell(self, change: Change, what: str) -> None:
-        if change not in self._told:
-            self._told.add(change)
+    def _log(self, change: Change, what: str) -> None:
+        if change not in self._logged:
+            self._logged.add(change)
             logger.warning("%s (%s) %s %s", self.endpoint, self.model, what, change.describe())
 
 
 class Attempt:
     """One request on its way; its changes are its own until it is answered."""
 
-    def __init__(self, manners: Manners, request: Request) -> None:
-        self._manners = manners
+    def __init__(self, capabilities: Capabilities, request: Request) -> None:
+        self._capabilities = capabilities
         self._request = request
         self._hide = list_echoes(request)
         self._changes: list[Change] = []
@@ -96,8 +96,8 @@ class Attempt:
             return False
         if self._guess is None and self._write():  # learned in the meantime, by another request
             return True
-        words = status, refusal.alike
-        if self._guess is not None and (words == self._last or names_still(refusal, self._guess)):
+        words = status, refusal.cause
+        if self._guess is not None and (words == self._last or still_names(refusal, self._guess)):
             self._take_back(self._guess, words)
         self._last, self._guess = words, None
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -115,8 +115,8 @@ class Attempt:
     def succeed(self) -> None:
         """It was answered: what helped is remembered."""
         for change in self._changes:
-            self._manners.keep(change, proofs=self._proofs)
-        self._manners.accepted |= _list_features(self.body, self._request.label)
+            self._capabilities.keep(change, proofs=self._proofs)
+        self._capabilities.accepted |= _list_features(self.body, self._request.label)
 
     def name_own(self) -> list[str]:
         """The keys of the recipe's `extra_body` that the last refusal names."""
@@ -125,11 +125,11 @@ class Attempt:
     def describe_refusal(self, status: int) -> str:
         """What the last refusal has in common with others of its cause; empty where it is this row's own."""
         refusal = self.refusal
-        return "" if refusal is None or refusal.is_too_long else f"{status} {refusal.alike}"
+        return "" if refusal is None or refusal.is_too_long else f"{status} {refusal.cause}"
 
     @property
     def _form(self) -> WireForm:
-        form = self._manners.form
+        form = self._capabilities.form
         for change in self._changes:
             form = form.changed(change)
         return form
@@ -144,17 +144,17 @@ class Attempt:
         return True
 
     def _is_worth_trying(self, change: Change, words: tuple[int, str]) -> bool:
-        if change in self._tried or (words, change) in self._manners.vain:
+        if change in self._tried or (words, change) in self._capabilities.failed_changes:
             return False
         stumbled = words[0] >= HTTPStatus.INTERNAL_SERVER_ERROR
-        return not (stumbled and self._manners.shows_needless(change))
+        return not (stumbled and self._capabilities.shows_needless(change))
 
     def _take_back(self, guess: Change, words: tuple[int, str]) -> None:
         """What was said before the last guess is said again: it did not help, at least not alone."""
         self._changes.remove(guess)
         self._taken_back.append(guess)
-        if guess.lasts and len(self._manners.vain) < MAX_VAIN:
-            self._manners.vain.add((words, guess))
+        if guess.lasts and len(self._capabilities.failed_changes) < MAX_FAILED_CHANGES:
+            self._capabilities.failed_changes.add((words, guess))
 
     def _go_without_all(self) -> bool:
         """Where no guess helped alone, several parameters may be unwelcome, and all are named each time."""

@@ -1,7 +1,7 @@
 """From a refusal to what may be written differently: `find_changes(refusal, request, body)`.
 
 By meaning, not by wording: whatever a refusal names that we sent, by its name or by one of its known aliases
-and values, may be what is unwelcome. Whether it was is seen by sending the request without it: `manners.py`.
+and values, may be what is unsupported. `capabilities.py` sends the request without it to find out.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from multifaceted.chat.refusal import Refusal
-from multifaceted.chat.room import halve, read_room
+from multifaceted.chat.token_limit import halve, read_token_limit
 from multifaceted.chat.wire import NEWER_NAME, Change
 from multifaceted.records import Request
 
@@ -74,7 +74,7 @@ def find_changes(refusal: Refusal, request: Request, body: dict[str, Any]) -> It
             yield Change("fold", "system")
 
 
-def names_still(refusal: Refusal, change: Change) -> bool:
+def still_names(refusal: Refusal, change: Change) -> bool:
     """Whether a parameter is named though it was left out."""
     return change.kind == "drop" and bool(_PATTERNS[change.name].search(f"{refusal.pointed} {refusal.words}"))
 
@@ -119,11 +119,11 @@ def _fit_tokens(refusal: Refusal, request: Request, body: dict[str, Any]) -> Ite
     name = next((name for name in ("max_tokens", NEWER_NAME) if name in body and name not in own), None)
     if name is None or request.max_tokens is None:
         return
-    room = read_room(refusal.words, sent=body[name], wanted=request.max_tokens)
-    if room is None and refusal.is_too_long and _NO_NUMBERS.search(refusal.words):
-        room = halve(body[name], wanted=request.max_tokens)
-    if room is not None:
-        yield Change("limit", "max_tokens", room.tokens, lasts=room.lasts)
+    limit = read_token_limit(refusal.words, sent=body[name], wanted=request.max_tokens)
+    if limit is None and refusal.is_too_long and _NO_NUMBERS.search(refusal.words):
+        limit = halve(body[name], wanted=request.max_tokens)
+    if limit is not None:
+        yield Change("limit", "max_tokens", limit.tokens, lasts=limit.lasts)
     elif name == "max_tokens" and _ITS_NAME.search(f"{refusal.pointed} {refusal.words}"):
         yield Change("rename", "max_tokens", NEWER_NAME)
 

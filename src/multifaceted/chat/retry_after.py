@@ -1,4 +1,4 @@
-"""How long an endpoint asks us to wait, whatever form it says that in: `read_wait(headers, text)`.
+"""How long an endpoint asks us to wait, whatever form it says that in: `read_retry_after(headers, text)`.
 
     read_seconds("1m30s", now)                            # 90.0
     read_seconds("Wed, 21 Oct 2026 07:28:00 GMT", now)    # seconds from now until then
@@ -43,7 +43,7 @@ _KEYS = {
 }
 
 
-def read_wait(headers: Mapping[str, str], text: str = "", *, now: float | None = None) -> float:
+def read_retry_after(headers: Mapping[str, str], text: str = "", *, now: float | None = None) -> float:
     """Seconds that the endpoint asks us to wait; 0 where it does not say, or says what makes no sense.
 
     Args:

@@ -38,7 +38,7 @@ def question_of(body: dict[str, Any]) -> int:
     ("fault", "count", "concurrency"),
     [(WRONG_KEY, 10, 8), (NO_DB, 10, 1), (NO_BODY, 1, 8), (UNKNOWN, 3, 1), (WITH_200, 10, 8)],
 )
-def test_a_run_whose_first_requests_are_refused_alike_stops_with_no_row_failed(
+def test_a_run_whose_first_requests_are_all_refused_for_one_reason_stops_with_no_row_failed(
     make_recipe: MakeRecipe, tmp_path: Path, fault: Fault, count: int, concurrency: int
 ) -> None:
     with ChatServer(fault=lambda _: fault) as server:

@@ -1,8 +1,8 @@
 """How many tokens a reply may have, read from a refusal that tells it.
 
 Example:
-    read_room("maximum context length is 8192 tokens. However, you requested 9000 tokens "
-              "(5000 in the messages, 4000 in the completion)", sent=4000)    # Room(3192, lasts=False)
+    read_token_limit("maximum context length is 8192 tokens. However, you requested 9000 tokens "
+              "(5000 in the messages, 4000 in the completion)", sent=4000)    # TokenLimit(3192, lasts=False)
 
 Numbers are taken only where they add up: what was asked for is known, so the length of the prompt and of the
 context can be told from each other.
@@ -40,14 +40,14 @@ _SUM = re.compile(r"\+|\binputs?\b`?\s+(?:tokens|length)|\bprompts?\b|\bmessages
 SMALLEST_SHARE = 8  # of what was asked for, below which a reply is not worth asking for
 
 
-class Room(NamedTuple):
+class TokenLimit(NamedTuple):
     """Tokens that a reply may have; `lasts` where that is so for any request to this model."""
 
     tokens: int
     lasts: bool
 
 
-def read_room(words: str, *, sent: int, wanted: int) -> Room | None:
+def read_token_limit(words: str, *, sent: int, wanted: int) -> TokenLimit | None:
     """The room for a reply, where it is smaller than `sent`; None where a refusal does not tell it.
 
     Args:
@@ -62,7 +62,7 @@ def read_room(words: str, *, sent: int, wanted: int) -> Room | None:
         room = context - prompt
         if _VAGUE.search(words):
             return halve(min(2 * room, sent), wanted=wanted)
-        return Room(room, lasts=False) if 0 < room < sent else None
+        return TokenLimit(room, lasts=False) if 0 < room < sent else None
     pattern = _CAP if _CAP.search(plain) or "context" in plain.lower() else _LOOSE_CAP
     for found in pattern.finditer(plain):
         told = found.groupdict()
@@ -71,14 +71,14 @@ def read_room(words: str, *, sent: int, wanted: int) -> Room | None:
         if _SUM.search(plain):
             return halve(min(sent, cap), wanted=wanted) if "+" in plain else None
         if 0 < cap < sent:
-            return Room(cap, lasts=True)
+            return TokenLimit(cap, lasts=True)
     return None
 
 
-def halve(tokens: int, *, wanted: int) -> Room | None:
+def halve(tokens: int, *, wanted: int) -> TokenLimit | None:
     """Half of so many tokens, where that is still worth asking for; None where it is not."""
     half = tokens // 2
-    return Room(half, lasts=False) if half and half * SMALLEST_SHARE >= wanted else None
+    return TokenLimit(half, lasts=False) if half and half * SMALLEST_SHARE >= wanted else None
 
 
 def _find_context(words: str, numbers: set[int], sent: int) -> tuple[int | None, int | None]:
