@@ -173,7 +173,7 @@ def test_the_list_is_short_and_says_where_there_is_more(run: Path) -> None:
     assert len(result.stdout.splitlines()) == 6
     assert "more than these 2" in result.stderr
     assert "more" not in say(run, "--limit", "18").stderr
-    assert say(run, "--where", "id=x").stderr.strip() == "no finished row is so"
+    assert say(run, "--where", "id=x").stderr.strip() == "no finished row matches"
 
 
 def test_json_is_one_whole_row_a_line(run: Path) -> None:

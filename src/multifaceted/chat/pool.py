@@ -124,7 +124,7 @@ class EndpointPool:
             return FatalEndpointError(message, hint=REFUSES_ALL)
         if not lane.excluded:
             lane.excluded = True
-            logger.warning("%s; the other endpoints go on without it", message)
+            logger.warning("%s; the run continues on the other endpoints", message)
         return TransientEndpointError(message, kind="unavailable")
 
     def _left(self) -> list[Lane]:

@@ -37,7 +37,7 @@ def build(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Turn a whole run into a folder that `load_dataset` opens; with `--partial`, one that is not finished.
+    """Build a folder that `load_dataset` opens; with `--partial`, from an unfinished run too.
 
     Example: `multifaceted build run --out multifaceted_collection`
     """
@@ -89,7 +89,7 @@ def compare_recipe(run: Path) -> str:
     if not changes:
         return ""
     again = shlex.join(["multifaceted", "plan", str(recipe), "--run", str(run)])
-    return f"{recipe} has changed since the run ({'; '.join(changes)}); what to make anew: {again}"
+    return f"{recipe} has changed since the run ({'; '.join(changes)}); see what it would ask: {again}"
 
 
 def check(
@@ -114,6 +114,6 @@ def check(
     else:
         show.text(f"{folder}: nothing is wrong")
         if built and built.pending:
-            show.text(f"it is partial: {built.made}")
+            show.text(f"partial build: {built.made}")
     if faults:
         raise typer.Exit(1)

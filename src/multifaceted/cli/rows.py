@@ -21,7 +21,10 @@ def rows(
     *,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="FIELD=VALUE, or FIELD~TEXT for a text that contains it; may be repeated."),
+        typer.Option(
+            help="FIELD=VALUE, or FIELD~TEXT for a text that contains it; repeat it to combine conditions."
+            " FIELD is a column of rows, or dimension, subdimension, preference, description."
+        ),
     ] = None,
     reason: Annotated[
         str | None, typer.Option(help="Only rows that curation dropped for this reason.")
@@ -34,7 +37,7 @@ def rows(
         bool, typer.Option("--json", help="Print whole rows, one JSON object a line.")
     ] = False,
 ) -> None:
-    """List finished rows, at any moment of a run. Fields are those of rows, and `dimension` and the like.
+    """List finished rows, at any moment of a run.
 
     Example: `multifaceted rows run --where dimension=style --where output~sorry --limit 5`
     """
@@ -60,7 +63,7 @@ def rows(
     if next(found, None) is not None:
         show.say(f"there are more than these {count:,}; --limit 0 shows all")
     elif not count:
-        show.say("no finished row is so")
+        show.say("no finished row matches")
 
 
 def _show_line(row: dict[str, Any]) -> None:

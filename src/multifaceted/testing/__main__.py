@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from multifaceted.testing.personalities import DEFAULT, find_personality, list_personalities
 from multifaceted.testing.server import ChatServer
 
+EXAMPLE = "python -m multifaceted.testing --like litellm --port 8000"
 _BREATH = 0.5  # seconds; some systems deliver no signal to a wait without an end
 
 
@@ -42,14 +43,18 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m multifaceted.testing",
         description="Serve a chat endpoint on a loopback port, with the behavior of a real one.",
-        epilog=f"personalities:\n{people}",
+        epilog=f"example: {EXAMPLE}\n\npersonalities:\n{people}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--like", default=DEFAULT, type=_check_name, metavar="NAME", help="the personality")
+    parser.add_argument(
+        "--like", default=DEFAULT, type=_check_name, metavar="NAME", help="the endpoint to imitate"
+    )
     parser.add_argument("--port", default=0, type=int, help="to serve on; 0, the default, takes a free one")
-    parser.add_argument("--api-key", metavar="KEY", help="the only key let in; all are without it")
+    parser.add_argument("--api-key", metavar="KEY", help="the only key accepted; without it, any")
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="a model that it knows")
-    parser.add_argument("--context", type=int, metavar="TOKENS", help="prompt and max_tokens together")
+    parser.add_argument(
+        "--context", type=int, metavar="TOKENS", help="context length: prompt and max_tokens together"
+    )
     parser.add_argument("--latency", default=0.0, type=float, metavar="SECONDS", help="before each answer")
     parser.add_argument("--requests-per-minute", type=float, metavar="N", help="beyond it, HTTP 429")
     return parser.parse_args(arguments)
