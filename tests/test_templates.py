@@ -18,7 +18,7 @@ from jinja2.tests import TESTS
 
 from multifaceted.curate.judge_prompt import JudgePrompt
 from multifaceted.errors import InputError, Problem
-from multifaceted.jinjafile import PURE_FILTERS, PURE_FUNCTIONS, PURE_TESTS
+from multifaceted.jinjafile import PURE_FILTERS, PURE_FUNCTIONS, PURE_TESTS, strict_environment
 from multifaceted.prompts.template import Template, load_repair, load_template, shipped_template
 from multifaceted.publish.card_template import load_card_template
 from multifaceted.records import Message
@@ -327,3 +327,9 @@ def test_a_template_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> Non
     for name in ("none.j2", "latin.j2"):
         with pytest.raises(InputError, match=f"{name}: cannot be read: "):
             load("response", tmp_path / name)
+
+
+def test_differences_of_maps_keep_their_order_in_every_process() -> None:
+    text = "{{ (m.keys() - ['c']) | join }} {{ (['z', 'y'] - m.keys()) | join }} {{ m.items() - m.items() }}"
+    values = dict.fromkeys("gfedcba", 1)
+    assert strict_environment().from_string(text).render(m=values) == "gfedba zy []"

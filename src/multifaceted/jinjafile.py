@@ -11,7 +11,7 @@ what would write its place in memory raises.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
 from functools import wraps
 from typing import Any
 
@@ -28,6 +28,7 @@ STUMBLES = (
     LookupError,
     AttributeError,
     ArithmeticError,
+    MemoryError,
     RecursionError,
 )
 # Names that Jinja reads as words of its own; a variable of such a name could not be spoken of.
@@ -86,6 +87,15 @@ class _Function:
 
 class _StrictEnvironment(ImmutableSandboxedEnvironment):
     """`facts.items` is the value of that key, where there is one, and no method of maps."""
+
+    intercepted_binops = frozenset(["-"])
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        # The difference of two views of maps is a set, whose order is another one in each process.
+        if isinstance(left, KeysView | ItemsView) or isinstance(right, KeysView | ItemsView):
+            taken = list(right)
+            return [value for value in left if value not in taken]
+        return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, dict) and attribute in obj:
