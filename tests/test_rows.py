@@ -1,7 +1,9 @@
 """`rows`: picking rows by what they hold and by what curation says, of runs and of built folders."""
 
 import asyncio
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.cli import app
+from multifaceted.cli import app, main
 from multifaceted.curate.recipe import load_curation
 from multifaceted.curate.run import curate_run
 from multifaceted.errors import InputError, MultifacetedError
@@ -196,3 +198,21 @@ def test_a_stale_curation_is_said_to_be_stale(run: Path) -> None:
         assert "stale" in say(run, "--kept").stderr
     finally:
         marker.write_text(content)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--full",)], ids=str)
+def test_terminals_without_unicode_get_escapes(
+    run: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "argv", ["multifaceted", "rows", str(run), "--where", "prompt~über 1", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    shown.flush()
+    text = shown.buffer.getvalue().decode("ascii")
+    if words == ("--json",):
+        assert json.loads(text.splitlines()[0])["prompt"] == "Question 1: why?\nÜber 1."
+    elif words:
+        assert r"\u00dcber 1." in text

@@ -1,5 +1,8 @@
 """The command line: `multifaceted --help`. Each command parses, calls one function and prints."""
 
+import codecs
+import io
+import json
 import sys
 
 import typer
@@ -59,6 +62,10 @@ def main() -> None:
     Exit codes: 0 all well, 1 finished with failed rows or faults found, 2 bad input or configuration,
     3 stopped by a limit that the recipe sets, 130 interrupted. After 3 and 130 the state is saved.
     """
+    codecs.register_error("multifaceted.escape", _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="multifaceted.escape")
     try:
         app()
     except (InterruptedRunError, KeyboardInterrupt) as error:
@@ -67,3 +74,10 @@ def main() -> None:
     except MultifacetedError as error:
         show.error(error)
         sys.exit(3 if isinstance(error, LimitReachedError) else 2)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Write what a terminal or pipe cannot show as JSON escapes, so that what is JSON stays JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
