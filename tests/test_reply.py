@@ -262,7 +262,7 @@ def test_every_ending_has_one_meaning() -> None:
         ({"prompt_tokens": 30.0, "completion_tokens": 37.25}, (30, 38, 0)),
         ({"input_tokens": 30, "output_tokens": 12}, (30, 12, 0)),
         ({**USAGE, "prompt_tokens_details": {"cached_tokens": 20}}, (30, 12, 20)),
-        ({**USAGE, "prompt_tokens_details": {"cached_tokens": 999}}, (30, 12, 30)),
+        ({**USAGE, "prompt_tokens_details": {"cached_tokens": 999}}, (30, 12, 0)),
         ({**USAGE, "prompt_tokens_details": {"cached_tokens": -20}}, (30, 12, 0)),
         ({**USAGE, "prompt_tokens_details": "none"}, (30, 12, 0)),
         # Reasoning that is counted in the total alone is paid for
@@ -358,7 +358,7 @@ def test_a_number_of_thousands_of_digits_is_unknown() -> None:
         (
             {"base_resp": {"status_code": 1002, "status_msg": "Busy"}},
             TransientEndpointError,
-            "garbage",
+            "rate_limited",
             "Busy",
         ),
         ({"detail": "Not now"}, TransientEndpointError, "garbage", "Not now"),
@@ -430,3 +430,85 @@ def test_any_body_is_read_or_explained(body: Any) -> None:
         reply.text.encode()
         reply.reasoning.encode()
         reply.model.encode()
+
+
+# What other servers and models write
+
+
+@pytest.mark.parametrize(
+    ("text", "thoughts", "answer"),
+    [
+        ("<|channel|>final <|constrain|>JSON<|message|>{}", "", "{}"),
+        ("analysisWe greet.assistantfinalHi.", "We greet.", "Hi."),
+        ("So.<|end|><|start|>assistant<|channel|>final<|message|>Hi.", "So.", "Hi."),
+        ("<|channel>thought\nSo.<channel|>Hi.", "So.", "Hi."),
+        ("<|inner_prefix|>So.<|inner_suffix|>Hi.", "So.", "Hi."),
+        ("Here is my thought process: So.\nHere is my response: Hi.", "So.", "Hi."),
+        ('{"a": 1}\n</think>\n{"a": 2}', '{"a": 1}', '{"a": 2}'),
+        ("<|begin_of_box|>Hi.<|end_of_box|>", "", "Hi."),
+        ("<chain_of_thought>So.</chain_of_thought>Hi.", "So.", "Hi."),
+    ],
+)
+def test_thoughts_in_further_marks(text: str, thoughts: str, answer: str) -> None:
+    assert split_reasoning(text) == (thoughts, answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<analysis>A</analysis>\n<verdict>B</verdict>",
+        "[analysis] The poem is about time.",
+        "<thinking> is a tag that models use.",
+        "<think> and </think> are tokens of R1.",
+        "The model ends its thoughts with </think> and then answers.",
+        "gpt-oss writes <|channel|>final<|message|> before its answer.",
+    ],
+)
+def test_nothing_of_an_answer_that_speaks_of_marks_is_lost(text: str) -> None:
+    assert split_reasoning(text) == ("", text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ending"),
+    [
+        ("maxPredictedTokensReached", "cut"),
+        ("eosFound", "whole"),
+        ("REASON_MAX_LEN", "cut"),
+        ("null", "whole"),
+        ({"type": "length", "length": 9}, "cut"),
+        ("MALFORMED_RESPONSE", "broken"),
+    ],
+)
+def test_further_finish_reasons(reason: Any, ending: str) -> None:
+    assert read(make_body(finish_reason=reason)).ending == ending
+
+
+def test_streams_lose_nothing() -> None:
+    chunk = {"choices": [{"delta": {"content": "a\u2028b"}}]}
+    line = json.dumps(chunk, ensure_ascii=False)
+    whole = read(f"data: {line}\n\ndata: [DONE]\n\n")
+    assert (whole.text, whole.ending) == ("a\u2028b", "whole")
+    assert read(f"data: {line}\n\ndata: {{broken\n\ndata: [DONE]\n\n").ending == "broken"
+    ollama = [{"message": {"content": "H"}, "done": False}, {"message": {"content": "i."}, "done": True}]
+    assert read("\n".join(map(json.dumps, ollama))).text == "Hi."
+
+
+def test_no_text_holds_nul() -> None:
+    assert read(make_body("H\0i.")).text == "Hi."
+
+
+def test_an_error_that_says_that_there_is_none_breaks_no_reply() -> None:
+    assert read(make_body(error={"code": 0, "message": "success"})).ending == "whole"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": 429, "type": "insufficient_quota", "message": "Pay"}, FatalEndpointError),
+        ({"code": "content_filter", "message": "No"}, RejectedRequestError),
+        ({"message": "Insufficient balance"}, FatalEndpointError),
+        ({"code": "ThrottlingException", "message": "Wait"}, TransientEndpointError),
+    ],
+)
+def test_further_errors_in_a_200(error: Any, kind: type[EndpointError]) -> None:
+    assert type(explain_body(json.dumps({"error": error}))) is kind

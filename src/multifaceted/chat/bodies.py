@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from typing import Any
 
+_NO_TEXT = re.compile(r"\x00|\\u(?:0000|[dD][89a-fA-F])")  # what no text holds, or may be half a character
 _DIGITS = 20  # of a number, beyond which it counts as infinite; Python refuses to read some thousands
 
 
@@ -14,14 +16,16 @@ def load_json(text: str) -> Any:
     """
     try:
         data, _ = _DECODER.raw_decode(text.lstrip("\ufeff \t\r\n"))
-        # `\ud83d` without its other half is valid JSON, but no text: it has no UTF-8 form.
-        return _mend(data) if "\\u" in text or not is_text(text) else data
+        # `\ud83d` without its other half is valid JSON, but no text: it has no UTF-8 form. Nor is NUL one.
+        return _mend(data) if _NO_TEXT.search(text) or not is_text(text) else data
     except (ValueError, RecursionError):
         return None
 
 
 def is_text(text: str) -> bool:
     """Whether a text can be written as UTF-8."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -30,7 +34,8 @@ def is_text(text: str) -> bool:
 
 
 def mend_text(text: str) -> str:
-    """Put U+FFFD in the place of each half character."""
+    """Put U+FFFD in the place of each half character, and leave NUL out."""
+    text = text.replace("\0", "")
     return text if is_text(text) else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

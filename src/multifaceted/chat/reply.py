@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from multifaceted.chat.body_errors import find_error
-from multifaceted.chat.endings import classify_ending, normalize_ending
+from multifaceted.chat.endings import classify_ending, normalize_ending, read_finish_reason
 from multifaceted.chat.events import read_body
 from multifaceted.chat.reasoning import split_reasoning
 from multifaceted.chat.tokens import Tokens, read_tokens
@@ -18,6 +18,7 @@ from multifaceted.records import Reply
 LONGEST_REASON = 100  # characters of a finish reason, which stands in messages
 # Where endpoints put the thoughts that they tell apart themselves; several may hold the same.
 _REASONING = ("reasoning_content", "reasoning", "thinking", "thoughts")
+_FINISH_REASONS = ("finish_reason", "native_finish_reason", "done_reason", "stop_reason")
 
 
 class _Content(NamedTuple):
@@ -50,9 +51,9 @@ def read_reply(
     if data is None or choice is None:
         return None
     message = _find_message(choice)
-    content, tokens = _read_content(message.get("content")), read_tokens(data.get("usage"))
+    content, tokens = _read_content(message.get("content")), _read_usage(data)
     thoughts, text = ("", content.text) if inline_reasoning else split_reasoning(content.text)
-    finish_reason = _to_text(choice.get("finish_reason") or choice.get("stop_reason"))[:LONGEST_REASON]
+    finish_reason = _find_finish_reason(choice)[:LONGEST_REASON]
     ending = classify_ending(finish_reason)
     if find_error(data) is not None:
         ending = "broken"
@@ -76,9 +77,30 @@ def read_reply(
     )
 
 
+def count_tokens(body: str) -> Tokens:
+    """Count what a body was paid for that holds no reply."""
+    data = read_body(body)
+    return Tokens() if data is None else _read_usage(data)
+
+
+def _read_usage(data: Mapping[str, Any]) -> Tokens:
+    return read_tokens(data if "eval_count" in data else data.get("usage"))  # Ollama's own has no usage
+
+
+def _find_finish_reason(choice: Mapping[str, Any]) -> str:
+    given = (read_finish_reason(choice.get(name)) for name in _FINISH_REASONS)
+    reason = next(filter(None, given), "disconnect" if choice.get("done") is False else "")
+    native = read_finish_reason(choice.get("native_finish_reason"))
+    # A gateway may call whole what its provider cut or filtered
+    is_worse = classify_ending(reason) == "whole" and classify_ending(native) in ("cut", "filtered")
+    return native if is_worse else reason
+
+
 def _find_choice(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The first choice, as far as it holds a message; some servers give the message without choices."""
     if "choices" not in data:
+        if data.get("role") == "assistant" and "content" in data:  # Anthropic's own
+            return {"message": data, "finish_reason": data.get("stop_reason")}
         return data if isinstance(data.get("message"), Mapping) else None
     choices = data["choices"]
     choice = choices[0] if isinstance(choices, list) and choices else choices
@@ -111,7 +133,8 @@ def _read_content(content: Any) -> _Content:
 def _read_part(part: Any) -> _Content:
     if not isinstance(part, Mapping):
         return _Content(_to_text(part))
-    if any(name in str(part.get("type")) for name in ("thinking", "reasoning", "thought")):
+    kind = "thought" if part.get("thought") is True else str(part.get("type"))  # Gemini marks a text so
+    if any(name in kind for name in ("thinking", "reasoning", "thought")):
         found = next(
             (part[name] for name in ("thinking", "reasoning", "text", "summary") if part.get(name)), ""
         )
@@ -141,4 +164,6 @@ def _is_counted(tokens: Tokens, text: str) -> bool:
 
 
 def _to_text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None or isinstance(value, bool) else str(value)
+    """A text, or a number as one; "" for everything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if isinstance(value, str) else str(value) if is_number else ""

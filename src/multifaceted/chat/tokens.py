@@ -32,17 +32,28 @@ def read_tokens(usage: Any) -> Tokens:
     """
     if not isinstance(usage, Mapping):
         return Tokens()
-    prompt = _first(usage, "prompt_tokens", "input_tokens")
-    completion = _first(usage, "completion_tokens", "output_tokens")
+    prompt = _first(usage, "prompt_tokens", "prompt_eval_count")
+    completion = _first(usage, "completion_tokens", "output_tokens", "eval_count")
+    if prompt is None and (prompt := _first(usage, "input_tokens")) is not None:
+        # Anthropic counts what its cache holds beside the rest of the prompt
+        cached = _first(usage, "cache_read_input_tokens") or 0
+        prompt += cached + (_first(usage, "cache_creation_input_tokens") or 0)
     total = _first(usage, "total_tokens")
     if prompt is not None and completion is not None and total is not None:
         completion = max(completion, total - prompt)
     of_prompt, of_completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     cached = (
-        _first(of_prompt, "cached_tokens") or _first(usage, "prompt_cache_hit_tokens", "cached_tokens") or 0
+        _first(of_prompt, "cached_tokens")
+        or _first(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+        or 0
     )
     reasoning = _first(of_completion, "reasoning_tokens") or _first(usage, "reasoning_tokens") or 0
-    return Tokens(prompt, completion, min(cached, prompt or 0), min(reasoning, completion or 0))
+    if completion is not None and reasoning > completion:
+        completion += reasoning  # counted beside it
+    # More than the prompt has are none: they are cheaper than others, and nobody knows how many there were.
+    return Tokens(
+        prompt, completion, cached if cached <= (prompt or 0) else 0, min(reasoning, completion or 0)
+    )
 
 
 def _first(counts: Any, *names: str) -> int | None:

@@ -65,6 +65,8 @@ def _show_turn(turn: dict[str, Any]) -> None:
         show.text(f"[{message['role']}] {message['content']}")
     for reply in turn["replies"]:
         show.text(_describe_reply(reply))
+        if reply["reasoning"]:
+            show.text(f"[reasoning, no part of the text] {shorten(reply['reasoning'])}")
         text = reply["refusal"] or reply["text"] or reply["body"] or "(no text)"
         show.text(f"[reply] {text}")
     if not turn["replies"]:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from multifaceted.ask.asker import read_answer
 from multifaceted.ask.channel import Channel, MissingReply
 from multifaceted.ask.control import RunControl
 from multifaceted.chat.factory import name_models
@@ -114,7 +115,7 @@ class _Tracer:
         del journal
         self.requests.append(request)
         kept = [r for r in read_replies(self._journal_file, "", [request.key]) if not r.set_aside]
-        reply = read_reply(request.key, kept[-1].body) if kept else None
+        reply = read_answer(request, kept[-1].body, allowed=None) if kept else None
         if reply is None:
             raise MissingReply([request])
         return reply
@@ -198,18 +199,23 @@ def _to_turn(request: Request, kept: list[KeptReply]) -> Turn:
         stage=request.label,
         key=request.key,
         messages=[{"role": message.role, "content": message.content} for message in request.messages],
-        replies=[_describe(reply) for reply in kept if reply.key == request.key],
+        replies=[
+            _describe(reply, inline_reasoning=request.inline_reasoning)
+            for reply in kept
+            if reply.key == request.key
+        ],
         repairs=len(request.messages) > 1 and request.messages[-2].role == "assistant",
     )
 
 
-def _describe(kept: KeptReply) -> dict[str, Any]:
-    read = read_reply(kept.key, kept.body)
+def _describe(kept: KeptReply, *, inline_reasoning: bool = False) -> dict[str, Any]:
+    read = read_reply(kept.key, kept.body, inline_reasoning=inline_reasoning)
     return {
         "attempt": kept.attempt,
         "model": read.model if read and read.model else kept.model,
         "mode": kept.mode,
         "text": read.text if read else None,
+        "reasoning": read.reasoning if read else None,  # which is no part of the text
         "finish_reason": read.finish_reason if read else None,
         "refusal": read.refusal if read else None,
         "body": None if read else kept.body,  # what came was no chat completion
