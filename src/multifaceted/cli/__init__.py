@@ -4,6 +4,7 @@ import codecs
 import io
 import json
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -65,7 +66,8 @@ def main() -> None:
     codecs.register_error("multifaceted.escape", _escape)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="multifaceted.escape")
+            with suppress(OSError):  # where a program of its own put something else there
+                stream.reconfigure(errors="multifaceted.escape")
     try:
         app()
     except (InterruptedRunError, KeyboardInterrupt) as error:
