@@ -146,6 +146,18 @@ def test_an_endpoint_that_gives_nothing_but_pages_stops_the_run_and_fails_no_row
         assert run(recipe, tmp_path / "run").ok == 30
 
 
+def test_rows_that_never_get_a_reply_do_not_stop_a_run_that_got_others_before(
+    make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    bad = on_responses(lambda body: Fault(text="no JSON" if body["seed"] % 2 else None))
+    with ChatServer(fault=bad) as server:
+        model = {"base_url": server.base_url, "name": "m", "retry_wait": 0.001}
+        recipe = make_recipe(server.base_url, count=3, model=model)
+        first = run(recipe, tmp_path / "run")
+        assert first.ok > 0 < first.failed
+        assert run(recipe, tmp_path / "run").failures == first.failures == {"garbage": first.failed}
+
+
 def test_negative_usage_does_not_lift_the_budget(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     usage = {"prompt_tokens": -(10**9), "completion_tokens": -(10**9)}
     with ChatServer(fault=lambda body: Fault(text=complete(body, usage=usage))) as server:

@@ -75,6 +75,8 @@ class EndpointPool:
             if error.kind != "garbage":
                 lane.verdict.note_other(number)
                 self._check_outage(error)
+            elif self.answered_before:  # so it is no matter of the configuration
+                lane.verdict.note_other(number)
             elif lane.verdict.note_garbage(number):
                 raise self._exclude(lane, f"{lane.label} replies to no request: {error.message}") from error
             raise
