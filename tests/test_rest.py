@@ -85,6 +85,17 @@ def test_each_edit_is_foreseen_to_the_request_and_the_run_then_asks_just_that(
     edit({"summary": 51}, {}, "the stage summary is new", count=17)
     del stages["summary"]
     edit({}, {}, "the stage summary is gone", count=17)
+    # In the middle: what comes after it and does not speak of it keeps its replies.
+    stages["hint"] = {"after": "preferences", "description": "d"}
+    stages["hint"] |= template(tmp_path, "{% block user %}A hint for {{ instruction }}{% endblock %}", "six")
+    edit({"hint": 51}, {}, "the stage hint is new", count=17)
+    stages["response"] |= template(tmp_path, RESPONSE, "{{ hint }}")
+    edit({"response": 51}, {"response": 51}, "the template of response", count=17)
+    stages["hint"] |= template(tmp_path, "{% block user %}Hints for {{ instruction }}{% endblock %}", "seven")
+    edit({"hint": 51, "response": 51}, {"hint": 51, "response": 51}, "the template of hint", count=17)
+    del stages["hint"]
+    stages["response"] |= template(tmp_path, RESPONSE, "four")
+    edit({}, {}, "the stage hint is gone", "the template of response", count=17)
     edit({}, {}, "instructions: 17 → 4", count=4)
     assert server.repeats == 30  # the same prompts at another temperature
 
@@ -202,7 +213,7 @@ def stop_at_first_poll(recipe: Path, folder: Path, server: ChatServer) -> None:
 def test_large_runs_are_sampled_evenly(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multifaceted.generate.forecast.LOOKED_AT", 12)
+    monkeypatch.setattr("multifaceted.generate.forecaster.LOOKED_AT", 12)
     recipe = make_recipe(server.base_url, shard_rows=30, count=40)
     run(recipe, tmp_path / "run")
     pool = [ask(n) for n in range(40)]
@@ -227,7 +238,7 @@ def fail_one(body: dict[str, Any]) -> Fault | None:
 def test_of_large_runs_every_row_that_failed_is_looked_at(
     make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multifaceted.generate.forecast.LOOKED_AT", 12)
+    monkeypatch.setattr("multifaceted.generate.forecaster.LOOKED_AT", 12)
     with ChatServer(fault=fail_one) as server:
         model = {"base_url": server.base_url, "name": "m", "retry_wait": 0.01, "max_attempts": 2}
         recipe = make_recipe("", model=model, count=40, shard_rows=60)

@@ -16,7 +16,8 @@ from multifaceted.chat.factory import name_models
 from multifaceted.errors import FailureKind, SetupError, StorageError
 from multifaceted.generate import RowMaker, RowsToMake, generate_shards
 from multifaceted.generate.changes import Described, list_changes
-from multifaceted.generate.forecast import Forecast, StageForecast, foresee
+from multifaceted.generate.forecast import Forecast, StageForecast
+from multifaceted.generate.forecaster import foresee
 from multifaceted.generate.prepare import Prepared, describe_run, outline_run, prepare_run
 from multifaceted.generate.work import find_whole
 from multifaceted.journal import Journal, JournalSum

@@ -37,15 +37,21 @@ class RowMaker:
         columns: dict[str, Any] = {}
         for stage in self.plan.stages:
             try:
-                columns |= await self._ask(stage, draft, channel)
+                columns |= await self.ask_stage(stage, draft, channel)
             except NoReplyError as fault:
                 return self._to_failure(task, fault)
             except InputError as fault:  # of what this row holds, which others need not
                 return Failure(task.id, "template_error", stage.name, fault.message, "", retryable=False)
         return self._to_row(task, columns)
 
-    async def _ask(self, stage: Stage, draft: Draft, channel: Channel) -> dict[str, Any]:
-        """The two columns of a stage: what it made, and how."""
+    async def ask_stage(self, stage: Stage, draft: Draft, channel: Channel) -> dict[str, Any]:
+        """Ask one stage, add what it made to the draft, and return its two columns: what it made, and how.
+
+        Raises:
+            NoReplyError, MissingReply: where nothing came that can be used, or nothing was sent.
+            InputError: where its template stumbles over this row.
+            FatalEndpointError, StorageError, InterruptedRunError: what stops the whole run.
+        """
         parts = stage.list_parts(draft)
         exchanges = await finish_all([self._ask_about(stage, draft.about(part), channel) for part in parts])
         values = [exchange.value for exchange in exchanges]
