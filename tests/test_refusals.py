@@ -67,6 +67,9 @@ def test_what_is_the_requests_own_fails_its_row(status: int) -> None:
         (429, {"error": {"code": "insufficient_quota"}}, FatalEndpointError),
         (429, {"error": {"code": None, "type": "insufficient_quota"}}, FatalEndpointError),
         (429, {"error": {"type": "exceeded_current_quota_error"}}, FatalEndpointError),
+        (429, {"error": {"code": "1113", "message": "of Zhipu"}}, FatalEndpointError),
+        (400, {"code": "Arrearage", "message": "of DashScope"}, FatalEndpointError),
+        (429, {"error": {"message": "You exceeded your current quota", "code": 429}}, TransientEndpointError),
         (400, {"error": {"code": "content_filter"}}, RejectedRequestError),
         (
             403,
@@ -88,6 +91,35 @@ def test_the_body_may_say_otherwise_and_is_never_an_error_itself(
     error = refuse(status, body)
     assert type(error) is kind
     assert error.message.startswith(f"HTTP {status}: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": "Not Found", "message": "No route for /v2"}, "No route for /v2"),
+        ({"error": "Unauthorized"}, "Unauthorized"),
+        ({"detail": "Not Found"}, "Not Found"),
+        ({"errors": [{"message": "first"}, {"message": "second"}]}, "first"),
+        ({"type": "error", "error": {"type": "not_found_error", "message": "model: x"}}, "model: x"),
+        ([{"error": {"code": 404, "message": "of Gemini", "status": "NOT_FOUND"}}], "of Gemini"),
+        ('data: {"error": {"message": "in a stream"}}\n\n', "in a stream"),
+        ('"a text"', "a text"),
+        ("<html><body><h1>502 &amp; more</h1>", "a web page, '502 & more'"),
+        ("upstream gone\n", "upstream gone"),
+        ("", "no reason given"),
+    ],
+)
+def test_the_words_of_an_error_are_found_in_whatever_shape(body: Any, words: str) -> None:
+    assert refuse(404, body).message == f"HTTP 404: {words}"
+
+
+def test_a_filter_is_told_from_a_fault_of_the_request() -> None:
+    for error in (
+        {"code": "data_inspection_failed"},
+        {"code": "ResponsibleAIPolicyViolation"},
+        {"code": 1301},
+    ):
+        assert refuse(400, {"error": error}).kind == "content_filter"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from multifaceted.batch.state import BatchState
 from multifaceted.batch.wholeness import Found
 from multifaceted.chat.body_errors import explain_body
 from multifaceted.chat.capabilities import learn_from_line
-from multifaceted.chat.policy import FILTER_CODES, MAX_MESSAGE, translate_refusal
+from multifaceted.chat.error_body import MAX_MESSAGE
+from multifaceted.chat.policy import translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm
 from multifaceted.errors import (
@@ -204,8 +205,6 @@ class Harvest:
         if isinstance(outcome, Refused):
             return translate_refusal(outcome.status, {}, self.hide(outcome.text))
         code, words = outcome.code, self.hide(outcome.words)
-        if code in FILTER_CODES:
-            return RejectedRequestError(f"{code}: {words}", kind="content_filter")
         told = explain_body(json.dumps({"error": {"code": code, "message": words or code}}))
         if told.kind != "server_error":
             return told

@@ -8,7 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from multifaceted.chat.policy import NO_CREDIT, QUOTA_CODES, translate_refusal
+from multifaceted.chat.error_body import is_unpaid
+from multifaceted.chat.policy import NO_CREDIT, translate_refusal
 from multifaceted.errors import TransientEndpointError
 
 FULL_QUEUE_CODES = ("token_limit_exceeded",)  # said of a batch that must wait for others to end
@@ -105,9 +106,7 @@ def read_state(text: str) -> BatchState:
         total=total,
         files=named,
         fault=(words or "no reason given") if status == "failed" else "",
-        hint=NO_CREDIT
-        if codes & {*QUOTA_CODES}
-        else "mend what the endpoint complains of, or use mode: live",
+        hint=NO_CREDIT if is_unpaid(codes) else "mend what the endpoint complains of, or use mode: live",
         queue_is_full=status == "failed" and bool(codes & {*FULL_QUEUE_CODES}),
     )
 

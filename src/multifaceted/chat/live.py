@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 from openai import AsyncOpenAI
 
-from multifaceted.chat.body_errors import explain_body, find_error
+from multifaceted.chat.body_errors import explain_body
 from multifaceted.chat.capabilities import Attempt, Capabilities
+from multifaceted.chat.error_body import find_error
 from multifaceted.chat.events import read_body
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.chat.refusal import read_refusal

@@ -5,13 +5,11 @@ reply of status 200 may still lack (refused, filtered, truncated, empty) is the 
 endpoint's, and stands in `ask/channel.py`.
 """
 
-import html
-import json
-import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from multifaceted.chat.error_body import MAX_MESSAGE, read_error
 from multifaceted.chat.retry_after import read_retry_after
 from multifaceted.errors import (
     EndpointError,
@@ -81,35 +79,24 @@ POLICIES = (
     Policy(0, 999, RejectedRequestError),
 )
 
-# Said with status 429, but no waiting helps.
-QUOTA_CODES = frozenset(
-    {
-        "insufficient_quota",
-        "billing_hard_limit_reached",
-        "billing_not_active",
-        "exceeded_current_quota_error",  # Moonshot
-    }
-)
-FILTER_CODES = frozenset({"content_filter", "content_policy_violation"})
-MAX_MESSAGE = 500  # characters of an endpoint's own words that are kept
 MAX_TARGET = 200  # characters of where a redirect leads
-_TITLE = re.compile(r"<title[^>]*>([^<]{1,500})<", re.IGNORECASE)
 
 
 def translate_refusal(status: int, headers: Mapping[str, str], text: str, *, hide: str = "") -> EndpointError:
     """Our error for an HTTP status, in the endpoint's words, with the key blotted out where it echoes it."""
-    codes, words = _read_error(text)
+    fault = read_error(text)
+    words = fault.words
     if target := _find_target(status, headers):
         words = f"the endpoint points to {target}"
     if hide:
         words = words.replace(hide, "***")
     message = f"HTTP {status}: {words[:MAX_MESSAGE]}"
-    if codes & QUOTA_CODES:
+    if fault.is_unpaid:
         return FatalEndpointError(message, hint=NO_CREDIT)
-    if codes & FILTER_CODES:
+    if fault.is_filter:
         return RejectedRequestError(message, kind="content_filter")
     policy = next(p for p in POLICIES if p.first <= status <= p.last)
-    wait = read_retry_after(headers, text) if policy.error is TransientEndpointError else 0.0
+    wait = read_retry_after(headers, text, fault.data) if policy.error is TransientEndpointError else 0.0
     return policy.error(message, kind=policy.kind, hint=policy.hint, retry_after=wait)
 
 
@@ -122,23 +109,3 @@ def _find_target(status: int, headers: Mapping[str, str]) -> str:
         return ""
     target = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
     return "".join(letter for letter in target[:MAX_TARGET] if letter.isprintable())
-
-
-def _read_error(text: str) -> tuple[set[str], str]:
-    """Code and type of an error body, and its words: OpenAI's shape, a web page, or whatever it is."""
-    try:
-        data: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        title = _TITLE.search(text[:20_000])
-        words = f"a web page, {html.unescape(title[1]).strip()!r}" if title else text.strip()
-        return set(), words or "no reason given"
-    data = data[0] if isinstance(data, list) and data else data  # Gemini wraps it
-    body = data.get("error", data) if isinstance(data, dict) else data
-    if not isinstance(body, dict):
-        return set(), body if isinstance(body, str) else json.dumps(body)
-    codes = {str(body[name]) for name in ("code", "type") if body.get(name)}
-    metadata = body.get("metadata")
-    if isinstance(metadata, dict) and "flagged_input" in metadata:  # OpenRouter, with status 403
-        codes.add("content_filter")
-    told = body.get("message") or body.get("detail") or body
-    return codes, told if isinstance(told, str) else json.dumps(told)

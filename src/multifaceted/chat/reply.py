@@ -8,8 +8,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from multifaceted.chat.body_errors import find_error
 from multifaceted.chat.endings import classify_ending, normalize_ending, read_finish_reason
+from multifaceted.chat.error_body import find_error
 from multifaceted.chat.events import read_body
 from multifaceted.chat.reasoning import split_reasoning
 from multifaceted.chat.tokens import Tokens, read_tokens

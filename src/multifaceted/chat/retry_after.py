@@ -1,4 +1,4 @@
-"""How long an endpoint asks us to wait, whatever form it says that in: `read_retry_after(headers, text)`.
+"""How long an endpoint asks us to wait, in whatever form: `read_retry_after(headers, text, data)`.
 
     read_seconds("1m30s", now)                            # 90.0
     read_seconds("Wed, 21 Oct 2026 07:28:00 GMT", now)    # seconds from now until then
@@ -6,7 +6,6 @@
 Headers come first; the words of an error body count where the headers say nothing.
 """
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -43,16 +42,23 @@ _KEYS = {
 }
 
 
-def read_retry_after(headers: Mapping[str, str], text: str = "", *, now: float | None = None) -> float:
+def read_retry_after(
+    headers: Mapping[str, str],
+    text: str = "",
+    data: Mapping[str, Any] | None = None,
+    *,
+    now: float | None = None,
+) -> float:
     """Seconds that the endpoint asks us to wait; 0 where it does not say, or says what makes no sense.
 
     Args:
         headers: of the refusal; their names in lower case, or looked up without regard to case.
         text: the body of the refusal.
+        data: the error in it, where it is an object.
         now: seconds since 1970; the endpoint's own clock where it sends one, else this machine's.
     """
     now = _read_clock(headers) if now is None else now
-    data = _parse(text)
+    data = data or {}
     told = [*_read_headers(headers, now), *_read_headers(_find_headers(data), now)]
     told += (*_read_body(data, now), *_read_words(text))
     return next((wait for wait in told if 0 < wait < LONGEST), 0.0)
@@ -125,19 +131,6 @@ def _read_headers(headers: Mapping[str, str], now: float) -> Iterator[float]:
     # When the next minute or day of a budget begins; only where this one is used up.
     if headers.get("x-ratelimit-remaining", "").strip() == "0":
         yield read_seconds(headers.get("x-ratelimit-reset", ""), now) or 0.0
-
-
-def _parse(text: str) -> dict[str, Any]:
-    """The error object of a body; empty where there is none. Gemini wraps it in a list."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    data = data[0] if isinstance(data, list) and data else data
-    if not isinstance(data, dict):
-        return {}
-    error = data.get("error")
-    return {**data, **error} if isinstance(error, dict) else data
 
 
 def _find_headers(data: Mapping[str, Any]) -> dict[str, str]:
