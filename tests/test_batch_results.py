@@ -52,7 +52,7 @@ def test_results_that_come_late_are_waited_for_and_nothing_is_asked_again(bench:
     unanswered = {"cancelled": 3, "no id of the errors": 6}.get(name, 0)
     recipe = bench.recipe(count=2, batch={"results_polls": 40, "poll_seconds": 0.001})
     if fault.line_status == 400:  # the endpoint refused all alike: told, and not counted against any row
-        with pytest.raises(FatalEndpointError, match="refuses every request alike"):
+        with pytest.raises(FatalEndpointError, match="refuses every request for the same reason"):
             bench.run(recipe)
     assert bench.run(recipe).ok == 6
     assert (bench.server.batch_lines, bench.server.repeats) == (18 + unanswered, 0)

@@ -435,7 +435,7 @@ def test_a_refusal_of_what_the_recipe_insists_on_stops_the_run(
     bench: Bench, refused: str, extra: dict[str, Any]
 ) -> None:
     bench.server.refuse = (refused,)
-    with pytest.raises(FatalEndpointError, match="refuses every request alike"):
+    with pytest.raises(FatalEndpointError, match="refuses every request for the same reason"):
         bench.run(bench.recipe(count=1, model={"extra_body": extra}))
     assert bench.server.batch_lines <= 3 * 2
 

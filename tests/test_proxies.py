@@ -19,7 +19,7 @@ from test_transport import ENVIRONMENT, Endpoint, say, serve, show
 from multifaceted.chat.factory import configure_sdk
 from multifaceted.chat.live import LiveClient
 from multifaceted.chat.transport import LeanTransport, SdkTransport, choose_transport
-from multifaceted.errors import SetupError
+from multifaceted.errors import SetupError, TransientEndpointError
 from multifaceted.models import EndpointSpec
 from multifaceted.proxies import find_proxy
 from multifaceted.publish.hub import DatasetRepo
@@ -307,3 +307,28 @@ def test_with_its_extra_a_socks_proxy_is_gone_through(scheme: str, monkeypatch: 
         return seen
 
     assert asyncio.run(main()) == [b"me", PASSWORD.encode(), b"models.example"]
+
+
+@pytest.mark.parametrize(("variable", "scheme"), [("HTTP_PROXY", "http"), ("ALL_PROXY", "socks5")])
+def test_a_proxy_that_is_down_is_blamed_and_not_the_endpoint(
+    variable: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if scheme == "socks5" and not HAS_SOCKS:
+        pytest.skip("needs the extra `proxy`")
+    monkeypatch.setenv(variable, f"{scheme}://me:{PASSWORD}@127.0.0.1:9")
+    monkeypatch.setenv("KEY", "k")
+    sdk = configure_sdk(EndpointSpec(base_url="http://models.example/v1", api_key_env="KEY"))
+
+    async def main() -> None:
+        transport = choose_transport(sdk, timeout=5)
+        try:
+            await transport.post({})
+        finally:
+            await transport.close()
+
+    with pytest.raises(TransientEndpointError) as caught:
+        asyncio.run(main())
+    said = caught.value.message
+    assert said.startswith(f"the proxy 127.0.0.1:9 of {variable}, which leads to models.example: ")
+    assert said.endswith("; correct it, or add models.example to NO_PROXY where no proxy is needed")
+    assert PASSWORD not in said

@@ -43,7 +43,7 @@ def test_a_run_whose_first_requests_are_all_refused_for_one_reason_stops_with_no
 ) -> None:
     with ChatServer(fault=lambda _: fault) as server:
         recipe = make_recipe(server.base_url, count=count, variants=1, concurrency=concurrency, shard_rows=2)
-        with pytest.raises(FatalEndpointError, match="refuses every request alike: ") as caught:
+        with pytest.raises(FatalEndpointError, match="refuses every request for the same reason: ") as caught:
             run(recipe, tmp_path / "run")
         assert caught.value.hint
         assert len(server.bodies) >= min(8, count)
@@ -132,7 +132,7 @@ def test_where_all_endpoints_refuse_everything_the_run_stops(make_recipe: MakeRe
     with (
         ChatServer(fault=lambda _: NO_DB) as one,
         ChatServer(fault=lambda _: NO_BODY) as other,
-        pytest.raises(FatalEndpointError, match="refuses every request alike"),
+        pytest.raises(FatalEndpointError, match="refuses every request for the same reason"),
     ):
         run(make_recipe("", model=spread(one, other)), tmp_path / "run")
 

@@ -33,18 +33,25 @@ def find_proxy(url: str) -> str | None:
         SetupError: where there is one that cannot be used.
     """
     parts = urlsplit(url)
-    proxies = getproxies()
-    name = next((name for name in (parts.scheme, "all") if proxies.get(name, "").strip()), "")
-    if not name or _goes_direct(parts, proxies.get("no", "")):
+    name, proxy = _look_up(parts)
+    if not name:
         return None
     try:
-        return _check(proxies[name])
+        return _check(proxy)
     except ValueError as error:
-        variable = next((v for v in (f"{name}_proxy", f"{name}_proxy".upper()) if v in os.environ), name)
+        variable = _find_variable(name)
         message = f"the proxy in {variable}, which leads to {parts.hostname}, cannot be used: {error}"
         ways = [f"add {parts.hostname} to NO_PROXY where no proxy is needed", f"correct {variable}"]
         hint = ", or ".join([*ways, *([INSTALL] if str(error) == NEEDS_EXTRA else [])])
         raise SetupError(message, hint=hint) from None
+
+
+def describe_proxy(url: str) -> str:
+    """Name the proxy that leads to a URL, without its password, and its variable; empty without one."""
+    parts = urlsplit(url)
+    name, proxy = _look_up(parts)
+    netloc = proxy.strip().rpartition("://")[2].rpartition("@")[2].partition("/")[0]
+    return f"the proxy {netloc} of {_find_variable(name)}" if name else ""
 
 
 def is_socks(proxy: str | None) -> bool:
@@ -92,6 +99,17 @@ class _ProxiedTransport(httpx2.BaseTransport):
     def close(self) -> None:
         for transport in self._by_proxy.values():
             transport.close()
+
+
+def _look_up(url: SplitResult) -> tuple[str, str]:
+    """The kind of the proxy that the environment names for a URL, and that proxy; twice empty without one."""
+    proxies = getproxies()
+    name = next((name for name in (url.scheme, "all") if proxies.get(name, "").strip()), "")
+    return ("", "") if not name or _goes_direct(url, proxies.get("no", "")) else (name, proxies[name])
+
+
+def _find_variable(name: str) -> str:
+    return next((v for v in (f"{name}_proxy", f"{name}_proxy".upper()) if v in os.environ), name)
 
 
 def _check(proxy: str) -> str:

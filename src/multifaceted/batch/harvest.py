@@ -234,7 +234,7 @@ class Harvest:
         alike = {_VARYING.sub("#", message.lower()) for message in refusals}
         if len(refusals) < len(self._index) or len(alike) > 1 or self._has_succeeded():
             return None
-        message = f"{self.record.base_url} refuses every request alike: {refusals[0]}"
+        message = f"{self.record.base_url} refuses every request for the same reason: {refusals[0]}"
         return FatalEndpointError(message, hint=REFUSED_ALIKE)
 
     def _has_succeeded(self) -> bool:

@@ -13,6 +13,7 @@ import aiohttp
 import httpx2
 
 from multifaceted.errors import EndpointError, FatalEndpointError, TransientEndpointError
+from multifaceted.proxies import describe_proxy
 
 TRUST = (
     "for a server of your own or your company's, name its certificate authority's file in SSL_CERT_FILE;"
@@ -27,20 +28,19 @@ def no_answer() -> TransientEndpointError:
     return TransientEndpointError("no answer in time", kind="timeout")
 
 
-def explain_failure(error: BaseException, url: str, *, proxy: str | None = None) -> EndpointError:
+def explain_failure(error: BaseException, url: str) -> EndpointError:
     """Our error for an exchange that gave no answer.
 
     Args:
         error: what the HTTP library or the SDK raised.
-        url: where the request went.
-        proxy: through which it went there.
+        url: where the request went, through a proxy where the environment names one.
     """
     causes = list(_causes_of(error))
     if any(isinstance(cause, TimeoutError | httpx2.TimeoutException) for cause in causes):
         return no_answer()
-    where = urlsplit(url).hostname or url
-    if proxy:
-        where = f"{where}, through the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}"
+    host = urlsplit(url).hostname or url
+    proxy = describe_proxy(url)
+    where = f"{host}, through {proxy}" if proxy else host
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
         reasons = (str(getattr(cause, "verify_message", "")) for cause in causes)
         message = (
@@ -48,6 +48,12 @@ def explain_failure(error: BaseException, url: str, *, proxy: str | None = None)
         )
         return FatalEndpointError(message, kind="connection", hint=TRUST)
     words = next((words for cause in causes if (words := _describe(cause))), "") or _quote(causes[-1])
+    if proxy and any(
+        isinstance(cause, OSError | httpx2.ConnectError | httpx2.ProxyError) for cause in causes
+    ):
+        # Whoever is to connect, resolve or log in there, it is the proxy.
+        where = f"{proxy}, which leads to {host}"
+        words += f"; correct it, or add {host} to NO_PROXY where no proxy is needed"
     return TransientEndpointError(f"{where}: {words}", kind="connection")
 
 

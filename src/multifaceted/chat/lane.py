@@ -46,7 +46,7 @@ class Lane:
     def __post_init__(self) -> None:
         self.in_flight = 0
         self.verdict = Verdict()
-        self.excluded = False  # and people were told: it refuses everything alike
+        self.excluded = False  # and people were told: it refuses everything for the same reason
         self.answered = False  # whether it ever did
         self.down_since: float | None = None  # then one request at a time goes out, to see
         self.silent_since: float | None = None  # when it first failed or refused, with no reply since

@@ -118,7 +118,9 @@ class EndpointPool:
         async with self.aside():
             if not await lane.verdict.hold(number, refused):
                 return refused
-        return self._exclude(lane, f"{lane.label} refuses every request alike: {refused.message}")
+        return self._exclude(
+            lane, f"{lane.label} refuses every request for the same reason: {refused.message}"
+        )
 
     def _exclude(self, lane: Lane, message: str) -> EndpointError:
         """Go on with the other endpoints, or stop the run where there is none."""

@@ -108,7 +108,7 @@ class LeanTransport:
             raise no_answer() from error
         except (aiohttp.ClientError, OSError) as error:
             # What aiohttp says of a proxy holds its password.
-            raise explain_failure(error, self._url, proxy=self._proxy) from (None if self._proxy else error)
+            raise explain_failure(error, self._url) from (None if self._proxy else error)
         return answer
 
     async def close(self) -> None:

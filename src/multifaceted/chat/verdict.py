@@ -1,4 +1,4 @@
-"""Whether an endpoint refuses everything alike, or single requests for what they hold.
+"""Whether an endpoint refuses everything for the same reason, or single requests for what they hold.
 
 Example:
     verdict = Verdict()

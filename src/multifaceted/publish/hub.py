@@ -42,7 +42,7 @@ from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from multifaceted.errors import HubError, InputError, Problem
-from multifaceted.proxies import settle_hub_client
+from multifaceted.proxies import describe_proxy, settle_hub_client
 
 _KIND = "dataset"
 _CONFLICT, _SERVER_ERROR = 412, 500
@@ -210,7 +210,8 @@ def _explain(repo_id: str, doing: str, error: Exception) -> HubError:
         return HubError("offline mode is on", hint="unset HF_HUB_OFFLINE")
     what = redact(f"{repo_id}, {doing}: {str(error) or type(error).__name__}")
     if isinstance(error, httpx2.HTTPError):
-        hint = f"is {constants.ENDPOINT} the Hub you mean, and is the network up? then run it again"
+        way = f", and is {proxy} in order" if (proxy := describe_proxy(constants.ENDPOINT)) else ""
+        hint = f"is {constants.ENDPOINT} the Hub you mean, is the network up{way}? then run it again"
         return HubError(what, hint=hint, retryable=True)
     return HubError(what)
 
