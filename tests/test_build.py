@@ -159,18 +159,6 @@ def test_a_folder_of_somebody_else_is_never_replaced(run: Path, tmp_path: Path) 
     assert (tmp_path / "mine/thesis.txt").read_text() == "years of work"
 
 
-def test_the_present_folder_is_never_replaced(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    build_folder(run, tmp_path / "out")
-    before = contents(tmp_path / "out")
-    monkeypatch.chdir(tmp_path / "out")
-    for out in (Path(), Path("..")):
-        with pytest.raises(StorageError, match="present folder"):
-            build_folder(run, out)
-    assert contents(tmp_path / "out") == before
-
-
 def test_an_unfinished_run_is_refused_and_an_earlier_build_stays(run: Path, tmp_path: Path) -> None:
     build_folder(run, tmp_path / "out")
     before = contents(tmp_path / "out")

@@ -77,7 +77,7 @@ COMMANDS = (
     ("check", "built"),
     ("check", "run"),
     ("diff", "built", "pristine"),
-    ("export", "built", "--trainer", "trl", "--task", "sft", "--out", "out"),
+    ("export", "built", "--for", "trl", "--task", "sft", "--out", "out"),
     ("instructions", "prepare", "sources.yaml", "--out", "prepared.jsonl"),
     ("taxonomy", "check", "taxonomy.yaml"),
     ("taxonomy", "diff", "taxonomy.yaml", "taxonomy.yaml"),

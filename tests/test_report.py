@@ -155,7 +155,7 @@ def test_the_command_writes_page_numbers_and_figures_and_replaces_only_its_own(
     assert printed["counts"]["ok"] == len(rows)
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     figures = ("sunburst", "funnel", "sources", "lengths", "tokens", "diversity")
-    assert names == {"index.html", "statistics.json"} | {
+    assert names == {"index.html", "statistics.json", ".multifaceted.json"} | {
         f"figures/{figure}.{kind}" for figure in figures for kind in ("svg", "png")
     }
     assert all((out / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG") for figure in figures)
@@ -166,7 +166,7 @@ def test_the_command_writes_page_numbers_and_figures_and_replaces_only_its_own(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
     refused = multifaceted("report", place, "--out", tmp_path / "mine")
-    assert (refused.returncode, "holds no report" in refused.stderr) == (2, True)
+    assert (refused.returncode, "was not made by `multifaceted report`" in refused.stderr) == (2, True)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 
 

@@ -36,7 +36,6 @@ from multifaceted.store.curation import (
     lock_curation,
     read_record,
     write_curation,
-    write_record,
 )
 from multifaceted.store.manifest import describe_environment, read_whole_run
 from multifaceted.store.run_folder import RunFolder
@@ -66,7 +65,7 @@ def curate_run(
 
     Raises:
         InputError: where there is no judge to ask again.
-        StorageError: where the run is not whole.
+        StorageError: where the run is not whole, or a file of somebody is in the way.
         MultifacetedError: what stopped the judges; what they said so far is kept, and paid for once.
     """
     if retry and curation.judge is None:
@@ -85,7 +84,6 @@ def curate_run(
         judged = _have_judged(paths, ids, findings, curation, seed=data.seed, folder=path, watch=watch)
         findings, scores, said = judged
     record = make_record(ids, findings, scores)
-    sha256 = write_record(path, record)
     dropped = record["verdict"].eq(DROP).sum()
     found = CurationData(
         recipe=curation.fingerprint,
@@ -96,10 +94,10 @@ def curate_run(
         filters=curation.described,
         judges=said,
         shards={summary.name: summary.sha256 for summary in data.summaries},
-        record=sha256,
+        record="",
     )
     recipe = curation.recipe.model_dump(mode="json", exclude_unset=True)
-    write_curation(path, found, describe_environment(recipe, curation.file, _LIBRARIES))
+    found = write_curation(path, record, found, describe_environment(recipe, curation.file, _LIBRARIES))
     (path / RETRY).unlink(missing_ok=True)
     return found
 

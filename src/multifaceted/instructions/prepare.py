@@ -35,7 +35,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
         InputError: where recipe or pools are not sound, or a file at `out` is not of an earlier preparation.
     """
     recipe, folder = load_sources(recipe_file), recipe_file.parent
-    with open_files(out) as files, open_spool(out.with_name(f"{out.name}.spool")) as spool:
+    with open_files(out) as files, open_spool(files.spool) as spool:
         benchmarks = read_benchmarks(recipe, folder)
         intake = Intake(recipe, folder, spool, files)
         intake.read(watch)

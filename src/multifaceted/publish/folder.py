@@ -1,4 +1,4 @@
-"""Building the published folder: whole beside its place first, then moved there in one step."""
+"""Building the published folder: whole beside its place first, then moved there."""
 
 from pathlib import Path
 
@@ -10,15 +10,16 @@ from multifaceted.ids import hash_text
 from multifaceted.publish.card import CARD, render_card
 from multifaceted.publish.card_template import load_card_template
 from multifaceted.publish.croissant import CROISSANT, render_croissant
-from multifaceted.store.atomic import replaced_folder, write_text
+from multifaceted.store.atomic import write_text
 from multifaceted.store.built_folder import (
     BuiltManifest,
     FileFormat,
-    read_built_manifest,
+    read_built_files,
     write_built_manifest,
 )
 from multifaceted.store.manifest import read_whole_run
-from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.output_folder import replaced_output
+from multifaceted.store.run_folder import MANIFEST, RunFolder
 
 
 def build_folder(
@@ -34,7 +35,8 @@ def build_folder(
 
     Args:
         run: the run folder.
-        out: where to build; an earlier build there is replaced, anything else is left alone.
+        out: where to build; the files of an earlier build there are replaced, and no others; what was edited
+            by hand is kept aside.
         file_format: of the published shards.
         card: a template of the card that extends the shipped one.
         curated: leave out the rows that the run's curation drops, where it has one.
@@ -43,15 +45,17 @@ def build_folder(
     Raises:
         InputError: where that template is missing or wrong. Nothing is written then.
         StorageError: where the run is not whole and has to be, or has no finished row; where it is damaged,
-            its curation is of other rows, or `out` holds something else.
+            its curation is of other rows, or something else is in the way at `out`.
     """
     template = load_card_template(card)
     source = _open_partial(run, curated=curated) if partial else _open_whole(run, curated=curated)
     if source.curation is not None and not source.curation.kept:
         hint = f"see why with: multifaceted curate {run} --show REASON; or build all rows with --no-curation"
         raise StorageError(f"the curation of {run} drops all of its {source.run.ok} rows", hint=hint)
-    _refuse_foreign(out)
-    with replaced_folder(out) as place:
+    inputs = [run, *([card] if card else [])]
+    with replaced_output(
+        out, command="build", marker=MANIFEST, inputs=inputs, read_owned=read_built_files
+    ) as place:
         manifest = _write_rows(source, place, file_format)
         summary = summarize_rows(source.read_rows(), source.run.stages)
         texts = {CARD: render_card(template, manifest, summary, place)}
@@ -92,12 +96,3 @@ def _write_rows(source: RunSource, place: Path, file_format: FileFormat) -> Buil
         pending=source.run.counts["pending"],
         run=source.run,
     )
-
-
-def _refuse_foreign(out: Path) -> None:
-    if Path.cwd().is_relative_to(out.resolve()):
-        hint = "name a folder below this one, such as --out multifaceted_collection"
-        raise StorageError(f"{out} is the present folder or above it, and would be replaced", hint=hint)
-    if out.exists() and not (out.is_dir() and (read_built_manifest(out) or not any(out.iterdir()))):
-        hint = "name another folder with --out, or move this one away"
-        raise StorageError(f"{out} exists and was not made by `multifaceted build`", hint=hint)

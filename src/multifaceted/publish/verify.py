@@ -38,9 +38,7 @@ def check_folder(folder: Path) -> list[str]:
 
 def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     listed = {file.path for config in manifest.configs for file in config.files}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    for extra in sorted(found - listed - {*manifest.metadata, CARD, MANIFEST}):
-        yield f"{folder / extra} is not in the manifest"
+    yield from (f"{extra} is not in the manifest" for extra in _list_extra(folder, listed))
     yield from _check_account(manifest)
     published = configs_of(manifest.run)
     rows = RowChecker(default=next(iter(published)))
@@ -61,6 +59,13 @@ def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
                 text = (folder / name).read_text(encoding="utf-8")
                 yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
         yield from _check_loading(folder, manifest)
+
+
+def _list_extra(folder: Path, listed: set[str]) -> list[Path]:
+    """Files among the shards; elsewhere people may keep what they like, it is neither loaded nor pushed."""
+    holders = {(folder / path).parent for path in listed} - {folder}
+    beside = sorted(path for holder in holders if holder.is_dir() for path in holder.iterdir())
+    return [path for path in beside if path.relative_to(folder).as_posix() not in listed]
 
 
 def _check_account(manifest: BuiltManifest) -> Iterator[str]:
@@ -106,7 +111,7 @@ def _check_loading(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as cache:
         for config in manifest.configs:
             try:
-                loaded = datasets.load_dataset(str(folder), config.name, cache_dir=cache)
+                loaded = datasets.load_dataset(str(folder.resolve()), config.name, cache_dir=cache)
             except Exception as error:  # noqa: BLE001 - whatever stops a user is a fault of the folder
                 yield f"load_dataset fails for config {config.name!r}: {type(error).__name__}: {error}"
                 continue

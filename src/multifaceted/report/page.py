@@ -14,13 +14,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from multifaceted.errors import SetupError, StorageError
+from multifaceted.errors import SetupError
 from multifaceted.export.source import RunSource, Source
 from multifaceted.report.browser import pick_rows
 from multifaceted.report.coverage import Leaf
 from multifaceted.report.rows import open_rows
 from multifaceted.report.statistics import Statistics, measure
-from multifaceted.store.atomic import replaced_folder
+from multifaceted.store.output_folder import Owned, read_record, replaced_output, write_record
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.taxonomy import Taxonomy
@@ -42,28 +42,28 @@ def write_report(
 
     Args:
         place: a run folder, whole or at work, or a built folder.
-        out: where to write; an earlier report there is replaced, anything else is left alone.
+        out: where to write; the files of an earlier report there are replaced, and no others; what was edited
+            by hand is kept aside.
         taxonomy: the one the rows were made with; None leaves out what it offers and nobody used.
         rows: about how many rows the page shows; the numbers are of all.
         curated: leave out the rows that a run's curation drops, where it has one.
         tell: called with what is being done.
 
     Raises:
-        StorageError: where there are no rows, or `out` holds something else.
+        StorageError: where there are no rows, or something else is in the way at `out`.
         SetupError: where the extra `report` is not installed.
     """
-    _refuse_foreign(out)
     figures = _import_figures()
-    tell("reading")
-    source = open_rows(place, curated=curated)
-    tell("measuring")
-    found = measure(source, taxonomy)
-    found.usd = _read_cost(source)
-    tell("drawing")
-    drawn = figures.draw_figures(found)
-    page = _render_page(found, drawn, pick_rows(source, rows), ink=figures.INK, paper=figures.PAPER)
-    tell("writing")
-    with replaced_folder(out) as fresh:
+    with replaced_output(out, command="report", inputs=[place], read_owned=_read_owned) as fresh:
+        tell("reading")
+        source = open_rows(place, curated=curated)
+        tell("measuring")
+        found = measure(source, taxonomy)
+        found.usd = _read_cost(source)
+        tell("drawing")
+        drawn = figures.draw_figures(found)
+        page = _render_page(found, drawn, pick_rows(source, rows), ink=figures.INK, paper=figures.PAPER)
+        tell("writing")
         (fresh / FIGURES).mkdir()
         for figure in drawn:
             (fresh / FIGURES / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
@@ -71,7 +71,12 @@ def write_report(
         numbers = json.dumps(found.as_dict(), ensure_ascii=False, indent=1)
         (fresh / NUMBERS).write_text(numbers, encoding="utf-8")
         (fresh / PAGE).write_text(page, encoding="utf-8")
+        write_record(fresh, "report")
     return found
+
+
+def _read_owned(folder: Path) -> Owned | None:
+    return read_record(folder, "report")
 
 
 def _import_figures() -> Any:
@@ -81,13 +86,6 @@ def _import_figures() -> Any:
         hint = "install it with: pip install 'multifaceted[report]'"
         raise SetupError(f"a report needs {error.name}, which is not installed", hint=hint) from error
     return figures
-
-
-def _refuse_foreign(out: Path) -> None:
-    ours = (out / NUMBERS).is_file() and (out / PAGE).is_file()
-    if out.exists() and not (out.is_dir() and (ours or not any(out.iterdir()))):
-        hint = "name another folder with --out, or move this one away"
-        raise StorageError(f"{out} exists and holds no report", hint=hint)
 
 
 def _read_cost(source: Source) -> float | None:

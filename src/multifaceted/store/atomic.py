@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,30 +56,6 @@ def sync_file(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def replaced_folder(out: Path) -> Iterator[Path]:
-    """A fresh folder beside `out`, which takes its place if nothing goes wrong.
-
-    Raises:
-        StorageError: where the disk is full or the folder cannot be written.
-    """
-    fresh = out.with_name(f".{out.name}.writing")
-    old = out.with_name(f".{out.name}.replaced")
-    with translate_os_errors(out):
-        for leftover in (fresh, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        try:
-            yield fresh
-            if out.exists():
-                out.rename(old)
-            fresh.rename(out)
-            sync_file(out.parent)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

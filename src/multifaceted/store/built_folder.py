@@ -6,10 +6,11 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from multifaceted.errors import StorageError
-from multifaceted.ids import content_id
+from multifaceted.ids import content_id, hash_file
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.curation import CurationSummary
 from multifaceted.store.manifest import RunData
+from multifaceted.store.output_folder import settle_output
 from multifaceted.store.run_folder import MANIFEST
 from multifaceted.strictmodel import StrictModel
 
@@ -93,12 +94,26 @@ def write_built_manifest(folder: Path, manifest: BuiltManifest) -> None:
     write_json(folder / MANIFEST, manifest.model_dump())
 
 
+def read_built_files(folder: Path) -> dict[str, str] | None:
+    """The SHA-256 of each file of a built folder, by path; None where the folder is none of ours.
+
+    Raises:
+        StorageError: where it claims to be one, and is damaged.
+    """
+    manifest = read_built_manifest(folder)
+    if manifest is None:
+        return None
+    shards = {file.path: file.sha256 for config in manifest.configs for file in config.files}
+    return {**shards, **manifest.metadata, MANIFEST: hash_file(folder / MANIFEST)}
+
+
 def read_built_manifest(folder: Path) -> BuiltManifest | None:
     """The manifest of a built folder; None where the folder is none of ours.
 
     Raises:
         StorageError: where it claims to be one, and is damaged.
     """
+    settle_output(folder)
     data = read_json(folder / MANIFEST)
     if not isinstance(data, dict) or data.get("kind") != "multifaceted-built":
         return None

@@ -20,8 +20,9 @@ from pydantic import Field, ValidationError
 
 from multifaceted.errors import StorageError
 from multifaceted.ids import hash_file
-from multifaceted.store.atomic import held_folder, read_json, replaced_file, write_json
+from multifaceted.store.atomic import held_folder, read_json, write_json
 from multifaceted.store.manifest import RunData
+from multifaceted.store.output_folder import Owned, replaced_output, settle_output
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import verify_file
 from multifaceted.strictmodel import StrictModel
@@ -99,16 +100,29 @@ def lock_curation(path: Path) -> AbstractContextManager[None]:
     return held_folder(path, busy=f"another process curates in {path}", hint="wait until it is done")
 
 
-def write_record(path: Path, record: pl.DataFrame) -> str:
-    """Write `record.parquet` in a curation folder; gives its SHA-256."""
-    with replaced_file(path / RECORD) as temporary:
-        record.write_parquet(temporary)
-    return hash_file(path / RECORD)
+def write_curation(
+    path: Path, record: pl.DataFrame, data: CurationData, environment: dict[str, Any]
+) -> CurationData:
+    """Write the record of a curation and its marker; gives the data with the record's SHA-256.
+
+    Raises:
+        StorageError: where a file of somebody is in the way.
+    """
+    with replaced_output(path, command="curate", marker=MARKER, read_owned=_read_owned) as fresh:
+        record.write_parquet(fresh / RECORD)
+        data = data.model_copy(update={"record": hash_file(fresh / RECORD)})
+        write_json(fresh / MARKER, {"data": data.model_dump(mode="json"), "environment": environment})
+    return data
 
 
-def write_curation(path: Path, data: CurationData, environment: dict[str, Any]) -> None:
-    """Write the marker of a curation folder, after its record."""
-    write_json(path / MARKER, {"data": data.model_dump(mode="json"), "environment": environment})
+def _read_owned(path: Path) -> Owned | None:
+    if not (path / MARKER).exists():
+        return None if (path / RECORD).exists() else {}
+    try:
+        data = read_curation(path)
+    except StorageError:  # ours and damaged, or of somebody: kept aside
+        return {MARKER: "", RECORD: ""}
+    return {MARKER: hash_file(path / MARKER), RECORD: data.record if data else ""}
 
 
 def read_curation(path: Path) -> CurationData | None:
@@ -117,6 +131,7 @@ def read_curation(path: Path) -> CurationData | None:
     Raises:
         StorageError: where it is damaged.
     """
+    settle_output(path)
     content = read_json(path / MARKER)
     if content is None:
         return None

@@ -16,7 +16,8 @@ from multifaceted.export.source import Source, open_source
 from multifaceted.export.views.render import render_files
 from multifaceted.export.views.table import find_view
 from multifaceted.export.views.view import Task, Trainer, View
-from multifaceted.store.atomic import replaced_folder, write_text
+from multifaceted.store.atomic import write_text
+from multifaceted.store.output_folder import Owned, read_record, replaced_output, write_record
 from multifaceted.store.schema import arrow_schema
 from multifaceted.store.table_file import TableWriter
 
@@ -42,18 +43,19 @@ class WrittenView:
 
 
 def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> WrittenView:
-    """Write what a trainer loads for a task, with the configuration that trains on it, as a new folder.
+    """Write what a trainer loads for a task, with the configuration that trains on it, into a folder.
+
+    Of an earlier export there the files are replaced, and no others. What was edited by hand is kept aside.
 
     Raises:
         InputError: where the trainer has no such task.
-        StorageError: where the source is not whole, damaged, a bench, or gives no row, or `out` exists.
+        StorageError: where the source is not whole, damaged, a bench, gives no row, or something else is
+            in the way at `out`.
     """
     view = find_view(trainer, task)
-    if out.exists():
-        raise StorageError(f"{out} exists", hint="name a new folder with --out, or move this one away")
     opened = _open_collection(source)
     left_out = {} if task == "sft" else {reason: len(ids) for reason, ids in opened.left_out.items()}
-    with replaced_folder(out) as place:
+    with replaced_output(out, command="export", inputs=[source], read_owned=_read_owned) as place:
         rows = _write_rows(opened, view, task, place / "data")
         if not rows.get("train"):
             raise _no_rows(source, left_out)
@@ -61,7 +63,12 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
         for name, text in texts.items():
             write_text(place / name, text)
         files = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
+        write_record(place, "export")
     return WrittenView(rows, left_out, files, view.command)
+
+
+def _read_owned(folder: Path) -> Owned | None:
+    return read_record(folder, "export")
 
 
 def _open_collection(path: Path) -> Source:
