@@ -12,7 +12,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -34,6 +34,10 @@ CREATE TABLE IF NOT EXISTS replies (
     UNIQUE (key, attempt)
 )
 """
+COLUMNS = (
+    *("key", "attempt", "stage", "row_id", "model", "mode", "body", "cut_at", "seconds", "usd"),
+    *("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "set_aside"),
+)
 _INSERT = """
 INSERT INTO replies
 SELECT ?1, coalesce(max(attempt), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, 0
@@ -134,6 +138,11 @@ class OtherJournals(Protocol):
         ...
 
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+SALVAGE = (
+    "put back a copy of the file if you have one; else run `multifaceted generate` again with --salvage: it"
+    " takes over every reply that can be read, keeps the damaged file, and asks for the missing replies alone"
+)
 _Waiting = tuple[JournalEntry, asyncio.Future[None]]
 
 
@@ -326,6 +335,14 @@ def append(path: Path, entries: list[JournalEntry]) -> list[JournalEntry]:
         return [e for e in entries if connection.execute(_INSERT_NEW, _values_of(e)).rowcount]
 
 
+def create_journal(path: Path, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Make a journal of rows as another one had them; `COLUMNS` are their values."""
+    marks = ", ".join("?" * len(COLUMNS))
+    with _translated(path), closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(_SCHEMA)
+        connection.executemany(f"INSERT OR IGNORE INTO replies VALUES ({marks})", rows)  # noqa: S608
+
+
 def set_aside(path: Path, keys: list[str]) -> None:
     """Keep the replies under some keys, but let them be asked for again. The shard's lock must be held."""
     with _translated(path), closing(_connect(path)) as connection, connection:
@@ -393,5 +410,8 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of it says more
+        if code in _DAMAGED or (path.exists() and not path.is_file()):
+            raise StorageError(f"{path} is damaged: {error}", hint=SALVAGE) from error
         hint = "free some disk space or mend the folder's permissions, then run again: the rest is safe"
         raise StorageError(f"{path}: {error}", hint=hint) from error

@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 def build(
     run: Annotated[Path, typer.Argument(help="The run folder.")],
-    out: Annotated[Path, typer.Option("--out", help="Where to build; an earlier build there is replaced.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to build; files of others there stay.")],
     *,
     file_format: Annotated[Format, typer.Option("--format", help="Of the published shards.")] = Format.arrow,
     card: Annotated[Path | None, typer.Option("--card", help="Your template of the card.")] = None,

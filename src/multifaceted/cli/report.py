@@ -19,7 +19,7 @@ PROSE = ("system", "prompt", "output", "input", "chosen", "rejected")
 
 def report(
     place: Annotated[Path, typer.Argument(help="A run folder or a built folder.", metavar="RUN|FOLDER")],
-    out: Annotated[Path, typer.Option("--out", help="Where to write; an earlier report is replaced.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write; files of others there stay.")],
     *,
     rows: Annotated[int, typer.Option(min=0, help="How many rows the page shows.")] = 300,
     taxonomy: Annotated[

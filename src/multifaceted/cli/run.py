@@ -20,7 +20,9 @@ from multifaceted.errors import FailureKind, InputError, InterruptedRunError, Mu
 from multifaceted.plan import Plan, compile_plan
 from multifaceted.records import Tally
 from multifaceted.store.manifest import RunData, read_layout, read_recipe_file
+from multifaceted.store.mend import infer_layout, mend_run, refuse_foreign
 from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.salvage import salvage_journals
 from multifaceted.store.status import read_status
 
 MaxUsd = Annotated[
@@ -55,6 +57,10 @@ def generate(
     live_fallback: Annotated[
         int, typer.Option(min=0, help="In batch mode: ask live once no more requests than these are missing.")
     ] = 0,
+    salvage: Annotated[
+        bool,
+        typer.Option("--salvage", help="First replace damaged journals by all that can be read of them."),
+    ] = False,
     as_json: Events = False,
     verbose: Verbose = False,
 ) -> None:
@@ -65,6 +71,10 @@ def generate(
     Example: `multifaceted generate recipe.yaml --run run --max-usd 20`
     """
     _log_to_stderr(verbose=verbose)
+    for found in salvage_journals(RunFolder(run)) if salvage else ():
+        show.say(
+            f"{found.path}: {found.replies:,} replies could be read; the damaged file is {found.kept.name}"
+        )
     again = ["generate", str(recipe), "--run", str(run), *(["--shards", shards] if shards else [])]
     order = _Order(recipe, run, again, shards, max_usd, live_fallback=live_fallback, as_json=as_json)
     _carry_out(order)
@@ -95,7 +105,7 @@ def retry(
 
 
 def _carry_out(order: _Order) -> None:
-    compiled = compile_plan(order.recipe, instructions_per_shard=read_layout(RunFolder(order.run)))
+    compiled = _compile(order)
     wanted = _parse_range(order.shards, len(compiled.shards)) if order.shards else None
     control = RunControl()
     try:
@@ -110,6 +120,19 @@ def _carry_out(order: _Order) -> None:
     _report(compiled, data, order, control.tally)
     if control.tally.failed:
         raise typer.Exit(1)
+
+
+def _compile(order: _Order) -> Plan:
+    """The plan of a run, in the layout with which the run was started."""
+    folder = RunFolder(order.run)
+    refuse_foreign(folder)
+    mend_run(folder)
+    layout = read_layout(folder)
+    compiled = compile_plan(order.recipe, instructions_per_shard=layout)
+    inferred = infer_layout(folder, compiled.recipe.variants) if layout is None else None
+    if inferred not in (None, compiled.instructions_per_shard):
+        compiled = compile_plan(order.recipe, instructions_per_shard=inferred)
+    return compiled
 
 
 async def _work(compiled: Plan, order: _Order, control: RunControl, shards: range | None) -> RunData:

@@ -21,6 +21,7 @@ from multifaceted.models import Price
 from multifaceted.plan import Plan, Shard
 from multifaceted.records import Tally
 from multifaceted.store.manifest import AddedColumn, RunData, UsedPrice, describe_environment
+from multifaceted.store.mend import mend_run, refuse_foreign
 from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.run_folder import RunFolder
 
@@ -77,7 +78,10 @@ def prepare_run(
     Raises:
         InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
         SetupError: where local weights are missing.
+        StorageError: where the folder holds something else.
     """
+    refuse_foreign(RunFolder(run))
+    mend_run(RunFolder(run))
     outlined = outline_run(plan, RunFolder(run), name_models(plan.models))
     folder, prices, expected = outlined.folder, outlined.prices, outlined.expected
     mine = [shard for shard in plan.shards if shards is None or shard.index in shards]

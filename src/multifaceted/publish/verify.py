@@ -16,6 +16,7 @@ from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifes
 from multifaceted.store.curation import find_curation_faults
 from multifaceted.store.manifest import read_manifest
 from multifaceted.store.run_folder import MANIFEST, RunFolder
+from multifaceted.store.salvage import find_damage
 from multifaceted.store.shards import read_published, verify_file
 
 
@@ -27,13 +28,26 @@ def check_folder(folder: Path) -> list[str]:
             return list(_check_built(folder, built))
         run = read_manifest(RunFolder(folder))
     except StorageError as error:
-        return [error.message]
+        return [error.message, *_check_shards(RunFolder(folder))]
     if run is None:
-        return [f"{folder} is neither a built folder nor a finished run: it has no {MANIFEST}"]
-    faults = RunFolder(folder).verify(run.summaries)
+        damaged = list(_check_shards(RunFolder(folder)))
+        return [f"{folder} is neither a built folder nor a finished run: it has no {MANIFEST}", *damaged]
+    faults = [*_check_shards(RunFolder(folder)), *RunFolder(folder).verify(run.summaries)]
     if run.planned != run.ok + run.failed:
         faults.append(f"{run.planned} rows planned, but {run.ok} ok and {run.failed} failed")
     return faults + find_curation_faults(RunFolder(folder), run)
+
+
+def _check_shards(folder: RunFolder) -> Iterator[str]:
+    """What is damaged of the shards of a run beside their rows."""
+    for path in sorted(folder.path.glob("shards/*")):
+        try:
+            folder.finished(path.name)
+            folder.read_failures(path.name)
+        except StorageError as error:
+            yield error.message
+        if damage := find_damage(folder.journal_file(path.name)):
+            yield damage
 
 
 def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:

@@ -103,8 +103,23 @@ def read_json(path: Path) -> Any:
         StorageError: where it cannot be read or is no JSON.
     """
     try:
+        if not require_file(path):
+            return None
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StorageError(f"{path} is damaged: {error}") from error
+
+
+def require_file(path: Path) -> bool:
+    """Whether there is a file; what stands in its place and is none, such as a pipe, would never end.
+
+    Raises:
+        StorageError: where something else has its name.
+    """
+    if path.is_file():
+        return True
+    if os.path.lexists(path):
+        raise StorageError(f"{path} is no file", hint="move it away, and run again")
+    return False

@@ -19,7 +19,7 @@ from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 from multifaceted.strictmodel import StrictModel
 
-NEW_RUN = "run `multifaceted generate` again, with a new run folder if it does not help"
+ANEW = "run `multifaceted generate` again with the same recipe and folder: it writes this file anew"
 
 
 class UsedPrice(StrictModel):
@@ -145,14 +145,21 @@ def read_layout(folder: RunFolder) -> int | None:
     try:
         return None if content is None else int(content["data"]["instructions_per_shard"])
     except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(
-            f"{folder.path / 'run.json'} is damaged: it has no layout", hint=NEW_RUN
-        ) from error
+        raise StorageError(f"{folder.path / 'run.json'} is damaged: it has no layout", hint=ANEW) from error
+
+
+def read_marker(folder: RunFolder) -> RunData | None:
+    """The marker that says that every shard is whole; None where there is none.
+
+    Raises:
+        StorageError: where it cannot be read.
+    """
+    return _read(folder.path / MANIFEST)
 
 
 def read_manifest(folder: RunFolder) -> RunData | None:
     """The manifest of a whole run; None where it is not whole, or was begun anew with another recipe."""
-    manifest, begun = _read(folder.path / MANIFEST), _read(folder.path / "run.json")
+    manifest, begun = read_marker(folder), _read(folder.path / "run.json")
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
 
 
@@ -195,7 +202,7 @@ def _read(path: Path) -> RunData | None:
     try:
         return RunData.model_validate(content["data"])
     except (ValidationError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} was written by another version or is damaged", hint=NEW_RUN) from error
+        raise StorageError(f"{path} was written by another version or is damaged", hint=ANEW) from error
 
 
 def describe_environment(recipe: dict[str, Any], file: str, libraries: Iterable[str]) -> dict[str, Any]:

@@ -21,11 +21,12 @@ from pydantic import ValidationError
 
 from multifaceted.errors import StorageError
 from multifaceted.records import Failure
-from multifaceted.store.atomic import held_folder, read_json, write_json, write_text
+from multifaceted.store.atomic import held_folder, read_json, require_file, write_json, write_text
 from multifaceted.store.shards import verify_file
 from multifaceted.strictmodel import StrictModel
 
 MANIFEST = "manifest.json"
+MENDED = "run `multifaceted generate` again: it restores what can be, and asks for nothing that is on disk"
 
 
 class ShardSummary(StrictModel):
@@ -88,7 +89,8 @@ class RunFolder:
         try:
             return None if data is None else ShardSummary.model_validate(data)
         except ValidationError as error:
-            raise StorageError(f"{path} was written by another version: {error}") from error
+            fault = error.errors()[0]
+            raise StorageError(f"{path} is damaged: {fault['loc']}: {fault['msg']}", hint=MENDED) from error
 
     def reopen(self, name: str) -> None:
         """Take the marks that say whole from the shard and the run: files are about to change."""
@@ -115,7 +117,7 @@ class RunFolder:
             StorageError: where they are damaged.
         """
         file = self.failures_file(name)
-        if not file.exists():
+        if not require_file(file):
             return []
         try:
             # Not splitlines: endpoints' words may hold its more exotic line ends.

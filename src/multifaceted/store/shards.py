@@ -4,6 +4,7 @@ A stream cut at a message boundary reads as a shorter good one, so a shard is on
 count and SHA-256 that stand beside it.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from multifaceted.errors import StorageError
 from multifaceted.ids import hash_file
+from multifaceted.store.atomic import require_file
 from multifaceted.store.record_batches import BATCH_ROWS
 from multifaceted.store.schema import arrow_schema
 from multifaceted.store.table_file import TableWriter
@@ -32,6 +34,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     Raises:
         StorageError: where it is no Arrow stream, or holds text that is not UTF-8.
     """
+    require_file(path)
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
             for batch in reader:
@@ -57,6 +60,7 @@ def read_published(path: Path) -> Iterator[pa.RecordBatch]:
     if path.suffix != ".parquet":
         yield from read_batches(path)
         return
+    require_file(path)
     try:
         with pq.ParquetFile(path) as file:
             yield from file.iter_batches(batch_size=BATCH_ROWS)
@@ -67,5 +71,5 @@ def read_published(path: Path) -> Iterator[pa.RecordBatch]:
 def verify_file(path: Path, sha256: str) -> str:
     """What is wrong with a file that should have this hash; empty where nothing is."""
     if not path.is_file():
-        return "is missing"
+        return "is no file" if os.path.lexists(path) else "is missing"
     return "" if hash_file(path) == sha256 else "is not what was written: its SHA-256 differs"
