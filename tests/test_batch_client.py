@@ -221,3 +221,40 @@ def test_states_are_read_whatever_fields_an_endpoint_leaves_out(
     assert (state.done, state.total, state.files) == (0, None, ())
     assert state.queue_is_full == queue_is_full
     assert state.ended == (fields["status"] != "in_progress")
+
+
+def test_a_redirect_to_another_server_is_not_followed(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append(f"{self.server.server_address[1]}{self.path}")
+            is_first = self.path.startswith("/v1") and len(seen) == 1
+            self.send_response(307)
+            self.send_header(
+                "Location", "/v1/again" if is_first else f"http://localhost:{other.server_port}/v1/x"
+            )
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as first,
+        ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other,
+    ):
+        threads = [threading.Thread(target=server.serve_forever, args=[0.01]) for server in (first, other)]
+        for thread in threads:
+            thread.start()
+        try:
+            with pytest.raises(FatalEndpointError, match="HTTP 307"):
+                talk(
+                    f"http://127.0.0.1:{first.server_port}/v1", lambda client: client.poll("batch_1"), key=KEY
+                )
+        finally:
+            for server in (first, other):
+                server.shutdown()
+            for thread in threads:
+                thread.join()
+    assert seen == [f"{first.server_port}/v1/batches/batch_1", f"{first.server_port}/v1/again"]

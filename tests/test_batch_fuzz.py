@@ -221,9 +221,6 @@ class ScriptedClient:
             self.good.setdefault(custom_id, int(name))
         return ""
 
-    def hide(self, text: str) -> str:
-        return text
-
 
 def run_waves(folder: Path, client: ScriptedClient) -> list[BatchRecord]:
     """Run to the end, or to what stops it; anything else is a bug."""

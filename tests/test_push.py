@@ -543,7 +543,7 @@ def test_no_secret_is_printed_when_things_go_wrong(folders: Path, hub: HubServer
     done = run_command(hub, tmp_path, "push", folders / "first", REPO, "--yes")
     assert done.returncode == 2
     assert "HTTP Error 503" in done.stderr
-    assert "bad token [token]" in done.stderr
+    assert "bad token ***" in done.stderr
     assert HUB_TOKEN not in done.stdout + done.stderr
     assert "signature=" not in done.stdout + done.stderr
 

@@ -12,6 +12,7 @@ from multifaceted.chat.endings import classify_ending
 from multifaceted.chat.reasoning import split_reasoning
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.tokens import MAX_TOKENS
+from multifaceted.credentials import hold_secret
 from multifaceted.errors import (
     EndpointError,
     FatalEndpointError,
@@ -387,8 +388,12 @@ def test_an_error_with_status_200_is_what_its_own_code_says(
 
 
 def test_the_key_is_blotted_out_of_a_quoted_body() -> None:
-    for body in ('{"error": {"code": 401, "message": "bad key sk-secret"}}', "bad key sk-secret"):
-        assert "sk-secret" not in explain_body(body, hide="sk-secret").message
+    for body in (
+        '{"error": {"code": 401, "message": "bad key sk-secret-of-this-test"}}',
+        "bad key sk-secret-of-this-test",
+    ):
+        hold_secret("sk-secret-of-this-test")
+        assert "sk-secret" not in explain_body(body).message
 
 
 @settings(deadline=None)

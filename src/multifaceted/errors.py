@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from multifaceted.credentials import blot
+
 # Why a row did not come about.
 FailureKind = Literal[
     "invalid_reply",  # the text does not validate, not even after the repair turn
@@ -67,9 +69,10 @@ class MultifacetedError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Whoever raised it may quote a server that echoes a key.
+        self.message = blot(message)
+        super().__init__(self.message)
+        self.hint = blot(hint)
 
 
 class InputError(MultifacetedError):

@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
+from multifaceted.credentials import hold_secret
 from multifaceted.errors import SetupError
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -133,6 +134,7 @@ def _check(proxy: str) -> str:
         raise ValueError("it names no host")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("something follows its host and port; is the password percent-encoded?")
+    hold_secret(unquote(parts.password or ""))
     login = f"{unquote(parts.username or '')}{unquote(parts.password or '')}"
     if not login.isprintable() or ":" in unquote(parts.username or ""):
         raise ValueError("its user or password holds what cannot be sent")

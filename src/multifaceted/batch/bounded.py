@@ -1,4 +1,4 @@
-"""A bound on what is read of any answer, before it is in memory or on disk.
+"""A bound on what is read of any answer, before it is in memory or on disk, and on where requests go.
 
 Example:
     bound = Bound(sdk)
@@ -53,6 +53,9 @@ class Bound:
             self._most = before
 
     async def _apply(self, response: httpx2.Response) -> None:
+        if response.has_redirect_location and not keeps_origin(response):
+            # Keys in headers of one's own, and what is asked, go to nobody else.
+            del response.headers["location"]
         coding = response.headers.pop("content-encoding", "").strip().lower()
         if coding not in (*PLAIN, *PACKED):
             message = f"the answer is packed as {coding!r}, which was not asked for"
@@ -60,6 +63,19 @@ class Bound:
         if isinstance(response.stream, httpx2.AsyncByteStream):
             most = self._most if response.is_success else MAX_ANSWER
             response.stream = _BoundedStream(response.stream, most, packed=coding in PACKED)
+
+
+def keeps_origin(response: httpx2.Response) -> bool:
+    """Whether a redirect leads to the same scheme, host and port as the request."""
+    asked = response.request.url
+    try:
+        target = asked.join(response.headers["location"])
+    except (httpx2.InvalidURL, ValueError):
+        return False
+    return (target.scheme, target.host, target.port, target.userinfo) == (
+        *(asked.scheme, asked.host, asked.port),
+        b"",
+    )
 
 
 async def _ask_for_gzip(request: httpx2.Request) -> None:

@@ -26,6 +26,7 @@ from multifaceted.batch.bounded import Bound, TooLargeError
 from multifaceted.batch.state import BatchState, Page, read_id, read_page, read_state
 from multifaceted.chat.factory import configure_sdk
 from multifaceted.chat.policy import translate_refusal
+from multifaceted.credentials import blot, blot_file, hold_headers
 from multifaceted.errors import EndpointError, FatalEndpointError, TransientEndpointError
 from multifaceted.models import Models
 
@@ -58,7 +59,7 @@ class BatchClient:
         # Its own retries would create a batch twice; ours look first.
         self._sdk = sdk.with_options(max_retries=0, timeout=CALL_SECONDS)
         self._bound = Bound(self._sdk)
-        self._key = "" if sdk.api_key == "none" else sdk.api_key  # a word of its own, no secret
+        hold_headers({**sdk.default_headers, **sdk.auth_headers})
         self._sleep = sleep
         self._first_wait = first_wait
 
@@ -112,7 +113,7 @@ class BatchClient:
             except openai.NotFoundError:
                 return None
             state = read_state(answer.http_response.text)
-            return replace(state, fault=self.hide(state.fault))
+            return replace(state, fault=blot(state.fault))
 
         return await self._persist(look)
 
@@ -144,14 +145,11 @@ class BatchClient:
             except TooLargeError as error:
                 message = f"the results in file {file_id} are larger than {most:,} bytes"
                 raise FatalEndpointError(message, hint=TOO_LARGE) from error
+            blot_file(part)
             part.replace(path)
             return ""
 
         return await self._persist(fetch, seconds=TRANSFER_SECONDS)
-
-    def hide(self, text: str) -> str:
-        """An endpoint's words with the key blotted out, where it echoes it."""
-        return text.replace(self._key, "***") if self._key else text
 
     async def close(self) -> None:
         """Close the connections."""
@@ -204,15 +202,15 @@ class BatchClient:
             raise TransientEndpointError(str(error.__cause__ or error), kind="connection") from error
         except httpx2.HTTPError as error:
             raise TransientEndpointError(f"the transfer broke: {error}", kind="connection") from error
-        except TransientEndpointError as error:
-            raise TransientEndpointError(self.hide(error.message), kind=error.kind) from error
+        except TransientEndpointError:
+            raise
         except EndpointError as error:
-            raise FatalEndpointError(self.hide(error.message), hint=error.hint or NO_BATCH_API) from error
+            raise FatalEndpointError(error.message, hint=error.hint or NO_BATCH_API) from error
 
     def _read_refusal(self, error: openai.APIStatusError) -> EndpointError:
         response = error.response
         text = response.text if response.is_closed else ""
-        return translate_refusal(response.status_code, response.headers, text, hide=self._key)
+        return translate_refusal(response.status_code, response.headers, text)
 
 
 def _as_run_error(error: EndpointError) -> EndpointError:

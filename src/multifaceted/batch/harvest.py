@@ -13,7 +13,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from multifaceted.chat.error_body import MAX_MESSAGE
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.chat.reply import read_reply
 from multifaceted.chat.wire import WireForm
+from multifaceted.credentials import blot_body
 from multifaceted.errors import (
     EndpointError,
     FailureKind,
@@ -64,7 +65,6 @@ class Harvest:
     collector: Collector  # asked for them; its forms learn from refusals, its usage from replies
     record: BatchRecord
     written_as: WireForm  # how its requests were written
-    hide: Callable[[str], str]  # blots the API key out of the endpoint's words
     _held: dict[str, list[tuple[JournalEntry, IndexEntry]]] = field(default_factory=lambda: defaultdict(list))
     _answered: dict[str, EndpointError | None] = field(default_factory=dict)  # by custom id: what is wrong
     _failed: dict[str, Refused | Unanswered] = field(default_factory=dict)  # by custom id
@@ -123,7 +123,7 @@ class Harvest:
         except (ValueError, RecursionError):  # what it holds cannot even be written down
             outcome = Unanswered("", "")
         if isinstance(outcome, Answered):
-            return self._hold(entry, outcome.body)
+            return self._hold(entry, blot_body(outcome.body))  # a body may be a text of JSON in the line
         if outcome == NO_REASON:  # the endpoint's last word on it
             self._answered.setdefault(entry.custom_id, TransientEndpointError(NOTHING, kind="server_error"))
         else:
@@ -139,7 +139,7 @@ class Harvest:
         asked = Asked(entry.key, entry.label, entry.row_id, self.record.model, entry.max_tokens)
         self._held[entry.group].append((make_entry(asked, body, reply, usage=self._usage), entry))
         is_good = reply is not None and reply.ending != "broken"
-        self._answered[entry.custom_id] = None if is_good else explain_body(self.hide(body), reply=reply)
+        self._answered[entry.custom_id] = None if is_good else explain_body(body, reply=reply)
         if len(self._held[entry.group]) >= HELD:
             self._commit(entry.group)
         return True
@@ -203,8 +203,8 @@ class Harvest:
         if name in self._answered or outcome is None:
             return self._answered.get(name)
         if isinstance(outcome, Refused):
-            return translate_refusal(outcome.status, {}, self.hide(outcome.text))
-        code, words = outcome.code, self.hide(outcome.words)
+            return translate_refusal(outcome.status, {}, outcome.text)
+        code, words = outcome.code, outcome.words
         told = explain_body(json.dumps({"error": {"code": code, "message": words or code}}))
         if told.kind != "server_error":
             return told

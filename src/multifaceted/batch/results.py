@@ -74,7 +74,7 @@ class Results:
         if not wait.is_due(told):
             return None
         wait.told = told
-        wait.harvest = wait.harvest or Harvest(self.collector, record, written_as, client.hide)
+        wait.harvest = wait.harvest or Harvest(self.collector, record, written_as)
         files, unread = await self._fetch(record, state, client)
         found = wait.harvest.take(files)
         may_ask = are_unanswered(state, found) or self.collector.spec.lost_results == "ask_again"

@@ -16,13 +16,12 @@ QUOTED = 200  # characters of a body that nobody can read
 _HTML = re.compile(r"\s*(?:<!doctype html|<html|<head|<body)", re.IGNORECASE)
 
 
-def explain_body(body: str, *, reply: Reply | None = None, hide: str = "") -> EndpointError:
+def explain_body(body: str, *, reply: Reply | None = None) -> EndpointError:
     """Explain a body of status 200 that holds no usable reply.
 
     Args:
         body: as it came.
         reply: what was read from it, where the endpoint stopped in the middle of it.
-        hide: the key, which is blotted out where the endpoint echoes it.
 
     Returns:
         The error that its own code asks for; one that is worth another try where it has none.
@@ -31,11 +30,11 @@ def explain_body(body: str, *, reply: Reply | None = None, hide: str = "") -> En
     fault = None if data is None else find_error(data) or (None if reply else find_bare_error(data))
     if fault is None:
         if reply is None:
-            return TransientEndpointError(_describe(_hide(body, hide)), kind="garbage")
+            return TransientEndpointError(_describe(body), kind="garbage")
         message = f"the endpoint stopped in the middle of the reply (finish_reason {reply.finish_reason!r})"
         return TransientEndpointError(message, kind="broken")
     message = f"the endpoint answers with an error{f', code {fault.status}' if fault.status else ''}: "
-    message += _hide(fault.words, hide)[:MAX_MESSAGE]
+    message += fault.words[:MAX_MESSAGE]
     if fault.is_filter:
         return RejectedRequestError(message, kind="content_filter")
     if not fault.status:
@@ -57,7 +56,3 @@ def _describe(body: str) -> str:
             f"the body of the reply is an HTML page and no chat completion{named}; does base_url end in /v1?"
         )
     return f"the body of the reply is no chat completion; it begins: {' '.join(body[:QUOTED].split())}"
-
-
-def _hide(text: str, key: str) -> str:
-    return text.replace(key, "***") if key else text

@@ -18,6 +18,7 @@ from multifaceted.chat.limits import Pace
 from multifaceted.chat.live import LiveClient
 from multifaceted.chat.local import LocalBackend
 from multifaceted.chat.pool import EndpointPool
+from multifaceted.credentials import hold_secret
 from multifaceted.errors import SetupError
 from multifaceted.models import EndpointModel, EndpointSpec, Model, Models
 from multifaceted.proxies import find_proxy, is_loopback
@@ -85,6 +86,7 @@ def read_key(endpoint: EndpointSpec) -> str:
     """
     host, variable = urlsplit(endpoint.base_url).hostname or "", name_key_variable(endpoint)
     key = os.environ.get(variable, "") if variable else ""
+    hold_secret(key)
     if key or is_loopback(host):
         return key
     if not variable:

@@ -63,7 +63,7 @@ class LiveClient:
 
     def explain(self, body: str, reply: Reply | None) -> EndpointError:
         """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
-        error = explain_body(body, reply=reply, hide=self._api_key)
+        error = explain_body(body, reply=reply)
         if isinstance(error, RejectedRequestError) and error.kind == "request_rejected":
             refusal = read_refusal(body)
             error.cause = "" if refusal.is_too_long else refusal.cause
@@ -84,7 +84,7 @@ class LiveClient:
 
     def _explain(self, answer: HttpAnswer, attempt: Attempt) -> EndpointError:
         """The error for an answer, with what people need to know to mend it."""
-        error = translate_refusal(answer.status, answer.headers, answer.text, hide=self._api_key)
+        error = translate_refusal(answer.status, answer.headers, answer.text)
         if isinstance(error, FatalEndpointError):  # of several endpoints, which?
             return self._name_self(error)
         if isinstance(error, RejectedRequestError):

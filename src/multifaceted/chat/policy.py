@@ -82,14 +82,12 @@ POLICIES = (
 MAX_TARGET = 200  # characters of where a redirect leads
 
 
-def translate_refusal(status: int, headers: Mapping[str, str], text: str, *, hide: str = "") -> EndpointError:
-    """Our error for an HTTP status, in the endpoint's words, with the key blotted out where it echoes it."""
+def translate_refusal(status: int, headers: Mapping[str, str], text: str) -> EndpointError:
+    """Our error for an HTTP status, in the endpoint's words."""
     fault = read_error(text)
     words = fault.words
     if target := _find_target(status, headers):
         words = f"the endpoint points to {target}"
-    if hide:
-        words = words.replace(hide, "***")
     message = f"HTTP {status}: {words[:MAX_MESSAGE]}"
     if fault.is_unpaid:
         return FatalEndpointError(message, hint=NO_CREDIT)

@@ -13,6 +13,7 @@ from multifaceted.chat.error_body import find_error
 from multifaceted.chat.events import read_body
 from multifaceted.chat.reasoning import split_reasoning
 from multifaceted.chat.tokens import Tokens, read_tokens
+from multifaceted.credentials import blot
 from multifaceted.records import Reply
 
 LONGEST_REASON = 100  # characters of a finish reason, which stands in messages
@@ -63,15 +64,15 @@ def read_reply(
         ending = "cut"
     return Reply(
         key=key,
-        text=text,
+        text=blot(text),  # pieces of a stream are joined only here
         finish_reason=finish_reason,
-        refusal=_read_refusal(message, finish_reason, text),
-        model=_to_text(data.get("model")),
+        refusal=blot(_read_refusal(message, finish_reason, text)),
+        model=blot(_to_text(data.get("model"))),
         prompt_tokens=tokens.prompt or 0,
         completion_tokens=tokens.completion or 0,
         cached_tokens=tokens.cached,
         reasoning_tokens=tokens.reasoning,
-        reasoning="\n\n".join(filter(None, (_find_reasoning(message) or content.reasoning, thoughts))),
+        reasoning=blot("\n\n".join(filter(None, (_find_reasoning(message) or content.reasoning, thoughts)))),
         ending=ending,
         is_counted=_is_counted(tokens, text),
     )

@@ -21,6 +21,7 @@ from openai import AsyncOpenAI
 
 from multifaceted.chat.connection_errors import explain_failure, no_answer
 from multifaceted.chat.content import ACCEPTED, Content
+from multifaceted.credentials import blot_body, hold_headers
 from multifaceted.errors import MultifacetedError, RejectedRequestError, SetupError
 from multifaceted.proxies import find_proxy, is_loopback, is_socks
 
@@ -130,7 +131,7 @@ class LeanTransport:
             except (aiohttp.ClientError, OSError):
                 if not content.is_complete():
                     raise
-        return HttpAnswer(response.status, response.headers, content.text())
+        return HttpAnswer(response.status, response.headers, blot_body(content.text()))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -196,7 +197,7 @@ class SdkTransport:
             )
         except openai.APIStatusError as error:
             response = error.response
-        return HttpAnswer(response.status_code, response.headers, response.text), str(response.url)
+        return HttpAnswer(response.status_code, response.headers, blot_body(response.text)), str(response.url)
 
 
 class _BoundedStream(httpx2.AsyncByteStream):
@@ -253,6 +254,7 @@ def _read_headers(sdk: AsyncOpenAI) -> dict[str, str]:
     """What goes with every request. The HTTP libraries repeat a value that they cannot send; we do not."""
     given = {**sdk.default_headers, **sdk.auth_headers}
     headers = {name: value for name, value in given.items() if isinstance(value, str)}
+    hold_headers(headers)  # a server may echo them
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable() and value == value.strip()):
             hint = "look for a line end or other stray characters in the variable that holds the key"

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from multifaceted.curate.base import RowFilter
-from multifaceted.curate.secrets import SECRETS
+from multifaceted.curate.secrets import holds_token
 
 Column = Literal["system", "prompt", "output"]
 Kind = Literal["email", "phone", "card", "iban"]
@@ -82,7 +82,8 @@ class SecretFilter(RowFilter):
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
-        held = {name: pl.col(name).str.contains(SECRETS) for name in COLUMNS}
+        names = [name for name in rows.columns if name != "id"]
+        held = {name: holds_token(name, rows.schema[name]) for name in (*COLUMNS, *names)}
         return rows.filter(pl.any_horizontal(*held.values())).with_columns(
             detail=pl.coalesce(*(pl.when(found).then(pl.lit(f"in {name}")) for name, found in held.items()))
         )

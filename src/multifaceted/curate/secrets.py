@@ -1,14 +1,22 @@
-"""What looks like a secret key; `check` and the curation filters look for the same."""
+"""What looks like a secret key in rows: found in every column, and blotted out for showing."""
 
 import re
 from typing import Any
 
-# Keys as their issuers make them; texts about keys show shorter ones.
-SECRETS = (
-    r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{36,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bxox[abpr]-[A-Za-z0-9-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-)
-_PATTERN = re.compile(SECRETS)
+import polars as pl
+
+from multifaceted.credentials import TOKENS
+
+_PATTERN = re.compile(TOKENS)
+
+
+def holds_token(name: str, kind: pl.DataType) -> pl.Expr:
+    """Whether a column holds what looks like a key, in its texts or anywhere in its lists and maps."""
+    if kind == pl.String:
+        return pl.col(name).str.contains(TOKENS).fill_null(value=False)
+    if not kind.is_nested():
+        return pl.lit(value=False)
+    return pl.struct(name).struct.json_encode().str.contains(TOKENS).fill_null(value=False)
 
 
 def mask_secrets(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from multifaceted.models.fields import JsonObject, Number, Url
+from multifaceted.models.fields import JsonObject, Number, Url, Variable
 from multifaceted.models.prices import Mode, Price
 from multifaceted.strictmodel import StrictModel
 
@@ -25,7 +25,7 @@ class EndpointSpec(StrictModel):
     """One endpoint that serves a model, with its own key and limits."""
 
     base_url: Url
-    api_key_env: str = ""  # the variable that holds the key; OPENAI_API_KEY for OpenAI's own endpoint
+    api_key_env: Variable = ""  # the variable that holds the key; OPENAI_API_KEY for OpenAI's own endpoint
     concurrency: int | None = Field(default=None, ge=1, le=4096)  # null: the recipe's
     requests_per_minute: Number | None = Field(default=None, gt=0)
     tokens_per_minute: Number | None = Field(default=None, gt=0)  # prompt and reply together

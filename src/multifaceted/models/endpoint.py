@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from multifaceted.models.base import BaseModelSpec, EndpointSpec
-from multifaceted.models.fields import Number, Url
+from multifaceted.models.fields import Number, Url, Variable
 from multifaceted.models.prices import Mode, Price, PriceSpec, look_up_price
 
 # What stands with each of the endpoints, and beside `endpoints` would not be heeded.
@@ -20,7 +20,7 @@ class EndpointModel(BaseModelSpec):
     name: str = Field(min_length=1)
     base_url: Url = ""
     endpoints: tuple[EndpointSpec, ...] = ()  # in place of `base_url`
-    api_key_env: str = ""
+    api_key_env: Variable = ""
     requests_per_minute: Number | None = Field(default=None, gt=0)
     tokens_per_minute: Number | None = Field(default=None, gt=0)
     prices: PriceSpec | None = None

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
+from multifaceted.credentials import is_secret_name, is_token, is_variable_name
 from multifaceted.yamlfile import HIDDEN
 
 
@@ -33,9 +34,32 @@ def _check_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         json.dumps(value, allow_nan=False)
     except ValueError as error:
         raise ValueError("holds nan or inf, which JSON cannot write") from error
+    if where := _find_secret(value):
+        raise PydanticCustomError(
+            HIDDEN, "{where} holds what looks like a secret key; keys belong in api_key_env", {"where": where}
+        )
     return value
 
 
+def _find_secret(value: JsonValue, name: str = "") -> str:
+    """Under which name a key stands; the recipe is written into the run and its manifest."""
+    if isinstance(value, str):
+        is_secret = is_token(value) or (is_secret_name(name) and bool(value))
+        return (name or "it") if is_secret else ""
+    inner = value.items() if isinstance(value, dict) else ()
+    items = ((name, item) for item in value) if isinstance(value, list) else inner
+    return next((found for key, item in items if (found := _find_secret(item, key))), "")
+
+
+def _check_variable(name: str) -> str:
+    if name and not is_variable_name(name):
+        raise PydanticCustomError(
+            HIDDEN, "must be the name of the environment variable that holds the key, such as OPENAI_API_KEY"
+        )
+    return name
+
+
 JsonObject = Annotated[dict[str, JsonValue], AfterValidator(_check_json)]
+Variable = Annotated[str, AfterValidator(_check_variable)]
 Url = Annotated[str, AfterValidator(_check_url)]
 Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -41,6 +41,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._validators import validate_repo_id
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
+from multifaceted.credentials import blot, hold_secret
 from multifaceted.errors import HubError, InputError, Problem
 from multifaceted.proxies import describe_proxy, settle_hub_client
 
@@ -168,8 +169,8 @@ class DatasetRepo:
 
 def redact(text: str) -> str:
     """`text` without the token, and without the signatures that upload links carry."""
-    token = get_token()
-    shown = text.replace(token, "[token]") if token else text
+    hold_secret(get_token() or "")
+    shown = blot(text)
     return re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]+", r"\1", shown)
 
 

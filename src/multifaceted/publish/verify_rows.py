@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from multifaceted.curate.secrets import SECRETS
+from multifaceted.curate.secrets import holds_token
 from multifaceted.ids import hash_text
 
 MOST_NAMED = 5  # ids in a message
@@ -112,10 +112,8 @@ class RowChecker:
 
     def _find_secrets(self, config: str, batch: pa.RecordBatch) -> None:
         frame = pl.DataFrame(pl.from_arrow(batch))
-        for name, kind in frame.schema.items():
-            if kind != pl.String or name == "id":
-                continue
-            for row in frame.filter(pl.col(name).str.contains(SECRETS))["id"]:
+        for name in frame.columns:
+            for row in frame.filter(holds_token(name, frame.schema[name]))["id"]:
                 self._secrets.append(f"config {config!r}: {name} of {row} holds what looks like a secret key")
 
 
