@@ -228,7 +228,8 @@ def test_a_redirect_to_another_server_is_not_followed(tmp_path: Path) -> None:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.append(f"{self.server.server_address[1]}{self.path}")
+            assert isinstance(self.server, ThreadingHTTPServer)
+            seen.append(f"{self.server.server_port}{self.path}")
             is_first = self.path.startswith("/v1") and len(seen) == 1
             self.send_response(307)
             self.send_header(

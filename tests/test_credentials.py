@@ -59,9 +59,9 @@ def test_a_server_that_echoes_the_key_gets_it_nowhere(
 ) -> None:
     monkeypatch.setenv("ECHOED_KEY", KEY)
     with ChatServer(fault=echo, api_key=KEY) as server:
-        model = {"base_url": server.base_url, "name": "m", "api_key_env": "ECHOED_KEY", "reasoning": "keep"}
-        batch = {"mode": "batch", "batch": {"poll_seconds": 0.01}} if mode == "batch" else {}
-        model |= {"retry_wait": 0.01, "max_attempts": 2}
+        model: dict[str, Any] = {"base_url": server.base_url, "name": "m"}
+        batch: dict[str, Any] = {"mode": "batch", "batch": {"poll_seconds": 0.01}} if mode == "batch" else {}
+        model |= {"api_key_env": "ECHOED_KEY", "reasoning": "keep", "retry_wait": 0.01, "max_attempts": 2}
         recipe = make_recipe("", model=model, count=5, variants=1, **batch)
         shown = [multifaceted("generate", recipe, "--run", "run", "--json", "-v", cwd=tmp_path)]
     commands = (

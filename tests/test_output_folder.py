@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,7 +20,7 @@ from multifaceted.ids import hash_file
 from multifaceted.instructions.files import open_files
 from multifaceted.publish.folder import build_folder
 from multifaceted.publish.verify import check_folder
-from multifaceted.store import output_folder
+from multifaceted.store import moves, output_folder
 from multifaceted.store.built_folder import read_built_files, read_built_manifest
 from multifaceted.store.curation import CurationData, read_curation, write_curation
 from multifaceted.store.output_folder import read_record, replaced_output, settle_output, write_record
@@ -75,7 +76,7 @@ def kill_at(step: int, write: Callable[[], object], *, can_swap: bool) -> bool:
         with ExitStack() as stack:
             for name in CALLS:
                 stack.enter_context(patch.object(os, name, counted(getattr(os, name))))
-            swap = counted(output_folder.swap_folders) if can_swap else lambda *_: False
+            swap = counted(moves.swap_folders) if can_swap else lambda *_: False
             stack.enter_context(patch.object(output_folder, "swap_folders", swap))
             write()
     finally:
@@ -87,7 +88,7 @@ def count_steps(tmp_path: Path, before: Path, write: Write, *, can_swap: bool) -
     for step in range(10_000):
         place = tmp_path / f"step{step}"
         shutil.copytree(before, place, symlinks=True)
-        if not kill_at(step, lambda place=place: write(place), can_swap=can_swap):
+        if not kill_at(step, partial(write, place), can_swap=can_swap):
             return
         yield step, place
 
@@ -195,7 +196,7 @@ def test_wherever_a_process_is_killed_the_old_or_the_new_is_there(
         killed += 1
         out = place / "out"
         if step % 3 == 0:  # the next attempt is killed too, somewhere else
-            kill_at(step * 7 % 60, lambda out=out: write_new(out, runs), can_swap=kind != "no swap")
+            kill_at(step * 7 % 60, partial(write_new, out, runs), can_swap=kind != "no swap")
         interrupted(command, out)
         assert contents(out) in (old, new), step
         write_new(out, runs)
