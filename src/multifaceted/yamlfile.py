@@ -15,6 +15,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from multifaceted.errors import InputError, Problem
+from multifaceted.inputfile import read_input_text
+from multifaceted.yamllimits import ExcessError, find_odd_values
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 HIDDEN = "hidden_input"  # error type of values that must not be repeated, for they may hold a secret
@@ -90,32 +92,33 @@ def read_yaml(path: Path) -> YamlDocument:
     Raises:
         InputError: where there is no such file, or it is not YAML.
     """
+    file = str(path)
+    text = read_input_text(path)
+    lines: dict[KeyPath, int] = {}
+    problems: list[Problem] = []
     try:
-        text = path.read_text(encoding="utf-8")
+        if odd := [Problem(file, *found) for found in find_odd_values(text)]:
+            raise InputError(odd)
         loader = yaml.CSafeLoader(text)
         try:
             node = loader.get_single_node()
-            lines: dict[KeyPath, int] = {}
-            problems: list[Problem] = []
             if node is not None:
-                _walk(node, (), str(path), lines, problems)  # first: constructing flattens merged keys
+                _walk(node, (), file, lines, problems)  # first: constructing flattens merged keys
             data = None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
-    except OSError as error:
-        raise InputError([Problem(str(path), 0, f"cannot be read: {error.strerror}")]) from error
-    except UnicodeDecodeError as error:
-        raise InputError([Problem(str(path), 0, f"is not UTF-8 text: {error.reason}")]) from error
+    except ExcessError as error:
+        raise InputError([Problem(file, error.line, error.message)]) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 0
         reason = getattr(error, "problem", None) or str(error)
-        raise InputError([Problem(str(path), line, f"is not valid YAML: {reason}")]) from error
-    except (ValueError, RecursionError) as error:  # such as the 13th month, or an anchor inside itself
-        raise InputError([Problem(str(path), 0, f"holds a value that cannot be built: {error}")]) from error
+        raise InputError([Problem(file, line, f"is not valid YAML: {reason}")]) from error
+    except (ValueError, TypeError) as error:  # such as the 13th month, or a list that is merged
+        raise InputError([Problem(file, 0, f"holds a value that cannot be built: {error}")]) from error
     if data is None:
-        raise InputError([Problem(str(path), 0, "is empty")])
-    return YamlDocument(str(path), data, lines, problems)
+        raise InputError([Problem(file, 0, "is empty")])
+    return YamlDocument(file, data, lines, problems)
 
 
 def _walk(
@@ -125,7 +128,7 @@ def _walk(
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            name = str(key.value)  # a key that is no text is refused when the data are made
+            name = str(key.value)
             here = (*path, name)
             lines[here] = key.start_mark.line + 1
             if name in seen:

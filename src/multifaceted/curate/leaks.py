@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from multifaceted.curate.base import RowFilter
-from multifaceted.errors import InputError, Problem
+from multifaceted.inputfile import read_input_text
 from multifaceted.prompts.template import REPAIR, shipped_template
 from multifaceted.stages import SHIPPED
 
@@ -90,11 +90,7 @@ def read_sentences(templates: tuple[Path, ...] = (), min_words: int = _SENTENCE_
         for name in (*(stage.template for stage in SHIPPED.values()), REPAIR)
         for small in (False, True)
     ]
-    for path in templates:
-        try:
-            texts.append(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError([Problem(str(path), 0, f"cannot be read: {error}")]) from error
+    texts += [read_input_text(path) for path in templates]
     found = {sentence for text in texts for sentence in _cut_sentences(text)}
     return sorted(sentence for sentence in found if len(sentence.split()) >= min_words)
 

@@ -158,7 +158,7 @@ def _open_own(
 ) -> Filter | None:
     try:
         found = _import_class(spec.use, base)
-    except Exception as error:  # noqa: BLE001 - it is somebody else's module, and may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - it is somebody else's module, and may raise anything
         message = f"{spec.use} cannot be imported: {type(error).__name__}: {error}"
         problems.append(document.problem(("own", index, "use"), message))
         return None

@@ -5,6 +5,7 @@ Example:
     prepared.wanted                      # nothing where the run is whole
 """
 
+import math
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -80,6 +81,9 @@ def prepare_run(
         SetupError: where local weights are missing.
         StorageError: where the folder holds something else.
     """
+    if max_usd is not None and not 0 < max_usd < math.inf:
+        message = f"must be a sum above 0, and is {max_usd}: nan and inf would bound nothing"
+        raise InputError([Problem("--max-usd", 0, message)])
     refuse_foreign(RunFolder(run))
     mend_run(RunFolder(run))
     outlined = outline_run(plan, RunFolder(run), name_models(plan.models))

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic_core import from_json
 
 from multifaceted.errors import InputError, Problem
+from multifaceted.inputfile import require_input
 
 FileFormat = Literal["jsonl", "json", "csv", "parquet"]
 FORMATS: dict[str, FileFormat] = {
@@ -53,6 +54,7 @@ def read_rows(
     Raises:
         InputError: where the file as a whole cannot be read.
     """
+    require_input(path)
     readers = {"jsonl": _read_jsonl, "json": _read_json, "csv": _read_csv}
     try:
         yield from _read_parquet(path, columns) if file_format == "parquet" else readers[file_format](path)

@@ -96,7 +96,7 @@ class Source(Pool):
     licence: str = ""  # of the rows that name none
     quota: int | None = Field(default=None, ge=0)  # at most so many of it in the sample
     # Its part of `sample.size`, relative to those of the other sources; null in all: as they have rows.
-    weight: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    weight: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)
 
 
 class LengthSpec(StrictModel):

@@ -18,9 +18,10 @@ def _check_url(url: str) -> str:
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, or an address that is none
         is_whole = False
-    if not is_whole:
+    if not is_whole or not url.isprintable() or " " in url:
         raise PydanticCustomError(
-            HIDDEN, "must begin with http:// or https:// and a host; a port is a number"
+            HIDDEN,
+            "must begin with http:// or https:// and a host; a port is a number; no blanks",
         )
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise PydanticCustomError(

@@ -17,6 +17,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_text
+from multifaceted.inputfile import read_input_text
 from multifaceted.jinjafile import IMPURE, STUMBLES, find_unknown, line_in, strict_environment
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
@@ -81,10 +82,7 @@ def load_template(
         InputError: with every problem: syntax, unknown variables, a missing `user` block.
     """
     file = str(path) if path else f"templates/{name}.j2"
-    try:
-        source = (path or shipped_template(name, small=small)).read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError([Problem(file, 0, f"cannot be read: {error}")]) from error
+    source = read_input_text(path) if path else shipped_template(name, small=small).read_text("utf-8")
     environment = strict_environment()
     try:
         tree = environment.parse(source)

@@ -19,6 +19,7 @@ from jinja2 import Template as JinjaTemplate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from multifaceted.errors import InputError, Problem
+from multifaceted.inputfile import read_input_text
 from multifaceted.jinjafile import STUMBLES, find_unknown, line_in, strict_environment
 from multifaceted.publish.markdown import escape_line, quote_text, show_value
 from multifaceted.yamlfile import suggest
@@ -63,7 +64,7 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
     shipped = (resources.files("multifaceted") / "templates" / SHIPPED).read_text(encoding="utf-8")
     sources = {SHIPPED: (shipped, f"templates/{SHIPPED}")}
     if path is not None:
-        sources[_OWN] = _read(path), str(path)
+        sources[_OWN] = read_input_text(path), str(path)
     name = SHIPPED if path is None else _OWN
     source, file = sources[name]
     environment = _make_environment(sources)
@@ -78,14 +79,6 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
     except TemplateError as error:
         raise InputError([Problem(file, 0, f"template: {error.message}")]) from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError([Problem(str(path), 0, f"cannot be read: {reason}")]) from error
 
 
 def _make_environment(sources: Mapping[str, tuple[str, str]]) -> ImmutableSandboxedEnvironment:
