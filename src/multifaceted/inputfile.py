@@ -33,15 +33,15 @@ def require_input(path: Path) -> int:
     return found.st_size
 
 
-def read_input_text(path: Path) -> str:
-    """The text of a file that is written by hand, such as a recipe or a template.
+def read_input_text(path: Path, *, most: int = MAX_TEXT) -> str:
+    """The text of a file that is written by hand, such as a recipe or a template, of at most `most` bytes.
 
     Raises:
-        InputError: where it cannot be read, is no UTF-8, or has more than `MAX_TEXT` bytes.
+        InputError: where it cannot be read, is no UTF-8, or is longer.
     """
     size = require_input(path)
-    if size > MAX_TEXT:
-        raise _fault(path, f"is too long: {size:,} bytes, where {MAX_TEXT:,} are the most")
+    if size > most:
+        raise _fault(path, f"is too long: {size:,} bytes, where {most:,} are the most")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

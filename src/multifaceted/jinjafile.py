@@ -20,6 +20,8 @@ from jinja2.filters import FILTERS
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS
 
+from multifaceted.jinjalimits import LimitedEnvironment, limit_filter
+
 # What an expression in a template may raise on a value it was not made for.
 STUMBLES = (
     TemplateError,
@@ -30,6 +32,7 @@ STUMBLES = (
     ArithmeticError,
     MemoryError,
     RecursionError,
+    SyntaxError,  # of the Python that it is compiled to, such as more than twenty loops inside each other
 )
 # Names that Jinja reads as words of its own; a variable of such a name could not be spoken of.
 WORDS_OF_JINJA = frozenset(
@@ -85,10 +88,8 @@ class _Function:
         raise TypeError(f"{self.__name__} is a function and no value")
 
 
-class _StrictEnvironment(ImmutableSandboxedEnvironment):
+class _StrictEnvironment(LimitedEnvironment):
     """`facts.items` is the value of that key, where there is one, and no method of maps."""
-
-    intercepted_binops = frozenset(["-"])
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         # The difference of two views of maps is a set, whose order is another one in each process.
@@ -172,8 +173,9 @@ def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEn
         finalize=_refuse_function,
     )
     lazy = {name: _listed(FILTERS[name]) for name in _LAZY}
-    environment.filters = {name: FILTERS[name] for name in PURE_FILTERS} | lazy
-    environment.filters |= {"attr": _find_attribute, "pick": pick}
+    filters = {name: FILTERS[name] for name in PURE_FILTERS} | lazy
+    filters |= {"attr": _find_attribute, "pick": pick}
+    environment.filters = {name: limit_filter(name, filters[name]) for name in filters}
     environment.tests = {name: TESTS[name] for name in PURE_TESTS}
     environment.globals = {name: _hold_method(environment.globals[name]) for name in PURE_FUNCTIONS}
     return environment

@@ -19,6 +19,7 @@ from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_text
 from multifaceted.inputfile import read_input_text
 from multifaceted.jinjafile import IMPURE, STUMBLES, find_unknown, line_in, strict_environment
+from multifaceted.jinjalimits import MAX_TEMPLATE, join_pieces, limited_rendering
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
 
@@ -51,7 +52,8 @@ class Template:
         context = self.compiled.new_context(dict(values))
         try:
             written = self.compiled.blocks
-            texts = {block: "".join(written[block](context)) for block in BLOCKS if block in written}
+            with limited_rendering():
+                texts = {block: join_pieces(written[block](context)) for block in BLOCKS if block in written}
         except STUMBLES as error:
             raise InputError([Problem(self.file, line_in(error, self.compiled), str(error))]) from error
         turns = tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
@@ -82,7 +84,11 @@ def load_template(
         InputError: with every problem: syntax, unknown variables, a missing `user` block.
     """
     file = str(path) if path else f"templates/{name}.j2"
-    source = read_input_text(path) if path else shipped_template(name, small=small).read_text("utf-8")
+    source = (
+        read_input_text(path, most=MAX_TEMPLATE)
+        if path
+        else shipped_template(name, small=small).read_text("utf-8")
+    )
     environment = strict_environment()
     try:
         tree = environment.parse(source)

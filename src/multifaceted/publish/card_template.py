@@ -14,13 +14,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FunctionLoader, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import FunctionLoader, TemplateSyntaxError, meta, nodes
 from jinja2 import Template as JinjaTemplate
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.inputfile import read_input_text
 from multifaceted.jinjafile import STUMBLES, find_unknown, line_in, strict_environment
+from multifaceted.jinjalimits import MAX_TEMPLATE, join_pieces, limited_rendering
 from multifaceted.publish.markdown import escape_line, quote_text, show_value
 from multifaceted.yamlfile import suggest
 
@@ -49,7 +50,8 @@ class CardTemplate:
         context = self._compiled.new_context(dict(values))
         try:
             # Not `render`, which maps lines by itself, and to the outermost template.
-            text = "".join(self._compiled.root_render_func(context))
+            with limited_rendering():
+                text = join_pieces(self._compiled.root_render_func(context))
         except STUMBLES as error:
             raise InputError([Problem(self.file, line_in(error, self._compiled), str(error))]) from error
         return f"{text.strip()}\n"
@@ -64,7 +66,7 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
     shipped = (resources.files("multifaceted") / "templates" / SHIPPED).read_text(encoding="utf-8")
     sources = {SHIPPED: (shipped, f"templates/{SHIPPED}")}
     if path is not None:
-        sources[_OWN] = read_input_text(path), str(path)
+        sources[_OWN] = read_input_text(path, most=MAX_TEMPLATE), str(path)
     name = SHIPPED if path is None else _OWN
     source, file = sources[name]
     environment = _make_environment(sources)
@@ -77,8 +79,8 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
         return CardTemplate(file, environment.get_template(name))
     except TemplateSyntaxError as error:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
-    except TemplateError as error:
-        raise InputError([Problem(file, 0, f"template: {error.message}")]) from error
+    except STUMBLES as error:
+        raise InputError([Problem(file, 0, f"template: {error}")]) from error
 
 
 def _make_environment(sources: Mapping[str, tuple[str, str]]) -> ImmutableSandboxedEnvironment:
