@@ -56,6 +56,26 @@ def hub() -> Iterator[HubServer]:
         yield running
 
 
+@pytest.fixture
+def use_hub(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """What `hub.environment` does for a child process, for libraries that were imported long ago."""
+    import datasets  # most tests do without, and it is slow
+    from huggingface_hub import HfFileSystem, constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", hub.base_url)
+    files = f"{hub.base_url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub_cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
+    monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.base_url)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("HF_TOKEN", HUB_TOKEN)
+    HfFileSystem.clear_instance_cache()
+    yield
+    HfFileSystem.clear_instance_cache()
+
+
 def write_instructions(path: Path, count: int) -> Path:
     rows = (
         {"id": f"i{n}", "prompt": f"Question {n}: why?", "source": f"s{n % 3}", "original_source": "o"}

@@ -28,6 +28,7 @@ from multifaceted.store.manifest import RunData
 from multifaceted.testing import ChatServer
 
 COLLECTION = CONFIGS["collection"]
+HASH = "0" * 64
 
 
 @pytest.fixture
@@ -36,6 +37,9 @@ def built(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> Path:
     asyncio.run(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=RunControl()))
     build_folder(tmp_path / "run", tmp_path / "out", file_format="parquet")
     return tmp_path / "out"
+
+
+HASH = "0" * 64
 
 
 def parts_of(folder: Path, key: str, kind: str) -> dict[str, dict[str, Any]]:
@@ -140,7 +144,9 @@ def test_split_names_are_found_in_paths_and_in_themselves() -> None:
     config = BuiltConfig(
         name="rm",
         files=[
-            BuiltFile(split=split, path=f"rm/{split}-00000-of-00001.parquet", rows=1, bytes=1, sha256="0")
+            BuiltFile(
+                split=split, path=f"rm/{split}-00000-of-00001.parquet", rows=1, bytes=1, sha256="0" * 64
+            )
             for split in COLLECTION["rm"].splits
         ],
     )

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from conftest import MakeRecipe
 from prose import answer_in_prose
+from test_cli import multifaceted
 from typer.testing import CliRunner
 
 from multifaceted import pipeline
@@ -226,6 +227,11 @@ def test_curation_that_drops_everything_is_no_dataset(run: Path, tmp_path: Path)
     curate_run(run, load_curation(recipe))
     with pytest.raises(StorageError, match="drops all of its 30 rows"):
         build_folder(run, tmp_path / "out")
+    for task in ("sft", "dpo"):
+        ended = multifaceted("export", run, "--for", "trl", "--task", task, "--out", tmp_path / task)
+        assert ended.returncode != 0
+        assert "gives no row: curation drops all" in ended.stderr
+        assert not (tmp_path / task).exists()
 
 
 def test_a_filter_that_drops_most_rows_is_doubted_and_the_report_shows_them_all_the_same(

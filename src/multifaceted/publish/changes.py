@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from multifaceted.ids import hash_file
 from multifaceted.publish.card import CARD
 from multifaceted.publish.hub import DatasetRepo, RemoteFile, RemoteState
-from multifaceted.store.built_folder import BuiltManifest
+from multifaceted.store.built_folder import MAX_MANIFEST, BuiltManifest, describe_faults
 from multifaceted.store.run_folder import MANIFEST
 
 ATTRIBUTES = ".gitattributes"  # the Hub's own
@@ -55,14 +55,30 @@ def list_files(manifest: BuiltManifest) -> list[str]:
     return sorted({*shards, *manifest.metadata, CARD, MANIFEST})
 
 
+def list_sizes(manifest: BuiltManifest) -> dict[str, int | None]:
+    """The bytes of each file of a built folder; None of those whose size the manifest does not say."""
+    shards = {file.path: file.bytes for config in manifest.configs for file in config.files}
+    return {path: shards.get(path) for path in list_files(manifest)}
+
+
 def read_remote_manifest(repo: DatasetRepo, state: RemoteState) -> BuiltManifest | None:
-    """The manifest on the Hub; None where it holds none, or none of ours."""
+    """The manifest on the Hub; None where it holds none, or none of ours.
+
+    Raises:
+        ValueError: where it says that it is one of ours, and names what none of ours can have.
+    """
     if MANIFEST not in state.files:
         return None
+    size = state.files[MANIFEST].size
+    if size > MAX_MANIFEST:
+        raise ValueError(f"it has {size:,} bytes")
+    text = repo.fetch([MANIFEST], state.revision)[MANIFEST]
     try:
-        return BuiltManifest.model_validate_json(repo.fetch([MANIFEST], state.revision)[MANIFEST])
-    except ValidationError:
-        return None
+        return BuiltManifest.model_validate_json(text)
+    except ValidationError as error:
+        if b'"multifaceted-built"' not in text:
+            return None
+        raise ValueError(describe_faults(error)) from error
 
 
 def compare(folder: Path, manifest: BuiltManifest, repo: DatasetRepo, state: RemoteState | None) -> Changes:
@@ -81,7 +97,10 @@ def compare(folder: Path, manifest: BuiltManifest, repo: DatasetRepo, state: Rem
     if state is None:
         return Changes(added=[Change(path, size) for path, size in mine.items()])
     same = {path for path in mine if path in state.files and is_same(folder / path, state.files[path])}
-    theirs = read_remote_manifest(repo, state)
+    try:
+        theirs = read_remote_manifest(repo, state)
+    except ValueError:
+        theirs = None
     gone = sorted(_find_gone(manifest, theirs, state))
     touched = {*gone, *(path for path in mine if path in state.files)} - same
     return Changes(

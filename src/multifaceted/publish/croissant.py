@@ -87,7 +87,7 @@ def find_croissant_faults(text: str, manifest: BuiltManifest) -> Iterator[str]:
     """What is not true of the folder in its Croissant file; words that only explain are not compared."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         yield f"is no JSON: {error}"
         return
     for key in ("distribution", "recordSet"):

@@ -4,16 +4,22 @@ Only what the manifest names comes, all of it from one commit, and it takes its 
 nothing wrong with it.
 """
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from multifaceted.errors import HubError, InterruptedRunError, StorageError
-from multifaceted.publish.changes import is_same, list_files, read_remote_manifest
+from filelock import FileLock, Timeout
+
+from multifaceted.errors import HubError, InterruptedRunError, LockedError, StorageError
+from multifaceted.publish.changes import is_same, list_files, list_sizes, read_remote_manifest
 from multifaceted.publish.hub import DatasetRepo, RemoteState
 from multifaceted.publish.verify import check_folder
 from multifaceted.store.atomic import translate_os_errors
-from multifaceted.store.built_folder import BuiltManifest
+from multifaceted.store.built_folder import MAX_MANIFEST, BuiltManifest
+from multifaceted.store.run_folder import MANIFEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,9 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Pulled:
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         _require_equal(out, manifest, state)
         return Pulled(manifest, state.revision, fetched=False)
-    fresh = out.absolute().with_name(f".{out.absolute().name}.pulling")
-    with translate_os_errors(out):
+    target = Path(os.path.realpath(out))
+    with translate_os_errors(out), _held(target.with_name(f".{target.name}.pulling"), out) as staging:
+        fresh = staging / "new"
         note = f"what came is kept in {fresh}, and the same pull goes on with it"
         try:
             _fill(fresh, manifest, repo, state)
@@ -55,12 +62,32 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Pulled:
             message = f"{error.message}\n{note}"
             raise HubError(message, hint=error.hint, retryable=error.retryable) from error
         faults = check_folder(fresh)
-        if faults:
-            shutil.rmtree(fresh)
-            hint = "pull another revision, or ask whoever pushed it"
-            raise StorageError("\n".join([f"what came from {repo} has faults:", *faults]), hint=hint)
-        fresh.rename(out)
+        if not faults:
+            fresh.rename(target)
+        shutil.rmtree(staging)
+    if faults:
+        hint = "pull another revision, or ask whoever pushed it"
+        shown = (fault.replace(str(fresh), str(repo)) for fault in faults)
+        raise StorageError("\n".join([f"what came from {repo} has faults:", *shown]), hint=hint)
     return Pulled(manifest, state.revision, fetched=True)
+
+
+@contextmanager
+def _held(staging: Path, out: Path) -> Iterator[Path]:
+    """Hold the folder into which files come first; it stays where not all came."""
+    if staging.is_symlink() or (staging.exists() and not (staging / "lock").is_file()):
+        raise StorageError(f"{staging} is in the way, and none of ours", hint="move it away")
+    staging.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(staging / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        message = f"{out} is being pulled by another process"
+        raise LockedError(message, hint="wait until it is done") from error
+    try:
+        yield staging
+    finally:
+        lock.release()
 
 
 def _read_published(repo: DatasetRepo, revision: str | None) -> tuple[RemoteState, BuiltManifest]:
@@ -68,19 +95,21 @@ def _read_published(repo: DatasetRepo, revision: str | None) -> tuple[RemoteStat
     if state is None:
         hint = "correct the name, or log in with a token that may see it: hf auth login"
         raise HubError(f"{repo} does not exist on the Hub, or is private", hint=hint)
-    manifest = read_remote_manifest(repo, state)
+    try:
+        manifest = read_remote_manifest(repo, state)
+    except ValueError as error:
+        raise HubError(f"{MANIFEST} of {repo} is damaged, or none of ours: {error}") from error
     if manifest is None:
         hint = "use load_dataset for datasets that were made otherwise"
         raise HubError(f"{repo} holds nothing that `multifaceted push` put there", hint=hint)
-    strange = [path for path in list_files(manifest) if not _is_below(path)]
-    if strange:
-        raise HubError(f"the manifest of {repo} names files outside its folder: {', '.join(strange)}")
+    for path, size in list_sizes(manifest).items():
+        if path not in state.files:
+            raise HubError(f"{repo} has no {path}, which its manifest names")
+        there = state.files[path].size
+        if there > MAX_MANIFEST if size is None else there != size:
+            told = "too many for it" if size is None else f"its manifest says {size:,}"
+            raise HubError(f"{path} of {repo} has {there:,} bytes, {told}", hint="pull another revision")
     return state, manifest
-
-
-def _is_below(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return not pure.is_absolute() and ".." not in pure.parts and "\\" not in path
 
 
 def _require_equal(out: Path, manifest: BuiltManifest, state: RemoteState) -> None:

@@ -1,13 +1,15 @@
 """Checking a built folder or a run: every fault listed. `check_folder(Path("multifaceted_collection"))`."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 
-from multifaceted.errors import StorageError
+from multifaceted.errors import InputError, StorageError
 from multifaceted.export import PublishedConfig, configs_of
+from multifaceted.inputfile import read_input_text
 from multifaceted.publish.card import CARD
 from multifaceted.publish.croissant import CROISSANT, find_croissant_faults
 from multifaceted.publish.verify_card import find_card_faults
@@ -18,6 +20,9 @@ from multifaceted.store.manifest import read_manifest
 from multifaceted.store.run_folder import MANIFEST, RunFolder
 from multifaceted.store.salvage import find_damage
 from multifaceted.store.shards import read_published, verify_file
+
+# What `datasets` reads beside the card, and no built folder of ours has.
+_LOADED = (".huggingface.yaml", "dataset_infos.json")
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -51,28 +56,48 @@ def _check_shards(folder: RunFolder) -> Iterator[str]:
 
 
 def _check_built(folder: Path, manifest: BuiltManifest) -> Iterator[str]:
+    published = configs_of(manifest.run)
+    unknown = [config.name for config in manifest.configs if config.name not in published]
+    if unknown:
+        known = f"a run of kind {manifest.run.kind!r} is published as {', '.join(published)}"
+        yield f"{folder / MANIFEST} names the config {unknown[0]!r}: {known}"
+        return
     listed = {file.path for config in manifest.configs for file in config.files}
     yield from (f"{extra} is not in the manifest" for extra in _list_extra(folder, listed))
     yield from _check_account(manifest)
-    published = configs_of(manifest.run)
     rows = RowChecker(default=next(iter(published)))
     damaged = False
     for config in manifest.configs:
         for file in config.files:
-            for fault in _check_file(folder, config, file, published.get(config.name), rows):
+            for fault in _check_file(folder, config, file, published[config.name], rows):
                 damaged = True
                 yield f"{folder / file.path} {fault}"
     yield from rows.faults(complete=not damaged)
+    described = list(_check_metadata(folder, manifest, damaged=damaged))
+    yield from described
+    # `datasets` believes the card, and would ask other hosts for what a false one names.
+    if not damaged and not described:
+        yield from _check_loading(folder, manifest)
+
+
+def _check_metadata(folder: Path, manifest: BuiltManifest, *, damaged: bool) -> Iterator[str]:
     for name, sha256 in manifest.metadata.items():
         fault = verify_file(folder / name, sha256)
         if fault:
             yield f"{folder / name} {fault}; if you changed it, build with a card template instead"
-    if not damaged:
-        for name, find_faults in ((CARD, find_card_faults), (CROISSANT, find_croissant_faults)):
-            if (folder / name).is_file():
-                text = (folder / name).read_text(encoding="utf-8")
-                yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
-        yield from _check_loading(folder, manifest)
+    for name in _LOADED:
+        if os.path.lexists(folder / name):
+            yield f"{folder / name} is none of ours, and changes what `load_dataset` reads"
+    if damaged:
+        return
+    for name, find_faults in ((CARD, find_card_faults), (CROISSANT, find_croissant_faults)):
+        if (folder / name).is_file():
+            try:
+                text = read_input_text(folder / name)
+            except InputError as error:
+                yield error.message
+                continue
+            yield from (f"{folder / name}: {fault}" for fault in find_faults(text, manifest))
 
 
 def _list_extra(folder: Path, listed: set[str]) -> list[Path]:
@@ -96,7 +121,7 @@ def _check_account(manifest: BuiltManifest) -> Iterator[str]:
 
 
 def _check_file(
-    folder: Path, config: BuiltConfig, file: BuiltFile, published: PublishedConfig | None, rows: RowChecker
+    folder: Path, config: BuiltConfig, file: BuiltFile, published: PublishedConfig, rows: RowChecker
 ) -> Iterator[str]:
     path = folder / file.path
     fault = verify_file(path, file.sha256)
@@ -104,11 +129,13 @@ def _check_file(
         yield fault
     if not path.is_file():
         return
+    if path.stat().st_size != file.bytes:
+        yield f"has {path.stat().st_size:,} bytes, the manifest says {file.bytes:,}"
     count = 0
     try:
         for batch in read_published(path):
             count += batch.num_rows
-            if published is not None and not batch.schema.equals(published.schema):
+            if not batch.schema.equals(published.schema):
                 yield f"has another schema than config {config.name!r}"
                 break
             rows.add(config.name, file.split, batch)

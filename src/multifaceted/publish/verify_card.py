@@ -14,13 +14,14 @@ from datasets import Features
 from multifaceted.export import configs_of
 from multifaceted.publish.card_header import locate_config, size_category
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
+from multifaceted.yamllimits import ExcessError, find_odd_values
 
 
 def find_card_faults(card: str, manifest: BuiltManifest) -> Iterator[str]:
     """What is wrong with a card; nothing where all is well."""
     header = _read_header(card)
     if header is None:
-        yield "has no YAML header"
+        yield "has no YAML header, or none that can be read"
         return
     entries = _by_name(header.get("configs"))
     infos = _by_name(header.get("dataset_info"))
@@ -44,8 +45,10 @@ def _read_header(card: str) -> dict[str, Any] | None:
     if before.strip() or not end:
         return None
     try:
+        if any(find_odd_values(text)):
+            return None
         header = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (ExcessError, yaml.YAMLError, ValueError):
         return None
     return header if isinstance(header, dict) else None
 
@@ -59,6 +62,9 @@ def _compare_config(config: BuiltConfig, entry: dict[str, Any], *, default: bool
     expected = locate_config(config, default=default)
     if entry.get("description") != expected["description"]:
         yield f"the content digest of config {config.name!r} is not that of the data"
+    strange = sorted(map(str, entry.keys() - {*expected, "config_name"}))
+    if strange:
+        yield f"config {config.name!r} says more than where its files are: {', '.join(strange)}"
     if entry.get("data_files") != expected["data_files"]:
         yield f"the files of config {config.name!r} are not those of the folder"
     if bool(entry.get("default")) != default:

@@ -1,9 +1,15 @@
-"""The built folder's manifest: which files it holds, how many rows in each, and their hashes."""
+"""The built folder's manifest: which files it holds, how many rows in each, and their hashes.
 
+A folder may be a stranger's, from the Hub or a colleague. So a manifest names nothing but files that a built
+folder of ours can have: a card, a Croissant file, and the shards of its configs.
+"""
+
+import re
+from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from multifaceted.errors import StorageError
 from multifaceted.ids import content_id, hash_file
@@ -15,6 +21,11 @@ from multifaceted.store.run_folder import MANIFEST
 from multifaceted.strictmodel import StrictModel
 
 FileFormat = Literal["arrow", "parquet"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MAX_MANIFEST = 32 * 1024 * 1024  # bytes; most of a long one are the instructions that give no pair
+METADATA = ("README.md", "croissant.json")
+MAX_FAULTS = 5  # in one message
+_SHARD = re.compile(r"([A-Za-z][A-Za-z0-9_]{0,63})/([a-z]{1,32})-\d{5}-of-\d{5}\.(arrow|parquet)")
 
 
 class BuiltFile(StrictModel):
@@ -22,17 +33,26 @@ class BuiltFile(StrictModel):
 
     split: str
     path: str  # relative to the folder, with forward slashes
-    rows: int
-    bytes: int
-    memory: int = 0  # bytes of its rows as Arrow tables, which is what `datasets` calls a dataset's size
-    sha256: str
+    rows: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    # Bytes of its rows as Arrow tables, which is what `datasets` calls a dataset's size.
+    memory: int = Field(default=0, ge=0)
+    sha256: Sha256
 
 
 class BuiltConfig(StrictModel):
     """One published config."""
 
     name: str
-    files: list[BuiltFile]
+    files: list[BuiltFile] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_paths(self) -> "BuiltConfig":
+        for file in self.files:
+            found = _SHARD.fullmatch(file.path)
+            if found is None or found.group(1, 2) != (self.name, file.split):
+                raise ValueError(f"{file.path!r} is no shard of {self.name!r}, {file.split!r}")
+        return self
 
     @property
     def splits(self) -> dict[str, list[BuiltFile]]:
@@ -69,14 +89,29 @@ class BuiltManifest(StrictModel):
     kind: Literal["multifaceted-built"] = "multifaceted-built"
     name: str
     file_format: FileFormat
-    configs: list[BuiltConfig]
+    configs: list[BuiltConfig] = Field(min_length=1)
     absent: list[str] = Field(default_factory=list)  # configs that have no row
     left_out: dict[str, list[str]] = Field(default_factory=dict)  # instructions that give no pair, by reason
     curation: CurationSummary | None = None  # None: no row was left out but those that failed
-    metadata: dict[str, str] = Field(default_factory=dict)  # SHA-256 of the files beside the shards, by name
+    metadata: dict[str, Sha256] = Field(default_factory=dict)  # of the files beside the shards
     # Planned rows that were not made when it was built; the run was whole where there are none.
     pending: int = 0
     run: RunData
+
+    @model_validator(mode="after")
+    def _check_files(self) -> "BuiltManifest":
+        # Disks that do not tell A from a would hold one file where the manifest names two.
+        for what in ([c.name for c in self.configs], [f.path for c in self.configs for f in c.files]):
+            doubled = [name for name, count in Counter(map(str.lower, what)).items() if count > 1]
+            if doubled:
+                raise ValueError(f"names {doubled[0]!r} more than once")
+        wrong = [f.path for c in self.configs for f in c.files if not f.path.endswith(f".{self.file_format}")]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no {self.file_format} file")
+        strange = sorted(self.metadata.keys() - {*METADATA})
+        if strange:
+            raise ValueError(f"names {strange[0]!r}, which is no file of a built folder")
+        return self
 
     @property
     def made(self) -> str:
@@ -114,10 +149,21 @@ def read_built_manifest(folder: Path) -> BuiltManifest | None:
         StorageError: where it claims to be one, and is damaged.
     """
     settle_output(folder)
-    data = read_json(folder / MANIFEST)
+    path = folder / MANIFEST
+    if path.is_file() and (size := path.stat().st_size) > MAX_MANIFEST:
+        raise StorageError(f"{path} is no manifest of ours: it has {size:,} bytes")
+    data = read_json(path)
     if not isinstance(data, dict) or data.get("kind") != "multifaceted-built":
         return None
     try:
         return BuiltManifest.model_validate(data)
     except ValidationError as error:
-        raise StorageError(f"{folder / MANIFEST} is damaged: {error}") from error
+        raise StorageError(f"{path} is damaged, or none of ours: {describe_faults(error)}") from error
+
+
+def describe_faults(error: ValidationError) -> str:
+    """What is wrong with a manifest, in a line."""
+    found: list[Any] = error.errors(include_url=False, include_input=False)
+    named = [": ".join([".".join(map(str, d["loc"])), d["msg"]]).removeprefix(": ") for d in found]
+    more = [f"and {len(named) - MAX_FAULTS:,} more"] if len(named) > MAX_FAULTS else []
+    return "; ".join([*(name.replace("Value error, ", "") for name in named[:MAX_FAULTS]), *more])

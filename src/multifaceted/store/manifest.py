@@ -10,10 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from multifaceted.errors import StorageError
-from multifaceted.fieldtypes import TypeSpec, parse_nullable, parse_type
+from multifaceted.fieldtypes import TypeSpec, find_type_faults, parse_nullable, parse_type
 from multifaceted.kinds import KindName
 from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
@@ -33,10 +33,17 @@ class UsedPrice(StrictModel):
 class AddedColumn(StrictModel):
     """A column that a recipe adds to the rows: of a stage of its own, or a field of instructions it keeps."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")
     type: TypeSpec
     description: str
     record: str = ""  # of a stage: the column of a run's rows that says how it was made
+
+    @field_validator("type")
+    @classmethod
+    def _check_type(cls, spec: TypeSpec) -> TypeSpec:
+        for _, fault in find_type_faults(spec):
+            raise ValueError(f"{spec!r} {fault}")
+        return spec
 
     @property
     def annotation(self) -> Any:

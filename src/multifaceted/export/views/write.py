@@ -58,7 +58,7 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
     with replaced_output(out, command="export", inputs=[source], read_owned=_read_owned) as place:
         rows = _write_rows(opened, view, task, place / "data")
         if not rows.get("train"):
-            raise _no_rows(source, left_out)
+            raise _no_rows(opened, left_out)
         texts = render_files(view, trainer=trainer, task=task, run=opened.run, rows=rows, left_out=left_out)
         for name, text in texts.items():
             write_text(place / name, text)
@@ -95,7 +95,11 @@ def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[st
     return {split: file.rows for split, file in files.items()}
 
 
-def _no_rows(source: Path, left_out: dict[str, int]) -> StorageError:
+def _no_rows(source: Source, left_out: dict[str, int]) -> StorageError:
+    if source.curation is not None and not source.curation.kept:
+        dropped = f"curation drops all {source.curation.dropped:,} rows"
+        hint = f"see why with: multifaceted rows {source.path} --dropped, and curate with other filters"
+        return StorageError(f"{source.path} gives no row: {dropped}", hint=hint)
     reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items()))
     hint = "a pair needs two good variants of an instruction: raise `variants`, or run `multifaceted retry`"
-    return StorageError(f"{source} gives no pair ({reasons or 'no instruction'})", hint=hint)
+    return StorageError(f"{source.path} gives no pair ({reasons or 'no instruction'})", hint=hint)
