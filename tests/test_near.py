@@ -262,3 +262,27 @@ def test_hashes_are_found_in_parts_of_any_size(ours: list[int], asked: list[int]
     ] == expected
     assert list(zip(*(side.tolist() for side in table.find(wanted)), strict=True)) == expected
     assert table.find_here(wanted).tolist() == sorted({n for n, _ in expected})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("C", "C#"),
+        ("C", "C++"),
+        ("C++", "C#"),
+        ("F", "F#"),
+        ("Notepad", "Notepad++"),
+    ],
+)
+def test_names_that_end_in_a_sign_are_other_names(one: str, other: str) -> None:
+    for prompt in (
+        "Write a function that reverses a string in {}.",
+        "Explain, as to a student who has programmed for no more than a month, how memory is managed in {}.",
+    ):
+        texts = [prompt.format(one), prompt.format(other), prompt.format(one).upper() + "!"]
+        assert [(match.row, match.kept) for match in find_near_duplicates(texts, NearSpec()).matches] == [
+            (2, 0)
+        ]
+    assert split_words(f"in {other}, 3+4, a+b, 18+, # x #y C+++", signs=False) == [
+        *("in", other.lower(), "3", "4", "a", "b", "18", "x", "y", "c++"),
+    ]

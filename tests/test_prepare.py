@@ -23,6 +23,7 @@ from multifaceted.instructions import read_instructions
 from multifaceted.instructions.prepare import prepare
 from multifaceted.instructions.sample import share_out
 from multifaceted.instructions.sources import Source, SourcesRecipe
+from multifaceted.languages import open_identifier, settle_by_script
 from multifaceted.plan import compile_plan
 
 ROOT = Path(__file__).parents[1]
@@ -244,7 +245,7 @@ def test_an_empty_source_is_a_fault(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["bad.json", "bad.parquet", "bad.csv"])
 def test_a_file_that_is_not_what_it_says_is_a_fault(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b'prompt\n"open \xff quote\n')
-    with pytest.raises(InputError, match=r"is no(t| readable)"):
+    with pytest.raises(InputError, match=r"is no(t| readable)|bad\.csv:2: has a quote that nothing closes"):
         prepare(write_recipe(tmp_path, sources=[{"path": name}]), tmp_path / "out.parquet")
 
 
@@ -461,6 +462,7 @@ def test_other_languages_are_dropped_and_doubtful_ones_kept(tmp_path: Path) -> N
         {"id": "de", "prompt": "Schreibe ein kurzes Gedicht über das Meer im Winter."},
         {"id": "fr", "prompt": "Écris un court poème sur la mer en hiver."},
         {"id": "ja", "prompt": "冬の海について短い詩を書いてください。"},
+        {"id": "json", "prompt": "解释 JSON"},
         {"id": "sum", "prompt": "log2(64) / log2(8) + log10(1000) - log(1)="},
     ]
     kept = prepare_rows(tmp_path, rows, languages={"keep": ["en", "fr"]})
@@ -468,6 +470,31 @@ def test_other_languages_are_dropped_and_doubtful_ones_kept(tmp_path: Path) -> N
     details = {row["id"]: row["detail"] for row in read_rows(tmp_path / "out.dropped.parquet")}
     assert details["de"].startswith("de (")
     assert details["ja"].startswith("ja (")
+    assert details["json"] == "zh (1.00)"
+    kept = prepare_rows(tmp_path, rows, languages={"keep": ["zh"]})
+    assert [row["id"] for row in kept] == ["json", "sum"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("解释 JSON", "zh"),
+        ("SQL怎么用", "zh"),
+        ("Python で書いて", "ja"),
+        ("안녕 Python", "ko"),
+        ("что такое API", "ru"),
+        ("How do I say 你好 in French?", "en"),
+        ("Qu'est-ce que c'est, 你好 ?", "fr"),
+    ],
+)
+def test_a_foreign_word_does_not_decide_the_language_of_a_short_text(text: str, language: str) -> None:
+    assert open_identifier()(text)[0] == language
+
+
+def test_a_language_whose_letters_a_text_lacks_is_no_finding() -> None:
+    assert settle_by_script("Hm, ok", "ja", 0.9) == ("", 0.0)
+    assert settle_by_script("Kako si", "sr", 0.9) == ("sr", 0.9)
+    assert settle_by_script("12", "en", 0.1) == ("en", 0.1)
 
 
 def test_near_duplicates_may_be_left_in(tmp_path: Path) -> None:

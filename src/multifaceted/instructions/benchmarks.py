@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.instructions.mapping import Candidate, NoPromptError, map_row
+from multifaceted.instructions.mapping import Candidate, NoPromptError, map_turns
 from multifaceted.instructions.pools import read_pool
 from multifaceted.instructions.sources import SourcesRecipe
 from multifaceted.similar.ngrams import KINDS, BenchmarkIndex, Overlap
@@ -88,9 +88,9 @@ def read_benchmarks(recipe: SourcesRecipe, folder: Path) -> Benchmarks | None:
     for number, pool in enumerate(recipe.decontaminate):
         for row in read_pool(pool, folder):
             try:
-                prompt = map_row(row, number, pool.fields)
-                prompt.source = prompt.source or pool.label
-                prompts.append(prompt)
+                for prompt in map_turns(row, number, pool.fields):
+                    prompt.source = prompt.source or pool.label
+                    prompts.append(prompt)
             except NoPromptError as error:
                 faults.append(Problem(str(folder / pool.place), row.line, str(error)))
     if faults:

@@ -15,7 +15,7 @@ from multifaceted.instructions.funnel import Funnel, Reason
 from multifaceted.instructions.language import LanguageFilter
 from multifaceted.instructions.mapping import Candidate, NoPromptError, map_row
 from multifaceted.instructions.pools import read_pool
-from multifaceted.instructions.rows import RawRow
+from multifaceted.instructions.raw import RawRow
 from multifaceted.instructions.sources import Source, SourcesRecipe
 from multifaceted.instructions.spool import Spool
 from multifaceted.instructions.watch import Watch

@@ -1,4 +1,4 @@
-"""From a pool's row to an instruction: which field is the prompt, and the first user turn of a conversation.
+"""From a pool's row to an instruction: which field is the prompt, and what the user says in a conversation.
 
 map_row(RawRow(1, {"conversations": [{"from": "human", "value": "Why?"}]}), source)
 """
@@ -6,12 +6,11 @@ map_row(RawRow(1, {"conversations": [{"from": "human", "value": "Why?"}]}), sour
 from dataclasses import dataclass
 from typing import Any
 
-from multifaceted.instructions.rows import RawRow
+from multifaceted.instructions.raw import RawRow
 from multifaceted.instructions.sources import Fields
+from multifaceted.instructions.turns import NoTurnError, user_turns
 
-USER_ROLES = frozenset({"user", "human", "prompter"})
-# Names of role and text in a turn: OpenAI's, ShareGPT's, and the one of some older dumps.
-TURN_KEYS = (("role", "content"), ("from", "value"), ("role", "text"))
+_MAX_NAMES = 200  # characters of the names of fields that are worth repeating
 
 
 @dataclass(slots=True)
@@ -32,19 +31,48 @@ class NoPromptError(ValueError):
 
 
 def map_row(row: RawRow, pool: int, fields: Fields) -> Candidate:
-    """Take from a row what its fields name.
+    """Take from a row what its fields name; of a conversation the first that the user says.
 
     Raises:
         NoPromptError: where there is no prompt.
     """
+    parts = [turns[0] for turns in _read_prompts(row, fields) if turns]
+    return _make(row, pool, fields, "\n\n".join(parts))
+
+
+def map_turns(row: RawRow, pool: int, fields: Fields) -> list[Candidate]:
+    """Take all that the user says in a row, each turn a prompt of its own, as benchmarks ask them.
+
+    Raises:
+        NoPromptError: where there is no prompt.
+    """
+    fields_turns = _read_prompts(row, fields)
+    if max(map(len, fields_turns)) <= 1:
+        return [map_row(row, pool, fields)]
+    return [_make(row, pool, fields, turn) for turns in fields_turns for turn in turns]
+
+
+def _read_prompts(row: RawRow, fields: Fields) -> list[tuple[str, ...]]:
+    """The turns of the user in each prompt field, those of blanks left out."""
     if row.fault:
         raise NoPromptError(row.fault)
+    found = []
+    for name in fields.prompts:
+        try:
+            found.append(tuple(turn for turn in user_turns(row.data.get(name)) if turn.strip()))
+        except NoTurnError as error:
+            raise NoPromptError(f"{name!r} {error}") from error
+    if not any(found):
+        missing = [name for name in fields.prompts if name not in row.data]
+        what = f"{missing[0]!r} is missing" if missing else f"{fields.prompts[0]!r} is empty"
+        there = f"; the row has {', '.join(map(str, row.data))[:_MAX_NAMES]}" if missing and row.data else ""
+        raise NoPromptError(what + there)
+    return found
+
+
+def _make(row: RawRow, pool: int, fields: Fields, prompt: str) -> Candidate:
     data = row.data
-    parts = [_to_text(data.get(name), name) for name in fields.prompts]
-    prompt = "\n\n".join(part for part in parts if part.strip())
-    if not prompt:
-        missing = [name for name in fields.prompts if name not in data]
-        raise NoPromptError(f"{missing[0]!r} is missing" if missing else f"{fields.prompts[0]!r} is empty")
+    licences = [_to_name(data.get(name)) for name in fields.licences]
     return Candidate(
         pool=pool,
         line=row.line,
@@ -52,38 +80,8 @@ def map_row(row: RawRow, pool: int, fields: Fields) -> Candidate:
         id=_to_name(data.get(fields.id)),
         source=_to_name(data.get(fields.source)),
         original_source=_to_name(data.get(fields.original_source)),
-        licence=_to_name(data.get(fields.licence)),
+        licence=next(filter(None, licences), ""),
     )
-
-
-def _to_text(value: Any, name: str) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return _first_user_turn(value, name)
-    raise NoPromptError(f"{name!r} is neither text nor a conversation")
-
-
-def _first_user_turn(turns: list[Any], name: str) -> str:
-    for turn in turns:
-        if not isinstance(turn, dict):
-            break
-        for role, text in TURN_KEYS:
-            if str(turn.get(role)).lower() in USER_ROLES and turn.get(text) is not None:
-                return _content_text(turn[text], name)
-    raise NoPromptError(f"{name!r} is a conversation without a user turn")
-
-
-def _content_text(content: Any, name: str) -> str:
-    """The text of a turn; OpenAI's content may be a list of parts."""
-    if isinstance(content, str):
-        return content
-    parts = content if isinstance(content, list) else [content]
-    if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in parts):
-        raise NoPromptError(f"the first user turn of {name!r} is not only text")
-    return "\n\n".join(part["text"] for part in parts)
 
 
 def _to_name(value: Any) -> str:

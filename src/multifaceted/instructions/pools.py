@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.instructions.rows import RawRow, read_rows
+from multifaceted.instructions.raw import RawRow
+from multifaceted.instructions.rows import read_rows
 from multifaceted.instructions.sources import Pool
 from multifaceted.proxies import settle_hub_client
 

@@ -12,13 +12,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 from pydantic_core import to_jsonable_python
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import name_prompt
 from multifaceted.instructions.columns import ColumnType, TypeAccount
-from multifaceted.instructions.rows import FORMATS, FileFormat, RawRow, read_rows
+from multifaceted.instructions.raw import RawRow
+from multifaceted.instructions.rows import FORMATS, FileFormat, read_rows
+from multifaceted.instructions.turns import user_turns
 from multifaceted.records import Instruction
 from multifaceted.yamlfile import suggest
 
@@ -37,6 +39,12 @@ class _InstructionLine(BaseModel):
     source: str | None = None
     original_source: str | None = None
     license: Any = Field(default=None, validation_alias=AliasChoices(*LICENSE))  # no fault if it is no text
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _take_first_turn(cls, value: Any) -> Any:
+        """Of a conversation the first that the user says; a text stays as it is."""
+        return next(iter(user_turns(value)), "") if isinstance(value, list | dict) else value
 
     def to_instruction(self, metadata: dict[str, JsonValue]) -> Instruction:
         return Instruction(
@@ -167,6 +175,8 @@ def _explain(detail: Any) -> str:
         return f"{name!r} is missing"
     if name == "prompt" and detail["type"] == "string_pattern_mismatch":
         return "'prompt' is empty"
+    if detail["type"] == "value_error":
+        return f"{name!r} {detail['ctx']['error']}"
     if name == "id":
         return "'id' is neither text nor a whole number"
     return f"{name!r}: {detail['msg']}"

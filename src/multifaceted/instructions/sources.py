@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AliasChoices, Field, StringConstraints, model_validator
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.instructions.rows import FORMATS, FileFormat
@@ -29,6 +29,10 @@ Bound = Annotated[
 ]
 
 
+LICENCES = ("license", "licence")  # both spellings, in keys and in columns
+LICENCE = AliasChoices(*LICENCES)
+
+
 class Fields(StrictModel):
     """Which keys or columns hold what. Of several prompt fields, those that hold something are joined."""
 
@@ -36,7 +40,7 @@ class Fields(StrictModel):
     id: Name = "id"
     source: Name = "source"
     original_source: Name = "original_source"
-    licence: Name = "licence"
+    licence: Name | None = Field(default=None, validation_alias=LICENCE)  # null: either of the two names
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
@@ -44,9 +48,14 @@ class Fields(StrictModel):
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
 
     @property
+    def licences(self) -> tuple[str, ...]:
+        """The fields that may name a licence."""
+        return LICENCES if self.licence is None else (self.licence,)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All fields."""
-        return (*self.prompts, self.id, self.source, self.original_source, self.licence)
+        return (*self.prompts, self.id, self.source, self.original_source, *self.licences)
 
 
 class Pool(StrictModel):
@@ -93,7 +102,7 @@ class Pool(StrictModel):
 class Source(Pool):
     """A pool of instructions."""
 
-    licence: str = ""  # of the rows that name none
+    licence: str = Field(default="", validation_alias=LICENCE)  # of the rows that name none
     quota: int | None = Field(default=None, ge=0)  # at most so many of it in the sample
     # Its part of `sample.size`, relative to those of the other sources; null in all: as they have rows.
     weight: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)

@@ -76,7 +76,19 @@ def make_shingles(words: Words, length: int) -> Shingles:
     offsets = np.concatenate(([0], np.cumsum(sizes)))
     starts = list_runs(words.offsets[:-1], sizes)
     ends = starts + np.repeat(np.minimum(counts, length), sizes)
-    return Shingles(Rolling(words.hashes).hash(starts, ends) & _MASK, offsets)
+    hashes = Rolling(words.hashes).hash(starts, ends) ^ np.repeat(_name_salts(words), sizes)
+    return Shingles(hashes & _MASK, offsets)
+
+
+def _name_salts(words: Words) -> Hashes:
+    """Of each text a number for the names in it, such as C#: texts with other names share no shingle."""
+    salts = np.zeros(len(words), np.uint64)
+    places = np.flatnonzero(words.names)
+    if len(places):
+        owners = np.searchsorted(words.offsets, places, side="right") - 1
+        pairs = np.unique(np.stack((owners.astype(np.uint64), words.hashes[places])), axis=1)
+        np.add.at(salts, pairs[0].astype(np.int64), mix(pairs[1]))
+    return salts
 
 
 def make_word_sets(texts: Sequence[str]) -> Shingles:

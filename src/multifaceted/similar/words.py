@@ -37,6 +37,8 @@ SPACELESS = (
 # Signs carry the meaning of a formula: "3+4" is another text than "3*4". Other punctuation does not count.
 SIGN_CATEGORIES = ("Sm", "Sc", "So")
 SIGNS = "*/%&@"
+# Behind a letter these are part of a name: "in C#" and "in C++" ask for something else than "in C".
+_NAMING = (ord("#"), ord("+"))
 # Of a character: between words, part of a word, a word by itself, or one by itself where signs are words.
 NOTHING, WORD, ALONE, SIGN = 0, 1, 2, 3
 _P = np.uint64(0x9E37_79B9_7F4A_7C15)
@@ -50,6 +52,7 @@ class Words:
     hashes: Hashes
     offsets: Places  # of each text's first word, and at the end the number of words
     spaceless: Bools  # of each word, whether it is one character of a script without spaces
+    names: Bools  # of each word, whether it is a name such as C# or C++
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -99,16 +102,17 @@ def hash_words(texts: Sequence[str], *, signs: bool = False) -> Words:
     lengths = np.fromiter(map(len, folded), dtype=np.int64, count=len(folded)) + 1
     begins = np.concatenate(([0], np.cumsum(lengths)))
     codes = _to_codes("\0".join([*folded, ""]))
-    kinds = _kinds(signs=signs)[codes]
+    kinds = _find_kinds(codes, signs=signs)
     starts, ends = _find_words(kinds)
     hashes = Rolling(_code_hashes()[codes]).hash(starts, ends)
-    return Words(hashes, np.searchsorted(starts, begins), kinds[starts] == ALONE)
+    names = np.isin(codes[ends - 1], _NAMING) & (ends - starts > 1)
+    return Words(hashes, np.searchsorted(starts, begins), kinds[starts] == ALONE, names)
 
 
 def split_words(text: str, *, signs: bool = False) -> list[str]:
     """The words that `hash_words` makes hashes of."""
     folded = fold(text)
-    starts, ends = _find_words(_kinds(signs=signs)[_to_codes(folded)])
+    starts, ends = _find_words(_find_kinds(_to_codes(folded), signs=signs))
     return [folded[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
@@ -159,6 +163,21 @@ def _find_words(kinds: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
     starts[1:] &= ~joined
     ends[:-1] &= ~joined
     return np.flatnonzero(starts), np.flatnonzero(ends) + 1
+
+
+def _find_kinds(codes: npt.NDArray[np.intp], *, signs: bool) -> npt.NDArray[np.uint8]:
+    """The kind of each character, where it stands."""
+    kinds = _kinds(signs=signs)[codes]
+    naming = np.flatnonzero(np.isin(codes, _NAMING))
+    if len(naming):
+        padded = np.concatenate(([NOTHING], kinds, [NOTHING]))
+        is_digit = np.concatenate(([False], (codes >= ord("0")) & (codes <= ord("9"))))
+        ends = padded[naming + 2] != WORD  # "3+4" and "a+b" are three words each
+        first = naming[ends & (padded[naming] == WORD) & ~is_digit[naming]]
+        kinds[first] = WORD
+        second = naming[ends & np.isin(naming - 1, first)]
+        kinds[second] = WORD
+    return kinds
 
 
 @cache
