@@ -13,6 +13,7 @@ import multifaceted
 ROOT = Path(str(multifaceted.__file__)).parent
 FLOOR = {
     *("credentials", "errors", "fieldtypes", "ids", "inputfile", "jinjafile", "jinjalimits", "jinjasizes"),
+    *("licenses",),
     *("proxies", "strictmodel", "yamlfile", "yamllimits"),
 }
 # What stands on the floor, and for each other part what it may import besides.

@@ -9,12 +9,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+# Inside strings only: JSON escapes all other characters that end a line by itself.
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 SCHEME = "mf1"  # goes into every digest; raise it when the meaning of a fingerprinted value changes
 
 
 def canonical_json(value: Any) -> str:
     """Serialize with sorted keys and no spaces, so that equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def json_line(value: Any) -> str:
+    """Serialize to one line of JSON lines, for readers that end a line wherever Unicode does, too."""
+    return json.dumps(value, ensure_ascii=False).translate(_LINE_ENDS) + "\n"
 
 
 def content_id(value: Any, *, length: int = 64) -> str:

@@ -11,6 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from multifaceted.errors import InputError, MultifacetedError
+from multifaceted.ids import json_line
 
 # Where nobody looks, nothing needs to be folded.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
@@ -40,7 +41,7 @@ def data(value: Any) -> None:
 
 def line(value: Any) -> None:
     """One JSON value on a line of its own, at once."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201 - rich would wrap and color it
+    print(json_line(value), end="", flush=True)  # noqa: T201 - rich would wrap and color it
 
 
 def usd(value: float | None) -> str:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_
 
 from multifaceted.errors import InputError
 from multifaceted.kinds import KINDS, Kind, KindName
+from multifaceted.licenses import check_license
 from multifaceted.models import EndpointModel, LocalModel, Model, ModelSpec, expand_model, merge_model
 from multifaceted.models.sending import SendingSpec
 from multifaceted.plan.stages import (
@@ -35,7 +36,7 @@ StopAfter = Annotated[
     Field(union_mode="left_to_right"),
 ]
 # Identifiers as the Hub has them, such as cc-by-4.0; and the license of a source, in any few words.
-LicenseId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$", max_length=64)]
+LicenseId = Annotated[str, Field(max_length=64), AfterValidator(check_license)]
 LicenseName = Annotated[str, Field(pattern=r"^\S[^\r\n]*$", max_length=200)]
 LanguageCode = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]  # ISO 639
 

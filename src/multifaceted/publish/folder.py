@@ -17,6 +17,7 @@ from multifaceted.store.built_folder import (
     read_built_files,
     write_built_manifest,
 )
+from multifaceted.store.loadable import require_loadable
 from multifaceted.store.manifest import read_whole_run
 from multifaceted.store.output_folder import replaced_output
 from multifaceted.store.run_folder import MANIFEST, RunFolder
@@ -47,6 +48,7 @@ def build_folder(
         StorageError: where the run is not whole and has to be, or has no finished row; where it is damaged,
             its curation is of other rows, or something else is in the way at `out`.
     """
+    require_loadable(out)
     template = load_card_template(card)
     source = _open_partial(run, curated=curated) if partial else _open_whole(run, curated=curated)
     if source.curation is not None and not source.curation.kept:

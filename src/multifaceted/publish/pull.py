@@ -19,6 +19,7 @@ from multifaceted.publish.hub import DatasetRepo, RemoteState
 from multifaceted.publish.verify import check_folder
 from multifaceted.store.atomic import translate_os_errors
 from multifaceted.store.built_folder import MAX_MANIFEST, BuiltManifest
+from multifaceted.store.loadable import require_loadable
 from multifaceted.store.run_folder import MANIFEST
 
 
@@ -45,6 +46,7 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Pulled:
         StorageError: where something else is at `out`, or what came has faults.
         InterruptedRunError: on Ctrl-C; what came by then is kept beside `out`.
     """
+    require_loadable(out)
     repo = DatasetRepo(repo_id)
     state, manifest = _read_published(repo, revision)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):

@@ -12,6 +12,7 @@ import yaml
 from datasets import Features
 
 from multifaceted.export import configs_of
+from multifaceted.licenses import LICENSES
 from multifaceted.publish.card_header import locate_config, size_category
 from multifaceted.store.built_folder import BuiltConfig, BuiltManifest
 from multifaceted.yamllimits import ExcessError, find_odd_values
@@ -33,6 +34,9 @@ def find_card_faults(card: str, manifest: BuiltManifest) -> Iterator[str]:
         default = config is manifest.configs[0]
         yield from _compare_config(config, entries.get(config.name, {}), default=default)
         yield from _compare_info(config, infos.get(config.name, {}), published[config.name].schema)
+    named = header.get("license")
+    licenses: list[Any] = named if isinstance(named, list) else [named]
+    yield from (f"the Hub takes no license {name!r}" for name in licenses if name not in LICENSES)
     sizes = [size_category(manifest.configs[0].rows)]
     if header.get("size_categories") != sizes:
         yield f"the size category is not {sizes[0]}"

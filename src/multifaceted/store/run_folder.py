@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from multifaceted.errors import StorageError
+from multifaceted.ids import json_line
 from multifaceted.records import Failure
 from multifaceted.store.atomic import held_folder, read_json, require_file, write_json, write_text
 from multifaceted.store.shards import verify_file
@@ -107,8 +108,7 @@ class RunFolder:
 
     def write_failures(self, name: str, failures: list[Failure]) -> None:
         """Keep the failure records of a shard, one JSON line each."""
-        lines = (json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failures)
-        write_text(self.failures_file(name), "".join(lines))
+        write_text(self.failures_file(name), "".join(json_line(asdict(failure)) for failure in failures))
 
     def read_failures(self, name: str) -> list[Failure]:
         """The failure records of a shard, in the order of its rows.

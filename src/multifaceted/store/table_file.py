@@ -6,7 +6,6 @@ Example:
         writer.commit()
 """
 
-import json
 from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Literal, Protocol, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from multifaceted.ids import json_line
 from multifaceted.store.atomic import settle_file, temporary_of, translate_os_errors
 from multifaceted.store.record_batches import BATCH_ROWS, Rebatcher
 
@@ -127,8 +127,7 @@ class _JsonLines:
         self._file = file
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
-        self._file.write("".join(lines).encode())
+        self._file.write("".join(map(json_line, batch.to_pylist())).encode())
 
     def close(self) -> None:
         """Nothing is held."""

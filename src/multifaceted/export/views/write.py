@@ -17,6 +17,7 @@ from multifaceted.export.views.render import render_files
 from multifaceted.export.views.table import find_view
 from multifaceted.export.views.view import Task, Trainer, View
 from multifaceted.store.atomic import write_text
+from multifaceted.store.loadable import require_loadable
 from multifaceted.store.output_folder import Owned, read_record, replaced_output, write_record
 from multifaceted.store.schema import arrow_schema
 from multifaceted.store.table_file import TableWriter
@@ -52,6 +53,7 @@ def write_view(source: Path, out: Path, *, trainer: Trainer, task: Task) -> Writ
         StorageError: where the source is not whole, damaged, a bench, gives no row, or something else is
             in the way at `out`.
     """
+    require_loadable(out)
     view = find_view(trainer, task)
     opened = _open_collection(source)
     left_out = {} if task == "sft" else {reason: len(ids) for reason, ids in opened.left_out.items()}
