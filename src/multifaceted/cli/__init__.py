@@ -1,10 +1,6 @@
 """The command line: `multifaceted --help`. Each command parses, calls one function and prints."""
 
-import codecs
-import io
-import json
 import sys
-from contextlib import suppress
 
 import typer
 
@@ -25,6 +21,7 @@ from multifaceted.cli import (
     taxonomy,
     why,
 )
+from multifaceted.cli.streams import open_displays
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
 app = typer.Typer(
@@ -63,23 +60,17 @@ def main() -> None:
     Exit codes: 0 all well, 1 finished with failed rows or faults found, 2 bad input or configuration,
     3 stopped by a limit that the recipe sets, 130 interrupted. After 3 and 130 the state is saved.
     """
-    codecs.register_error("multifaceted.escape", _escape)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            with suppress(OSError):  # where a program of its own put something else there
-                stream.reconfigure(errors="multifaceted.escape")
+    displays = open_displays()
+    show.log()
     try:
         app()
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
     except (InterruptedRunError, KeyboardInterrupt) as error:
         show.say(str(error) or "interrupted")
-        sys.exit(130)
+        code = 130
     except MultifacetedError as error:
         show.error(error)
-        sys.exit(3 if isinstance(error, LimitReachedError) else 2)
-
-
-def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Write what a terminal or pipe cannot show as JSON escapes, so that what is JSON stays JSON."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+        code = 3 if isinstance(error, LimitReachedError) else 2
+    sys.exit(displays.end(code, tells=sys.argv[1:2] not in (["generate"], ["retry"])))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import platformdirs
 import typer
 from pydantic_core import to_json
-from rich.rule import Rule
 
 from multifaceted.cli import show
 from multifaceted.plan import Plan, compile_plan
@@ -204,7 +203,7 @@ def preview(
     for task in compiled.first_tasks(count):
         for stage, part, turns, _ in compiled.prompts.preview(task):
             asked = f"{stage.name} of {part.dimension}" if part else stage.name
-            show.out.print(Rule(f"{task.id} · {asked} · {compiled.models[stage.name].label}"))
+            show.rule(f"{task.id} · {asked} · {compiled.models[stage.name].label}")
             for turn in turns:
                 show.out.print(f"[bold]{turn.role}[/]")
                 show.text(f"{turn.content}\n")
@@ -217,7 +216,7 @@ async def _preview_real(compiled: Plan, count: int) -> None:
     # Kept, so that looking twice is paid once.
     journal = platformdirs.user_cache_path("multifaceted") / "previews" / f"{compiled.recipe.name}.sqlite"
     async for made in pipeline.ask_first_rows(compiled, count, journal):
-        show.out.print(Rule(made.id))
+        show.rule(made.id)
         if isinstance(made, Failure):
             show.text(f"failed in stage {made.stage}: {made.kind}: {made.message}\n")
         else:

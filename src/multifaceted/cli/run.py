@@ -1,7 +1,6 @@
 """`generate` and `retry`: the commands that spend."""
 
 import asyncio
-import logging
 import re
 import shlex
 from collections.abc import Collection
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from multifaceted.ask.control import RunControl
 from multifaceted.cli import progress, show
@@ -70,7 +68,7 @@ def generate(
 
     Example: `multifaceted generate recipe.yaml --run run --max-usd 20`
     """
-    _log_to_stderr(verbose=verbose)
+    show.log(verbose=verbose)
     for found in salvage_journals(RunFolder(run)) if salvage else ():
         show.say(
             f"{found.path}: {found.replies:,} replies could be read; the damaged file is {found.kept.name}"
@@ -96,7 +94,7 @@ def retry(
 
     Example: `multifaceted retry run --kind refused --kind invalid_reply`
     """
-    _log_to_stderr(verbose=verbose)
+    show.log(verbose=verbose)
     kinds = read_kinds(kind) or FAILURE_KINDS
     words = [word for name in kind or () for word in ("--kind", name)]
     path = recipe or read_recipe_file(RunFolder(run))
@@ -186,10 +184,3 @@ def _parse_range(text: str, count: int) -> range:
             [Problem("--shards", 0, f"{text!r} is no range of shards between 0 and {count - 1}")]
         )
     return range(first, last + 1)
-
-
-def _log_to_stderr(*, verbose: bool) -> None:
-    handler = RichHandler(console=show.err, show_path=False, show_time=False, markup=False)
-    logger = logging.getLogger("multifaceted")
-    logger.handlers = [handler]
-    logger.setLevel(logging.DEBUG if verbose else logging.WARNING)

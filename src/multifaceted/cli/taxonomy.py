@@ -32,7 +32,9 @@ def show_taxonomy(
     if as_json:
         show.data((taxonomy.get(under) if under else taxonomy).model_dump(mode="json"))
         return
-    tree = Tree(f"[bold]{escape(taxonomy.name)}[/] {taxonomy.version} · {taxonomy.fingerprint[:16]}")
+    tree = Tree(
+        f"[bold]{escape(show.plain(taxonomy.name))}[/] {taxonomy.version} · {taxonomy.fingerprint[:16]}"
+    )
     branches: dict[str, Tree] = {}
     for node_id, node in sorted(taxonomy.nodes.items(), key=lambda item: item[0].count("/")):
         if (
@@ -42,7 +44,7 @@ def show_taxonomy(
             or under.startswith(f"{node_id}/")
         ):
             parent = branches.get(node_id.rpartition("/")[0], tree)
-            branches[node_id] = parent.add(f"[bold]{node.slug}[/] {escape(node.description)}")
+            branches[node_id] = parent.add(f"[bold]{node.slug}[/] {escape(show.plain(node.description))}")
     show.out.print(tree)
 
 
