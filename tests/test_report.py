@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from test_cli import multifaceted
 from test_generate import rows_of, run
 
 from multifaceted.publish.folder import build_folder
+from multifaceted.report import drawing, figures, renderer
 from multifaceted.report.diversity import distinct_n, rouge_l, spread_within
 from multifaceted.report.page import write_report
 from multifaceted.report.rows import open_rows
@@ -219,3 +221,55 @@ def look(page: Path, folder: Path, address: str = "") -> str:
     ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return result.stdout
+
+
+ODD = "a\x00b\x1b[31m\u2028c\x85\x07\ud83d d"
+
+
+def odd_statistics(made: tuple[Path, list[dict[str, Any]]]) -> Statistics:
+    found = measure(open_rows(made[0]), load_taxonomy())
+    leaves = [replace(leaf, dimension=f"{leaf.dimension}{ODD}", preference=ODD) for leaf in found.coverage]
+    return replace(found, sources={ODD: 3, f"{ODD}2": 1}, failures={ODD: 1}, coverage=leaves)
+
+
+def test_names_that_no_engine_draws_cost_no_figure(made: tuple[Path, list[dict[str, Any]]]) -> None:
+    drawn = figures.draw_figures(odd_statistics(made))
+    assert [figure.fault for figure in drawn] == [""] * len(drawn)
+    assert all("<svg" in figure.svg and figure.png[:4] == b"\x89PNG" for figure in drawn)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (
+            "import os, sys; sys.stdin.readline(); print('out of memory', file=sys.stderr); os.abort()",
+            "SIGABRT",
+        ),
+        ("import sys; sys.exit(7)", "exit code 7"),
+        ("import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 28, 1 << 28)); exec(REAL)", ""),
+        ("import time; time.sleep(60)", "SIGKILL"),
+        ('print(\'{"error": "no such mark"}\', flush=True); input(); input()', "no such mark"),
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_costs_only_itself(
+    made: tuple[Path, list[dict[str, Any]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    case: tuple[str, str],
+) -> None:
+    code, told = case
+    script = tmp_path / "renderer.py"
+    real = Path(renderer.__file__).read_text(encoding="utf-8")
+    script.write_text(code.replace("REAL", f"{real!r}, {{'__name__': '__main__'}}"))
+    monkeypatch.setattr(renderer, "__file__", str(script))
+    monkeypatch.setattr(drawing, "MAX_SECONDS", 20 if "REAL" in code else 0.5)
+    out = tmp_path / "report"
+    found = write_report(made[0], out, taxonomy=load_taxonomy())
+    assert found.kept == len(made[1])
+    assert not (out / "figures").exists()
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.count("This figure could not be drawn: ") == 6
+    assert told in page
+    assert "could not be drawn" in caplog.text
+    assert json.loads((out / "statistics.json").read_text())["kept"] == len(made[1])

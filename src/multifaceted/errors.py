@@ -151,5 +151,6 @@ def import_extra(library: str, extra: str, need: str) -> Any:
     try:
         return importlib.import_module(library)
     except ImportError as error:
-        message = f"{need} needs {library.replace('_', '-')}, which is not installed"
+        missing = (error.name or library).partition(".")[0].replace("_", "-")
+        message = f"{need} needs {missing}, which is not installed"
         raise SetupError(message, hint=f"install it with: pip install 'multifaceted[{extra}]'") from error

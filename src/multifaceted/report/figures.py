@@ -5,12 +5,13 @@ Each comes as SVG and as PNG. Ink is one exact color, which the page replaces by
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import altair as alt
 
 from multifaceted.report.coverage import Leaf
+from multifaceted.report.drawing import Drawer, DrawingError
 from multifaceted.report.rows import TEXTS
 from multifaceted.report.statistics import BINS, Statistics
 
@@ -33,17 +34,19 @@ class Figure:
     name: str  # of its files
     title: str
     summary: str
-    svg: str
-    png: bytes
+    svg: str = ""
+    png: bytes = b""
+    fault: str = ""  # why it could not be drawn; the summary tells what it would show
 
 
 def draw_figures(statistics: Statistics) -> list[Figure]:
     """All charts for which there is something to show, in the order of the page."""
-    return [
-        _render(name, title, summary, chart)
-        for name, title, draw in FIGURES
-        for summary, chart in draw(statistics)
-    ]
+    with Drawer() as drawer:
+        return [
+            _render(drawer, Figure(name, title, summary), chart)
+            for name, title, draw in FIGURES
+            for summary, chart in draw(statistics)
+        ]
 
 
 Drawn = Iterator[tuple[str, alt.TopLevelMixin]]
@@ -134,7 +137,8 @@ def _draw_sources(found: Statistics) -> Drawn:
     rest = sum(rows for _, rows in ranked[MOST_BARS:])
     shown += [(f"{len(ranked) - MOST_BARS} others", rest)] if rest else []
     first = shown[0]
-    yield f"{len(ranked)} sources; the largest is {first[0]} with {first[1]:,} rows.", _bars(shown)
+    count = "1 source" if len(ranked) == 1 else f"{len(ranked):,} sources"
+    yield f"{count}; the largest is {first[0]} with {first[1]:,} rows.", _bars(shown)
 
 
 def _draw_lengths(found: Statistics) -> Drawn:
@@ -150,7 +154,7 @@ def _draw_lengths(found: Statistics) -> Drawn:
         .mark_bar()
         .encode(
             x=alt.X("characters:N", sort=labels, title="characters"),
-            y=alt.Y("texts:Q", title="rows"),
+            y=alt.Y("texts:Q", title="rows", axis=alt.Axis(format=",d", tickCount=4, tickMinStep=1)),
             color=alt.Color("field:N", scale=_colors(TEXTS), legend=None),
             row=alt.Row("field:N", sort=list(TEXTS), title=None, header=ABOVE),
         )
@@ -220,7 +224,7 @@ def _bars(pairs: list[tuple[str, int]]) -> alt.TopLevelMixin:
     values = [{"name": name, "count": count} for name, count in pairs]
     base = alt.Chart(alt.InlineData(values=values)).encode(
         y=alt.Y("name:N", sort=[name for name, _ in pairs], title=None),
-        x=alt.X("count:Q", title="rows", axis=alt.Axis(format=",d", tickCount=5)),
+        x=alt.X("count:Q", title="rows", axis=alt.Axis(format=",d", tickCount=5, tickMinStep=1)),
     )
     numbers = base.mark_text(align="left", dx=4, color=INK).encode(text=alt.Text("count:Q", format=","))
     chart = alt.layer(base.mark_bar(color=COLORS[0]), numbers)
@@ -232,9 +236,7 @@ def _colors(names: Any) -> alt.Scale:
     return alt.Scale(domain=domain, range=[COLORS[n % len(COLORS)] for n in range(len(domain))])
 
 
-def _render(name: str, title: str, summary: str, chart: alt.TopLevelMixin) -> Figure:
-    import vl_convert  # noqa: PLC0415 - 80 MB, which only drawing needs
-
+def _render(drawer: Drawer, figure: Figure, chart: alt.TopLevelMixin) -> Figure:
     text = {"labelColor": INK, "titleColor": INK}
     lines = {"domainColor": INK, "tickColor": INK, "gridColor": INK, "gridOpacity": 0.15}
     config = {
@@ -245,11 +247,8 @@ def _render(name: str, title: str, summary: str, chart: alt.TopLevelMixin) -> Fi
         "view": {"stroke": None},
         "background": None,
     }
-    spec = {**chart.to_dict(), "config": config}
-    return Figure(
-        name,
-        title,
-        summary,
-        svg=vl_convert.vegalite_to_svg(spec),
-        png=vl_convert.vegalite_to_png({**spec, "background": PAPER}, scale=PNG_SCALE),
-    )
+    try:
+        svg, png = drawer.draw({**chart.to_dict(), "config": config}, paper=PAPER, scale=PNG_SCALE)
+    except DrawingError as error:
+        return replace(figure, fault=str(error))
+    return replace(figure, svg=svg, png=png)

@@ -5,7 +5,9 @@ write_report(Path("run"), Path("report"))
 report/index.html  statistics.json  figures/sunburst.svg  figures/sunburst.png  …
 """
 
+import importlib.util
 import json
+import logging
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from multifaceted.errors import SetupError
+from multifaceted.errors import import_extra
 from multifaceted.export.source import RunSource, Source
 from multifaceted.report.browser import pick_rows
 from multifaceted.report.coverage import Leaf
@@ -24,6 +26,8 @@ from multifaceted.store.output_folder import Owned, read_record, replaced_output
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.taxonomy import Taxonomy
+
+logger = logging.getLogger(__name__)
 
 PAGE, NUMBERS, FIGURES = "index.html", "statistics.json", "figures"
 MOST_LISTED = 15  # preferences in the lists of over- and under-used and coined ones
@@ -64,14 +68,17 @@ def write_report(
         drawn = figures.draw_figures(found)
         page = _render_page(found, drawn, pick_rows(source, rows), ink=figures.INK, paper=figures.PAPER)
         tell("writing")
-        (fresh / FIGURES).mkdir()
-        for figure in drawn:
+        for figure in (figure for figure in drawn if not figure.fault):
+            (fresh / FIGURES).mkdir(exist_ok=True)
             (fresh / FIGURES / f"{figure.name}.svg").write_text(figure.svg, encoding="utf-8")
             (fresh / FIGURES / f"{figure.name}.png").write_bytes(figure.png)
         numbers = json.dumps(found.as_dict(), ensure_ascii=False, indent=1)
         (fresh / NUMBERS).write_text(numbers, encoding="utf-8")
         (fresh / PAGE).write_text(page, encoding="utf-8")
         write_record(fresh, "report")
+    for figure in drawn:
+        if figure.fault:
+            logger.warning("the figure %r could not be drawn: %s", figure.title, figure.fault)
     return found
 
 
@@ -80,11 +87,9 @@ def _read_owned(folder: Path) -> Owned | None:
 
 
 def _import_figures() -> Any:
-    try:
-        from multifaceted.report import figures  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        hint = "install it with: pip install 'multifaceted[report]'"
-        raise SetupError(f"a report needs {error.name}, which is not installed", hint=hint) from error
+    figures = import_extra("multifaceted.report.figures", "report", "a report")
+    if importlib.util.find_spec("vl_convert") is None:  # only the process that draws imports it
+        import_extra("vl_convert", "report", "a report")
     return figures
 
 
@@ -107,6 +112,7 @@ def _render_page(
     svgs = {
         figure.name: Markup(figure.svg.replace(ink, "currentColor").replace(paper, "var(--paper)"))  # noqa: S704
         for figure in drawn
+        if not figure.fault
     }
     used, unused, coined = _rank_preferences(found.coverage)
     return environment.from_string(template).render(
