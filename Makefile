@@ -5,7 +5,7 @@ COMPAT := .venv-compat
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-compat test-trainers check format docs bench clean
+.PHONY: demo test test-compat test-trainers check format docs wheels bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -20,10 +20,11 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[$*]'
 	@touch $@
 
-demo: $(VENV)/.installed-local  ## make a small collection with the embedded model and look at it
+demo: $(VENV)/.installed-local,report  ## make a small collection with the embedded model and look at it
 	$(BIN)/multifaceted model install
 	$(BIN)/multifaceted generate examples/demo.yaml --run demo/run
 	$(BIN)/multifaceted build demo/run --out demo/multifaceted_collection
+	$(BIN)/multifaceted report demo/run --out demo/report
 	cd demo && ../$(BIN)/python ../examples/show_collection.py
 
 test: $(VENV)/.installed-dev  ## run the tests
@@ -67,6 +68,16 @@ docs: $(VENV)/.installed-docs  ## build the documentation into site/
 # A process for each file: axolotl changes libraries that TRL uses.
 test-trainers: .venv-trainers/.installed  ## train on the exports with TRL, load them with axolotl and OpenRLHF
 	for file in tests/trainers/test_*.py; do .venv-trainers/bin/pytest -n0 $$file || exit 1; done
+
+# Of Linux, where nobody should need a compiler; other Pythons need not be there.
+wheels: $(VENV)/.installed-dev  ## see that everything installs from wheels alone, on every Python
+	for python in 3.11 3.12 3.13 3.14; do \
+		$(BIN)/python .ci/list_requirements.py $$python local,report,semantic,proxy,dev > $(VENV)/wanted.txt && \
+		$(BIN)/pip install --quiet --dry-run --disable-pip-version-check --only-binary=:all: --ignore-installed \
+			--python-version $$python --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \
+			--target $(VENV)/nowhere --constraint constraints.txt --requirement $(VENV)/wanted.txt && \
+		echo "Python $$python: every requirement has a wheel" || exit 1; \
+	done
 
 bench: $(VENV)/.installed-dev  ## measure, and print one table
 	$(BIN)/python benchmarks/run.py

@@ -18,12 +18,14 @@ for row, origin in list(zip(rows, origins, strict=True))[:2]:
         print(textwrap.fill(row[field], 100, initial_indent="    ", subsequent_indent="    "))
 
 print(f"""
-━━ {rows.num_rows} rows in demo/multifaceted_collection. What to do next:
+━━ {rows.num_rows} rows in demo/multifaceted_collection, and figures in demo/report/index.html. Next:
 
   cd demo
   ../.venv/bin/python -c 'from datasets import load_dataset; print(load_dataset("multifaceted_collection"))'
   cd ..
   .venv/bin/multifaceted check demo/multifaceted_collection
+  .venv/bin/multifaceted curate demo/run        # which rows to leave out, and why; then build again
+  .venv/bin/multifaceted rows demo/run --dropped
   .venv/bin/multifaceted init my_collection     # a recipe, instructions, templates and taxonomy of your own
 
 The embedded model is tiny and its prose is weak. Point the recipe at a better one: model.base_url and

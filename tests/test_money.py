@@ -84,7 +84,10 @@ def test_a_plan_says_unknown_where_the_price_is(make_recipe: MakeRecipe) -> None
     recipe = make_recipe("http://127.0.0.1:9/v1")
     usd = json.loads(multifaceted("plan", recipe, "--json").stdout)["usd"]
     assert (usd["live"], usd["batch"]) == (None, None)
-    assert "unknown; state it in the recipe as prices" in multifaceted("plan", recipe).stdout
+    assert (
+        "cost: unknown, as is the price of some-model; state it in the recipe as prices"
+        in multifaceted("plan", recipe).stdout
+    )
 
 
 def test_another_model_of_a_stage_does_not_cost_what_the_model_costs(make_recipe: MakeRecipe) -> None:

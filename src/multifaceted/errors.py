@@ -1,4 +1,4 @@
-"""The exception tree, and the one import that says what to install.
+"""The exception tree.
 
 Every error says what to do next (`hint`) and whether trying again can help (`retryable`).
 
@@ -16,10 +16,9 @@ Every error says what to do next (`hint`) and whether trying again can help (`re
     └── LimitReachedError      a limit that the recipe sets: money or failures; the state is saved
 """
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from multifaceted.credentials import blot
 
@@ -140,17 +139,3 @@ class InterruptedRunError(MultifacetedError):
 
 class LimitReachedError(MultifacetedError):
     """The run stopped itself, as the recipe asks; what it had is saved."""
-
-
-def import_extra(library: str, extra: str, need: str) -> Any:
-    """Import a library that only an extra of this package brings; `need` says what needs it.
-
-    Raises:
-        SetupError: where it is not installed, with the command that installs it.
-    """
-    try:
-        return importlib.import_module(library)
-    except ImportError as error:
-        missing = (error.name or library).partition(".")[0].replace("_", "-")
-        message = f"{need} needs {missing}, which is not installed"
-        raise SetupError(message, hint=f"install it with: pip install 'multifaceted[{extra}]'") from error

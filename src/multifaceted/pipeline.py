@@ -11,6 +11,7 @@ from pathlib import Path
 from multifaceted.ask.channel import Channel
 from multifaceted.ask.control import RunControl
 from multifaceted.ask.opened import open_asker
+from multifaceted.ask.usage import count_spent
 from multifaceted.batch import answer
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import FailureKind, SetupError, StorageError
@@ -71,7 +72,7 @@ async def _make_rows(prepared: Prepared, data: RunData, control: RunControl, *, 
         write_run(folder, data, prepared.environment)  # one with another recipe may have written its own
         return
     spent = read_spent(folder)
-    control.tally.usd = sum(part.usd for part in spent)
+    count_spent(control.tally, spent)
     async with open_asker(
         plan.models, concurrency=plan.recipe.concurrency, control=control, max_usd=prepared.max_usd
     ) as asker:

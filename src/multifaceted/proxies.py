@@ -18,12 +18,12 @@ import httpx2
 
 from multifaceted.credentials import hold_secret
 from multifaceted.errors import SetupError
+from multifaceted.extras import install_command
 
 SCHEMES = ("http", "https", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443}
 _NO_HOST = " \"'<>\\^`{|}"  # no letters of a host's name
 NEEDS_EXTRA = "it speaks SOCKS, which needs the extra `proxy`"
-INSTALL = "run: pip install 'multifaceted[proxy]'"
 _Address = IPv4Address | IPv6Address
 
 
@@ -43,7 +43,9 @@ def find_proxy(url: str) -> str | None:
         variable = _find_variable(name)
         message = f"the proxy in {variable}, which leads to {parts.hostname}, cannot be used: {error}"
         ways = [f"add {parts.hostname} to NO_PROXY where no proxy is needed", f"correct {variable}"]
-        hint = ", or ".join([*ways, *([INSTALL] if str(error) == NEEDS_EXTRA else [])])
+        hint = ", or ".join(
+            [*ways, *([f"run: {install_command('proxy')}"] if str(error) == NEEDS_EXTRA else [])]
+        )
         raise SetupError(message, hint=hint) from None
 
 

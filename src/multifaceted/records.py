@@ -223,9 +223,10 @@ class Tally:
     ok: int = 0
     failed: int = 0
     requests: int = 0  # answered in this session
+    # Of this session and of those before it, as what they cost; replies of unknown cost count nothing there.
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    usd: float = 0.0  # spent in this session and before; replies of unknown cost count nothing
+    usd: float = 0.0
     unpriced: int = 0  # replies of this session that have no known cost
     failures: Counter[str] = field(default_factory=Counter)  # kind → rows
     retries: Counter[str] = field(default_factory=Counter)  # kind → requests that are asked again

@@ -6,10 +6,11 @@ Example:
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from multifaceted.errors import LimitReachedError
+from multifaceted.journal import JournalSum
 from multifaceted.models import Mode, Models, Price
 from multifaceted.records import Reply, Request, Tally
 
@@ -23,6 +24,14 @@ WEIGHT = 0.05  # of the newest reply in the running means
 class _Mean:
     characters_per_token: float = CHARACTERS_PER_TOKEN
     reply_tokens: float = REPLY_TOKENS
+
+
+def count_spent(tally: Tally, spent: Iterable[JournalSum]) -> None:
+    """Let a tally begin with what earlier starts took."""
+    for part in spent:
+        tally.prompt_tokens += part.prompt_tokens
+        tally.completion_tokens += part.completion_tokens
+        tally.usd += part.usd
 
 
 def check_usage_is_known(tally: Tally, max_usd: float | None) -> None:

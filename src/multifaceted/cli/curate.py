@@ -1,5 +1,6 @@
 """`curate`: which rows of a run to leave out of what is built, and why."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 from multifaceted.cli import progress, show
 from multifaceted.cli.look import Run
 from multifaceted.cli.plan import Json
-from multifaceted.errors import InputError, Problem
+from multifaceted.errors import InputError, MultifacetedError, Problem
 from multifaceted.store.curation import CurationData, curation_folder, read_curation
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.yamlfile import suggest
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 600  # characters of a text
 SUSPICIOUS = 0.5  # share of the rows that one filter drops, from which on it may be the filter that is wrong
+
+
+def list_reasons(context: typer.Context) -> list[str]:
+    """For Tab: the reasons of the run's curation, or where it has none yet, the filters that ship."""
+    run = Path(context.params.get("run") or context.params.get("place") or ".")
+    with suppress(MultifacetedError, OSError):
+        found = read_curation(curation_folder(RunFolder(run)))
+        if found is not None:
+            return sorted(found.reasons)
+    from multifaceted.curate.recipe import FilterTable  # noqa: PLC0415 - filters take time to import
+
+    return sorted(FilterTable.model_fields)
 
 
 def curate(
@@ -32,7 +45,12 @@ def curate(
         Path | None, typer.Option("--out", help="Where to write instead of into the run, to try a recipe.")
     ] = None,
     reason: Annotated[
-        str, typer.Option("--show", help="Show rows with this reason; without --recipe, nothing is run.")
+        str,
+        typer.Option(
+            "--show",
+            help="Show rows with this reason; without --recipe, nothing is run.",
+            autocompletion=list_reasons,
+        ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows to show.")] = 5,
     retry: Annotated[
@@ -69,7 +87,7 @@ def _report(run: Path, place: Path, found: CurationData, *, is_trial: bool) -> N
     rows += [[name, count, "noted"] for name, count in found.notes.items()]
     if rows:
         show.table("a row may have several reasons", ["reason", "rows", ""], rows)
-        show.text(f"look at some: multifaceted curate {run} --show {rows[0][0]}")
+        show.advise(f"look at some: multifaceted curate {run} --show {rows[0][0]}")
     total = found.kept + found.dropped
     for name, count in found.reasons.items():
         if count > total * SUSPICIOUS and name in found.filters:
@@ -81,7 +99,7 @@ def _report(run: Path, place: Path, found: CurationData, *, is_trial: bool) -> N
         _report_judges(found.judges)
     show.text(f"the record: {place}")
     if not is_trial:
-        show.text(f"next: multifaceted build {run} --out DIR")
+        show.advise(f"next: multifaceted build {run} --out DIR")
 
 
 def _report_judges(said: dict[str, Any]) -> None:
@@ -114,7 +132,7 @@ def _show_rows(
     for example in examples:
         _show_example(example)
     show.text(f"\n{len(examples):,} of {total:,} rows with {reason}")
-    show.text(f"the whole story of one: multifaceted why {run} ROW")
+    show.advise(f"the whole story of one: multifaceted why {run} ROW")
 
 
 def _show_example(example: "Example") -> None:

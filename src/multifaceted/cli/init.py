@@ -70,7 +70,7 @@ def init(
     for name, text in files.items():
         write_text(folder / name, text)
     show.text(f"made {folder}: {', '.join(files)}")
-    show.text(f"next: edit {folder}/{recipe}, then: multifaceted plan {folder}/{recipe}")
+    show.advise(f"next: edit {folder}/{recipe}, then: multifaceted plan {folder}/{recipe}")
 
 
 def _write_recipe(kind: Kind, file: str, pool: str) -> str:

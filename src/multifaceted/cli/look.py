@@ -22,7 +22,12 @@ Run = Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")]
 Moved = Annotated[Path | None, typer.Option("--recipe", help="Where the recipe is now, if it was moved.")]
 FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 Kinds = Annotated[
-    list[str] | None, typer.Option("--kind", help="Only failures of this kind; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        help="Only failures of this kind; may be repeated.",
+        autocompletion=lambda: list(FAILURE_KINDS),
+    ),
 ]
 SHOWN = 20  # failures in a table; --json has them all
 MAX_SHOWN = 160  # characters of a message in a table
@@ -43,13 +48,13 @@ def status(run: Run, as_json: Json = False) -> None:
     if found.open_rows:
         word = "shard" if shards["open"] == 1 else "shards"
         show.text(f"{found.open_rows:,} of these rows lie in {shards['open']:,} open {word}")
-        show.text(f"look at them: multifaceted rows {run}")
+        show.advise(f"look at them: multifaceted rows {run}")
     if found.batches:
         lines = [[state, counts["batches"], counts["requests"]] for state, counts in found.batches.items()]
         show.table("batches", ["state", "batches", "requests"], lines)
     if found.failures:
         show.table("failed rows", ["kind", "rows"], [[kind, rows] for kind, rows in found.failures.items()])
-        show.text(f"why: multifaceted failures {run}")
+        show.advise(f"why: multifaceted failures {run}")
     for batch in found.waiting:
         show.text(f"batch {batch['batch_id']} waits for its results: {batch['waits_for']}")
     if found.curation:
@@ -72,9 +77,14 @@ def _show_spent(found: RunStatus) -> None:
     rows: list[list[Any]] = [
         [*(part[name] for name in names), part["reasoning_tokens"], _usd_of(part)] for part in found.spent
     ]
-    show.table("spent: replies and tokens, each reply counted once", columns, rows)
+    title = "spent: replies and tokens, each reply counted once"
+    show.table(title, columns, rows, optional=("cached", "reasoning", "USD"))
+    total = found.requests["total"]
+    if found.unpriced == total:
+        show.text(f"in all: {total:,} replies{' of unknown price' if total else ''}")
+        return
     unknown = f", and {found.unpriced:,} replies of unknown price" if found.unpriced else ""
-    show.text(f"in all: {found.requests['total']:,} replies, {found.usd:,.4f} USD{unknown}")
+    show.text(f"in all: {total:,} replies, {found.usd:,.4f} USD{unknown}")
 
 
 def _usd_of(part: dict[str, Any]) -> str:
@@ -109,7 +119,7 @@ def failures(run: Run, kind: Kinds = None, as_json: Json = False) -> None:
             f"{total:,} failed rows so far; finish the run with `multifaceted generate`, then ask again"
         )
         return
-    show.text(f"{total:,} failed rows; ask again with: multifaceted retry {run}")
+    show.advise(f"{total:,} failed rows; ask again with: multifaceted retry {run}")
 
 
 def read_kinds(given: list[str] | None) -> tuple[FailureKind, ...]:

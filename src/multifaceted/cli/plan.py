@@ -51,14 +51,16 @@ def plan(
     columns = ["stage", "requests", "model", "prompt tokens", "reply tokens", "live USD", "batch USD"]
     if rest:
         columns[1] = "to ask"
-    show.table("", columns, [_row_of(stage) for stage in left.stages])
+    show.table("", columns, [_row_of(stage) for stage in left.stages], optional=("live USD", "batch USD"))
     if rest:
         _show_rest(rest)
     else:
         requests = sum(stage.requests for stage in estimate.stages)
         show.text(f"\nrequests: {requests:,}, and one more for each reply that needs repair")
-    show.text(f"cost: {_show_cost(left)}")
-    if rest:
+    known = [cost for cost in (estimate.live_usd, estimate.batch_usd) if cost is not None]
+    if known:
+        show.text(f"cost: {_show_cost(left)}")
+    if known and rest:
         show.text(f"the whole run, made at once, would cost: {_show_cost(estimate)}")
     _show_estimate(compiled, left)
 
@@ -118,7 +120,7 @@ def _show_estimate(compiled: Plan, estimate: Estimate) -> None:
         show.text(f"prices: {', '.join(sorted(live))}; tokens that an endpoint caches cost less")
     unknown = sorted({stage.model for stage in estimate.stages if stage.live is None})
     if unknown:
-        show.text(f"the price of {', '.join(unknown)} is unknown; state it in the recipe as prices")
+        show.text(f"cost: unknown, as is the price of {', '.join(unknown)}; state it in the recipe as prices")
     show.text(f"lengths: {'; '.join(dict.fromkeys(f'{s.stage}: {s.source}' for s in estimate.stages))}")
     show.text(f"time: {show.duration(estimate.seconds)} ({estimate.bound_by})")
     taxonomy = compiled.prompts.taxonomy

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from multifaceted.cli import show
+from multifaceted.cli.curate import list_reasons
 from multifaceted.errors import InputError, Problem
 from multifaceted.store.curation import describe_curation
 from multifaceted.store.manifest import read_manifest
@@ -27,7 +28,8 @@ def rows(
         ),
     ] = None,
     reason: Annotated[
-        str | None, typer.Option(help="Only rows that curation dropped for this reason.")
+        str | None,
+        typer.Option(help="Only rows that curation dropped for this reason.", autocompletion=list_reasons),
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Only rows that curation keeps.")] = False,
     dropped: Annotated[bool, typer.Option("--dropped", help="Only rows that curation drops.")] = False,

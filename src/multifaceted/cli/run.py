@@ -165,15 +165,15 @@ def _report(compiled: Plan, data: RunData, order: _Order, tally: Tally) -> None:
     pending = f" + {left:,} pending" if left else ""
     show.text(f"{tally.planned:,} rows planned = {tally.ok:,} ok + {tally.failed:,} failed{pending}")
     if tally.failed:
-        show.text(f"why rows failed: {shlex.join(['multifaceted', 'failures', str(order.run)])}")
+        show.advise(f"why rows failed: {shlex.join(['multifaceted', 'failures', str(order.run)])}")
     if left:
         again = shlex.join(["multifaceted", "generate", str(order.recipe), "--run", str(order.run)])
         missing = len(compiled.shards) - whole
-        show.text(f"{missing} of {len(compiled.shards)} shards are not whole yet; go on with: {again}")
+        show.advise(f"{missing} of {len(compiled.shards)} shards are not whole yet; go on with: {again}")
     elif whole < len(compiled.shards):
         show.text(f"{whole} of {len(compiled.shards)} shards are whole; the others are for other processes")
     elif data.ok:
-        show.text(f"next: {shlex.join(['multifaceted', 'build', str(order.run), '--out', data.name])}")
+        show.advise(f"next: {shlex.join(['multifaceted', 'build', str(order.run), '--out', data.name])}")
 
 
 def _parse_range(text: str, count: int) -> range:

@@ -3,8 +3,11 @@
 import json
 import logging
 import re
+import shlex
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +19,8 @@ from rich.table import Table
 from multifaceted.errors import InputError, MultifacetedError
 from multifaceted.ids import json_line
 
+_SAY_NOTHING = frozenset({"", "0", "unknown"})
+_LONGEST_WORD = 16  # characters that are kept on one line
 # Where nobody looks, nothing needs to be folded.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -34,9 +39,33 @@ def _spell(found: re.Match[str]) -> str:
     return f"\\u{ord(found.group()):04x}"
 
 
+# A command of ours that a text names.
+_COMMAND = re.compile(r"(?<![\w/.\\-])multifaceted (?=[a-z])")
+
+
+def name_program(text: str) -> str:
+    """Let the commands that a text names work as they stand, where `multifaceted` is not on the PATH."""
+    return text if shutil.which("multifaceted") else _COMMAND.sub(f"{_find_program()} ", text)
+
+
+def _find_program() -> str:
+    started = Path(sys.argv[0])
+    if started.name != "multifaceted":
+        return shlex.join([sys.executable, "-m", "multifaceted"])
+    # As short as it can be: most people are in the checkout that holds it.
+    here = started.absolute()
+    near = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    return shlex.quote(str(near))
+
+
+def advise(text: str) -> None:
+    """What to do next, on stdout."""
+    out.print(plain(name_program(text)), markup=False, soft_wrap=True)
+
+
 def say(text: str) -> None:
     """One line about what is going on."""
-    err.print(plain(text), markup=False, soft_wrap=True)
+    err.print(plain(name_program(text)), markup=False, soft_wrap=True)
 
 
 def log(*, verbose: bool = False) -> None:
@@ -59,9 +88,9 @@ def error(problem: MultifacetedError) -> None:
     err.print(
         "[red]error:[/]" if count == 1 else f"[red]{count} problems:[/]", end=" " if count == 1 else "\n"
     )
-    err.print(plain(problem.message), markup=False, soft_wrap=True)
+    err.print(plain(name_program(problem.message)), markup=False, soft_wrap=True)
     if problem.hint:
-        err.print(f"[dim]hint:[/] {escape(plain(problem.hint))}", soft_wrap=True)
+        err.print(f"[dim]hint:[/] {escape(plain(name_program(problem.hint)))}", soft_wrap=True)
 
 
 def data(value: Any) -> None:
@@ -99,13 +128,29 @@ def text(value: str) -> None:
     out.print(plain(value), markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on stdout; cells are text and never markup."""
+def table(
+    title: str, columns: list[str], rows: Sequence[Sequence[object]], *, optional: Collection[str] = ()
+) -> None:
+    """A table on stdout; cells are text and never markup.
+
+    Args:
+        title: above it; empty for none.
+        columns: their names.
+        rows: a cell for each column.
+        optional: columns that are left out where they say nothing in any row.
+    """
     if title:
         out.print(f"\n[bold]{escape(plain(title))}[/]", soft_wrap=True)
+    cells = [[f"{cell:,}" if isinstance(cell, int) else plain(str(cell)) for cell in row] for row in rows]
     shown = Table(box=None, pad_edge=False)
-    for column in columns:
-        shown.add_column(column, overflow="fold", no_wrap=column == "stage")
-    for row in rows:
-        shown.add_row(*(escape(f"{cell:,}" if isinstance(cell, int) else plain(str(cell))) for cell in row))
+    kept = []
+    for number, name in enumerate(columns):
+        values = [row[number] for row in cells]
+        if name not in optional or not _SAY_NOTHING.issuperset(values):
+            kept.append(number)
+            # No word is broken, unless it is so long that it can only be a path or the name of a model.
+            longest = max(map(len, " ".join([name, *values]).split()), default=1)
+            shown.add_column(name, overflow="fold", min_width=min(longest, _LONGEST_WORD))
+    for row in cells:
+        shown.add_row(*(escape(row[number]) for number in kept))
     out.print(shown)

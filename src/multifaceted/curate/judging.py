@@ -16,7 +16,7 @@ from typing import Any
 from multifaceted.ask.channel import Channel, NoReplyError, finish_all
 from multifaceted.ask.control import RunControl
 from multifaceted.ask.opened import check_prices, open_asker
-from multifaceted.ask.usage import find_prices
+from multifaceted.ask.usage import count_spent, find_prices
 from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.chat.factory import name_models
 from multifaceted.curate.judge_prompt import JudgePrompt
@@ -135,7 +135,7 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
     check_prices(find_prices(rows.models, spec.mode), spec.max_usd, file="judge.budget")
     control.tally.planned = count
     spent = sum_replies(rows.journal_file(JUDGES))
-    control.tally.usd = sum(part.usd for part in spent)
+    count_spent(control.tally, spent)
     found = Verdicts()
 
     def take(judged: Judged) -> None:

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from multifaceted.curate.base import RunFilter, RunFinder
 from multifaceted.similar.near import NearSpec
-from multifaceted.similar.shingles import import_rensa
 from multifaceted.similar.stream import NearStream
 
 _SEED = 7
@@ -24,10 +23,6 @@ class NearSystemFilter(RunFilter):
     name: ClassVar[str] = "near_duplicate_system"
     summary: ClassVar[str] = "the system message is nearly that of another row"
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity
-
-    def prepare(self) -> None:
-        """See whether `rensa` is there."""
-        import_rensa()
 
     def begin(self) -> RunFinder:
         """A finder that remembers the system messages of the rows that stay."""

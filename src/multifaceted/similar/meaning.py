@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from multifaceted.errors import import_extra
+from multifaceted.extras import import_extra
 from multifaceted.strictmodel import StrictModel
 
 Vectors: TypeAlias = npt.NDArray[np.float32]

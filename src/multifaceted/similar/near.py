@@ -68,9 +68,6 @@ def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = 
         texts: a sequence, or an Arrow column of strings, which may be memory-mapped.
         spec: what counts as near.
         keys: their band keys, where `sign_texts` has made them with this spec already.
-
-    Raises:
-        SetupError: where the extra `curation` is not installed.
     """
     keys = sign_texts(texts, spec) if keys is None else keys
     rows = find_sharing(keys)
@@ -96,9 +93,6 @@ def sign_texts(texts: Texts, spec: NearSpec, *, progress: Progress | None = None
         texts: a sequence, or an Arrow column of strings, which may be memory-mapped.
         spec: what counts as near.
         progress: told how many texts were gone through since it was told last.
-
-    Raises:
-        SetupError: where the extra `curation` is not installed.
     """
     bands, rows = choose_bands(spec.threshold, spec.permutations)
     keys = np.empty((len(texts), bands), dtype=np.uint64)

@@ -4,12 +4,11 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rensa import RMinHash
 
-from multifaceted.errors import import_extra
 from multifaceted.similar.words import (
     Hashes,
     Places,
@@ -144,12 +143,8 @@ def choose_bands(threshold: float, permutations: int) -> tuple[int, int]:
 
 
 def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
-    """A hash of each band of each text's MinHash signature, shape (texts, bands); no two bands share any.
-
-    Raises:
-        SetupError: where the extra is not installed.
-    """
-    matrix = import_rensa().RMinHash.digest_matrix_from_flat_token_hashes(
+    """A hash of each band of each text's MinHash signature, shape (texts, bands); no two bands share any."""
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
         shingles.hashes, shingles.offsets.astype(np.uint64), bands * rows, SEED
     )
     values = array("I")  # takes lists in half the time that numpy takes
@@ -160,15 +155,6 @@ def make_band_keys(shingles: Shingles, bands: int, rows: int) -> Hashes:
     for row in range(rows):
         keys = mix(keys * np.uint64(31) + signatures[:, :, row] + np.uint64(1))
     return keys
-
-
-def import_rensa() -> Any:
-    """Import the MinHash library.
-
-    Raises:
-        SetupError: where the extra is not installed.
-    """
-    return import_extra("rensa", "curation", "finding near duplicates")
 
 
 def _measure(left: Shingles, lefts: Places, right: Shingles, rights: Places) -> npt.NDArray[np.float64]:

@@ -49,9 +49,6 @@ class NearStream:
 
         Returns:
             One match for each text that is not kept, by row; rows are counted over all batches.
-
-        Raises:
-            SetupError: where the extra `curation` is not installed.
         """
         batch = self._sign(texts)
         matches: list[NearMatch] = []
