@@ -110,9 +110,11 @@ def share_server() -> ForkServer:
 
 
 def run_multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line by the shared server."""
+    """Run the command line by the shared server, as somebody who has it on the PATH."""
+    command = share_server().find("multifaceted")
     return subprocess.run(
-        [share_server().find("multifaceted"), *map(str, words)],
+        [command, *map(str, words)],
+        env={**os.environ, "PATH": f"{Path(command).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

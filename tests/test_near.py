@@ -35,7 +35,14 @@ def shingles_of(text: str, length: int) -> set[tuple[str, ...]]:
     return {tuple(words[start : start + length]) for start in range(max(len(words) - length + 1, 1))}
 
 
+def names_of(text: str) -> set[str]:
+    """Words such as C#: texts with other names are about something else."""
+    return {word for word in split_words(text, signs=True) if len(word) > 1 and word[-1] in "#+"}
+
+
 def jaccard_of(one: str, other: str, length: int) -> float:
+    if names_of(one) != names_of(other):
+        return 0.0
     left, right = shingles_of(one, length), shingles_of(other, length)
     return len(left & right) / len(left | right) if left or right else 0.0
 

@@ -88,7 +88,7 @@ def error(problem: MultifacetedError) -> None:
     err.print(
         "[red]error:[/]" if count == 1 else f"[red]{count} problems:[/]", end=" " if count == 1 else "\n"
     )
-    err.print(plain(name_program(problem.message)), markup=False, soft_wrap=True)
+    err.print(plain(problem.message), markup=False, soft_wrap=True)
     if problem.hint:
         err.print(f"[dim]hint:[/] {escape(plain(name_program(problem.hint)))}", soft_wrap=True)
 

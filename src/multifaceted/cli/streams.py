@@ -84,8 +84,13 @@ def open_displays() -> Displays:
 def _replace(stream: TextIO) -> Display | None:
     if not isinstance(stream, io.TextIOWrapper):
         return None
-    stream.flush()
-    binary = open(stream.fileno(), "wb", closefd=False)  # noqa: SIM115 - closed with the display
+    try:
+        stream.flush()
+        number = stream.fileno()
+    except OSError:  # where there is no file behind it
+        stream.reconfigure(errors=_ESCAPE)
+        return None
+    binary = open(number, "wb", closefd=False)  # noqa: SIM115 - closed with the display
     encoding, buffered, through = stream.encoding, stream.line_buffering, stream.write_through
     return Display(binary, encoding=encoding, errors=_ESCAPE, line_buffering=buffered, write_through=through)
 
