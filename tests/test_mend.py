@@ -99,3 +99,18 @@ def test_a_run_never_starts_in_a_folder_where_somebodys_files_are_in_the_way(
     made = multifaceted("generate", recipe, "--run", run)
     assert (made.returncode, "not of a run" in made.stderr) == (2, True)
     assert (list(run.iterdir()), server.bodies) == ([run / name], [])
+
+
+def test_check_says_how_a_damaged_run_goes_on(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(server.base_url, count=3, variants=1)
+    assert multifaceted("generate", recipe, "--run", tmp_path / "run").returncode == 0
+    (tmp_path / "run/shards/00000/shard.json").write_text("{")
+    ended = multifaceted("check", tmp_path / "run")
+    assert ended.returncode == 1
+    command = f"multifaceted generate {recipe} --run {tmp_path / 'run'}"
+    assert ended.stdout.splitlines()[-1].endswith(f"no reply is paid twice: {command}")
+    asked = len(server.bodies)
+    assert multifaceted(*command.split()[1:]).returncode == 0
+    assert (len(server.bodies), multifaceted("check", tmp_path / "run").returncode) == (asked, 0)

@@ -92,6 +92,14 @@ def compare_recipe(run: Path) -> str:
     return f"{recipe} has changed since the run ({'; '.join(changes)}); see what it would ask: {again}"
 
 
+def _name_recipe(run: Path) -> str:
+    """Where the recipe of a run is, as far as the run can tell."""
+    try:
+        return str(read_recipe_file(RunFolder(run)))
+    except StorageError:
+        return "RECIPE"
+
+
 def check(
     folder: Annotated[Path, typer.Argument(help="A built folder, or a run folder.")],
     as_json: Json = False,
@@ -111,6 +119,9 @@ def check(
         show.text(f"faults found in {folder}: {len(faults)}")
         for fault in faults:
             show.text(fault)
+        if (folder / "shards").is_dir():
+            again = shlex.join(["multifaceted", "generate", _name_recipe(folder), "--run", str(folder)])
+            show.advise(f"what is damaged comes back from the journals, and no reply is paid twice: {again}")
     else:
         show.text(f"{folder}: nothing is wrong")
         if built and built.pending:
