@@ -35,7 +35,7 @@ CHECK_URL = "correct base_url in the recipe: with or without /v1, http:// or htt
 PROXY_LOGIN = (
     "write the proxy's user and password into HTTP_PROXY or HTTPS_PROXY: http://user:password@host:port"
 )
-CHECK_KEY = "check the key in the variable that api_key_env names"
+CHECK_KEY = "name the variable that holds the key as api_key_env in the recipe; is it set, and right?"
 POLICIES = (
     # stop the run: the next request would be refused too
     Policy(300, 399, FatalEndpointError, hint=CHECK_URL),  # followed where that is safe, see transport.py
