@@ -197,6 +197,19 @@ def _names() -> Iterator[tuple[int, bytes]]:
     return ((n, b"c%d" % (n - 1) if n else b"b") for n in range(40))
 
 
+@pytest.mark.parametrize(
+    "text", ['{"recordSet": 3}', '{"distribution": [1, {"@id": [2]}]}', "[1]", "[" * 100_000]
+)
+def test_a_false_croissant_file_is_told(built: Path, tmp_path: Path, text: str) -> None:
+    shutil.copytree(built, tmp_path / "x")
+    (tmp_path / "x/croissant.json").write_text(text)
+    manifest = json.loads((tmp_path / "x/manifest.json").read_text())
+    manifest["metadata"]["croissant.json"] = hash_file(tmp_path / "x/croissant.json")
+    (tmp_path / "x/manifest.json").write_text(json.dumps(manifest))
+    assert all("croissant.json" in fault for fault in check_folder(tmp_path / "x"))
+    assert check_folder(tmp_path / "x")
+
+
 @pytest.mark.parametrize("name", [".huggingface.yaml", "dataset_infos.json"])
 def test_files_that_change_what_is_loaded_are_told(built: Path, tmp_path: Path, name: str) -> None:
     shutil.copytree(built, tmp_path / "x")

@@ -93,7 +93,8 @@ def find_croissant_faults(text: str, manifest: BuiltManifest) -> Iterator[str]:
     for key in ("distribution", "recordSet"):
         expected = {part["@id"]: part for part in describe_folder(manifest)[key]}
         listed = found.get(key, []) if isinstance(found, dict) else []
-        parts = {part.get("@id"): part for part in listed if isinstance(part, dict)}
+        items = listed if isinstance(listed, list) else []
+        parts = {str(part.get("@id")): part for part in items if isinstance(part, dict)}
         for name in sorted(expected.keys() | parts.keys(), key=str):
             if _without_words(parts.get(name)) != _without_words(expected.get(name)):
                 yield f"what {key} says of {name!r} is not true of the folder"
