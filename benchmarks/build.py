@@ -8,9 +8,9 @@ from pathlib import Path
 
 from common import Result, measure
 
+from multifaceted.building.folder import build_folder
 from multifaceted.ids import hash_file
 from multifaceted.kinds import COLLECTION
-from multifaceted.publish.folder import build_folder
 from multifaceted.records import PreferenceEntry, Row, StageRecord, TokenCount
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.manifest import RunData, write_manifest, write_run

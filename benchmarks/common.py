@@ -14,7 +14,7 @@ from typing import Any
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer
 
 VARIANTS = 3

@@ -14,8 +14,8 @@ from pathlib import Path
 from build import DIMENSIONS, ORIGINAL_ROWS, VARIANTS, make_run
 from common import Result, measure
 
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.records import PreferenceEntry, Row, StageRecord, TokenCount
 from multifaceted.store.shards import read_batches
 from multifaceted.taxonomy import load_taxonomy

@@ -13,8 +13,8 @@ from pathlib import Path
 import build
 from common import Result, measure
 
+from multifaceted.building.folder import build_folder
 from multifaceted.ids import hash_file
-from multifaceted.publish.folder import build_folder
 from multifaceted.records import Row
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.manifest import read_manifest, write_manifest

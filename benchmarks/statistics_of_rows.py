@@ -7,8 +7,8 @@ from pathlib import Path
 from build import ORIGINAL_ROWS, make_run
 from common import Result, measure
 
-from multifaceted.report.rows import open_rows, read_frames
-from multifaceted.report.statistics import measure as measure_rows
+from multifaceted.reporting.rows import open_rows, read_frames
+from multifaceted.reporting.statistics import measure as measure_rows
 from multifaceted.taxonomy import load_taxonomy
 
 MOST_SECONDS, MOST_MEMORY = 60.0, 1500.0

@@ -132,7 +132,7 @@ def _open_source(folder: Path) -> _Source:
         return _BuiltSource(folder, content)
     try:
         # Not above: `datasets` 3 would refuse this file where the package is not installed.
-        from multifaceted.export.source import open_run  # noqa: PLC0415
+        from multifaceted.building.source import open_run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "multifaceted":
             raise

@@ -29,7 +29,7 @@ from multifaceted.errors import (
     LockedError,
     StorageError,
 )
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.records import Failure, Reply, Tally
 from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder

@@ -19,18 +19,18 @@ from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.batch.folder import BatchFolder
 from multifaceted.builders import MultifacetedCollection
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.building.check import check_folder
+from multifaceted.building.check_rows import RowChecker
+from multifaceted.building.configs import CONFIGS
+from multifaceted.building.folder import build_folder
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import FatalEndpointError, InputError
-from multifaceted.export.configs import CONFIGS
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan, load_recipe
-from multifaceted.plan.cost import estimate
+from multifaceted.planning import compile_plan, load_recipe
+from multifaceted.planning.cost import estimate
 from multifaceted.prompts.reply import ReplyError
 from multifaceted.prompts.template import load_template
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
-from multifaceted.publish.verify_rows import RowChecker
 from multifaceted.records import Failure, Instruction, RowTask
 from multifaceted.stages import RUBRIC as RUBRIC_STAGE
 from multifaceted.stages import Draft
@@ -340,11 +340,9 @@ def test_check_finds_a_row_that_lacks_a_rubric(
     [batch] = read_batches(tmp_path / "bench/bench/train-00000-of-00001.arrow")
     rows = batch.to_pylist()
     rows[1]["rubrics"].pop()
-    checker = RowChecker(default="bench")
+    checker = RowChecker(CONFIGS["bench"])
     checker.add("bench", "train", pa.RecordBatch.from_pylist(rows, schema=batch.schema))
-    assert list(checker.faults(complete=True)) == [
-        "config 'bench': i1-v1 have not one rubric for each preference"
-    ]
+    assert list(checker.faults(complete=True)) == ["config 'bench': i1-v1 lack a rubric for a preference"]
 
 
 def test_the_builder_reads_a_bench_and_says_which_configs_it_has(

@@ -12,11 +12,11 @@ from conftest import DIMENSIONS, MakeRecipe
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.builders import MultifacetedCollection
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
 from multifaceted.errors import StorageError
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
+from multifaceted.planning import compile_plan
 from multifaceted.store.built_folder import FileFormat
 from multifaceted.store.shards import read_batches
 from multifaceted.testing import ChatServer
@@ -69,7 +69,7 @@ def test_load_dataset_opens_it_by_its_bare_name_from_the_folder_above(
 def test_a_config_with_many_rows_is_cut_into_files(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: FileFormat
 ) -> None:
-    monkeypatch.setattr("multifaceted.export.build.FILE_ROWS", 13)
+    monkeypatch.setattr("multifaceted.building.write.FILE_ROWS", 13)
     manifest = build_folder(run, tmp_path / "out", file_format=file_format)
     for config in manifest.configs:
         paths = {

@@ -20,16 +20,16 @@ from markdown_it import MarkdownIt
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.card_template import load_card_template
+from multifaceted.building.check import check_folder
+from multifaceted.building.check_card import find_card_faults
+from multifaceted.building.configs import CONFIGS
+from multifaceted.building.fields import describe_fields
+from multifaceted.building.folder import build_folder
+from multifaceted.building.markdown import escape_line, quote_text, show_value
+from multifaceted.building.summary import SourceCount, summarize_rows
 from multifaceted.errors import InputError
-from multifaceted.export.configs import CONFIGS
-from multifaceted.export.fields import describe_fields
-from multifaceted.export.summary import SourceCount, summarize_rows
-from multifaceted.plan import compile_plan
-from multifaceted.publish.card_template import load_card_template
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.markdown import escape_line, quote_text, show_value
-from multifaceted.publish.verify import check_folder
-from multifaceted.publish.verify_card import find_card_faults
+from multifaceted.planning import compile_plan
 from multifaceted.records import Row
 from multifaceted.store.manifest import read_manifest
 from multifaceted.store.run_folder import RunFolder

@@ -13,8 +13,8 @@ import pytest
 from conftest import MakeRecipe
 from fork_server import run_multifaceted
 
+from multifaceted.building.folder import build_folder
 from multifaceted.ids import hash_file
-from multifaceted.publish.folder import build_folder
 from multifaceted.testing import ChatServer
 
 CONCURRENCY = 8

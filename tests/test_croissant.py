@@ -17,12 +17,12 @@ from conftest import MakeRecipe
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.export.configs import CONFIGS
+from multifaceted.building.check import check_folder
+from multifaceted.building.configs import CONFIGS
+from multifaceted.building.croissant import find_croissant_faults, render_croissant
+from multifaceted.building.folder import build_folder
 from multifaceted.ids import hash_file, hash_text
-from multifaceted.plan import compile_plan
-from multifaceted.publish.croissant import find_croissant_faults, render_croissant
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
+from multifaceted.planning import compile_plan
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, BuiltManifest
 from multifaceted.store.manifest import RunData
 from multifaceted.testing import ChatServer

@@ -17,15 +17,15 @@ from typer.testing import CliRunner
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
 from multifaceted.cli import app
-from multifaceted.curate.other_language import load_identifier
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.curation.other_language import load_identifier
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import InputError, SetupError, StorageError
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
+from multifaceted.planning import compile_plan
 from multifaceted.store.curation import read_curation, read_record
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published
@@ -262,7 +262,7 @@ def test_a_row_that_is_dropped_is_nobodys_partner(run: Path, tmp_path: Path) -> 
     """The first of three equal responses falls for another reason, so the second stays in its place."""
     (tmp_path / "mine_first.py").write_text(
         "import polars as pl\n"
-        "from multifaceted.curate import RowFilter\n\n\n"
+        "from multifaceted.curation import RowFilter\n\n\n"
         "class First(RowFilter):\n"
         "    name = 'first'\n"
         "    summary = 'the first variant'\n\n"
@@ -279,7 +279,7 @@ def test_a_row_that_is_dropped_is_nobodys_partner(run: Path, tmp_path: Path) -> 
 def test_a_filter_of_ones_own_by_import_path(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine_polite.py").write_text(
         "import polars as pl\n"
-        "from multifaceted.curate import RowFilter\n\n\n"
+        "from multifaceted.curation import RowFilter\n\n\n"
         "class TooPolite(RowFilter):\n"
         "    name = 'too_polite'\n"
         "    summary = 'it thanks too often'\n"
@@ -304,9 +304,13 @@ def test_a_filter_of_ones_own_by_import_path(run: Path, tmp_path: Path) -> None:
         ([{"use": "no_such_module:A"}], 2, "cannot be imported: ModuleNotFoundError"),
         ([{"use": "json:JSONDecoder"}], 2, "is no subclass of RowFilter"),
         ([{"use": "nonsense"}], 2, "should match pattern"),
-        ([{"use": "multifaceted.curate.refusals:RefusalFilter"}], 2, "another filter has the name 'refusal'"),
         (
-            [{"parameters": {"max_characters": 0}, "use": "multifaceted.curate.refusals:RefusalFilter"}],
+            [{"use": "multifaceted.curation.refusals:RefusalFilter"}],
+            2,
+            "another filter has the name 'refusal'",
+        ),
+        (
+            [{"parameters": {"max_characters": 0}, "use": "multifaceted.curation.refusals:RefusalFilter"}],
             3,
             "greater than or equal to 1",
         ),
@@ -359,7 +363,7 @@ def test_a_pattern_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_a_filter_of_ones_own_that_fails_is_named(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine_broken.py").write_text(
-        "from multifaceted.curate import RowFilter\n\n\n"
+        "from multifaceted.curation import RowFilter\n\n\n"
         "class Broken(RowFilter):\n"
         "    name = 'broken'\n"
         "    summary = 'it fails'\n\n"
@@ -384,7 +388,7 @@ def test_rows_are_looked_at_in_whole_instructions_whatever_the_frames(
 ) -> None:
     curate_run(run, load_curation())
     before = read_record(run / "curation")
-    monkeypatch.setattr("multifaceted.curate.rows.read_frames.__defaults__", (1,))
+    monkeypatch.setattr("multifaceted.curation.rows.read_frames.__defaults__", (1,))
     curate_run(run, load_curation())
     assert read_record(run / "curation").equals(before)
 

@@ -7,8 +7,8 @@ from conftest import MakeRecipe
 from test_cli import multifaceted
 from test_generate import run
 
-from multifaceted.publish.folder import build_folder
-from multifaceted.report.compare import compare_folders
+from multifaceted.building.folder import build_folder
+from multifaceted.reporting.compare import compare_folders
 from multifaceted.testing import ChatServer, Fault
 
 

@@ -9,7 +9,7 @@ from conftest import DIMENSIONS, MakeRecipe
 from test_generate import rows_of, run
 
 from multifaceted.errors import FatalEndpointError
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 from filter_cases import CASES, OTHER_OUTPUT, OUTPUT, PREFERENCES, PROMPT, SYSTEM, Case, make_frame_rows
 
-from multifaceted.curate.base import Filter, RowFilter, RunFilter, VariantFilter
-from multifaceted.curate.personal import is_real_card, is_real_iban
-from multifaceted.curate.quotes import longest_shared
-from multifaceted.curate.recipe import FilterTable, load_curation
+from multifaceted.curation.base import Filter, RowFilter, RunFilter, VariantFilter
+from multifaceted.curation.personal import is_real_card, is_real_iban
+from multifaceted.curation.quotes import longest_shared
+from multifaceted.curation.recipe import FilterTable, load_curation
 
 FILTERS = {filter_.name: filter_ for filter_ in load_curation().active}
 

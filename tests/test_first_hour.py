@@ -20,7 +20,7 @@ from multifaceted import extras, pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.cli import show
 from multifaceted.cli.progress import Watcher
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.testing import ChatServer

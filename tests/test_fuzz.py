@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import MultifacetedError
-from multifaceted.plan import Plan, compile_plan
+from multifaceted.planning import Plan, compile_plan
 from multifaceted.store.manifest import RunData
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status

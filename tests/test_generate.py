@@ -14,7 +14,7 @@ from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import FatalEndpointError, InterruptedRunError, LockedError, SetupError, StorageError
 from multifaceted.journal import read_bodies
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.records import Failure
 from multifaceted.store.manifest import RunData, read_layout, read_manifest
 from multifaceted.store.run_folder import RunFolder

@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.cli import app
-from multifaceted.curate.agreement import share_equal, weigh_kappa
-from multifaceted.curate.judge_prompt import JudgePrompt
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.curation.agreement import share_equal, weigh_kappa
+from multifaceted.curation.judge_prompt import JudgePrompt
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import (
     FatalEndpointError,
     InputError,
@@ -29,7 +29,7 @@ from multifaceted.errors import (
     LimitReachedError,
     LockedError,
 )
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.prompts.reply import ReplyError
 from multifaceted.store.curation import CurationData, lock_curation, read_record
 from multifaceted.store.run_folder import RunFolder

@@ -22,7 +22,7 @@ from multifaceted.chat.weights import BuiltinWeights, builtin_path, find_weights
 from multifaceted.errors import SetupError
 from multifaceted.ids import hash_file
 from multifaceted.models import LocalModel
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 

@@ -15,7 +15,7 @@ from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import LimitReachedError
 from multifaceted.models import EndpointModel
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.testing import ChatServer, Fault

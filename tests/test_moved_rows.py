@@ -13,7 +13,7 @@ from test_generate import run
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.journal import read_replies, sum_replies
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.testing import ChatServer, Fault

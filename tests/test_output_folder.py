@@ -15,11 +15,11 @@ from conftest import write_recipe
 from fork_server import run_multifaceted
 from test_generate import run
 
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
 from multifaceted.errors import LockedError, StorageError
 from multifaceted.ids import hash_file
 from multifaceted.instructions.files import open_files
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
 from multifaceted.store import moves, output_folder
 from multifaceted.store.built_folder import read_built_files, read_built_manifest
 from multifaceted.store.curation import CurationData, read_curation, write_curation

@@ -8,13 +8,13 @@ from conftest import MakeRecipe, write_recipe
 from test_cli import multifaceted
 from test_generate import run
 
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
 from multifaceted.errors import StorageError
-from multifaceted.export.views.write import write_view
+from multifaceted.exporting.write import write_view
 from multifaceted.ids import json_line
 from multifaceted.licenses import LICENSES
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.pull import pull
-from multifaceted.publish.verify import check_folder
+from multifaceted.publishing.pull import pull
 from multifaceted.testing import ChatServer
 
 LINE_ENDS = "a\u0085b\u2028c\u2029d\x0be\x0cf\x1cg"

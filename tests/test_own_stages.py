@@ -19,15 +19,15 @@ from test_generate import run as generate
 from typer.testing import CliRunner
 
 from multifaceted.builders import MultifacetedCollection
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
 from multifaceted.cli import app
 from multifaceted.errors import InputError, InterruptedRunError
-from multifaceted.export.views import write_view
+from multifaceted.exporting.write import write_view
 from multifaceted.fieldtypes import find_type_faults, json_schema, parse_type, sample_value
-from multifaceted.plan import compile_plan, load_recipe
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
-from multifaceted.report.browser import pick_rows
-from multifaceted.report.rows import open_rows
+from multifaceted.planning import compile_plan, load_recipe
+from multifaceted.reporting.browser import pick_rows
+from multifaceted.reporting.rows import open_rows
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status

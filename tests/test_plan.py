@@ -9,7 +9,7 @@ import yaml
 
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_stream
-from multifaceted.plan import Plan, compile_plan
+from multifaceted.planning import Plan, compile_plan
 from multifaceted.records import RowTask
 from multifaceted.stages import SHIPPED
 

@@ -25,7 +25,7 @@ from multifaceted.instructions.prepare import prepare
 from multifaceted.instructions.sample import share_out
 from multifaceted.instructions.sources import Source, SourcesRecipe
 from multifaceted.languages import open_identifier, settle_by_script
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 
 ROOT = Path(__file__).parents[1]
 RIDDLE = (

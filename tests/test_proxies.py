@@ -22,7 +22,7 @@ from multifaceted.chat.transport import LeanTransport, SdkTransport, choose_tran
 from multifaceted.errors import SetupError, TransientEndpointError
 from multifaceted.models import EndpointSpec
 from multifaceted.proxies import find_proxy
-from multifaceted.publish.hub import DatasetRepo
+from multifaceted.publishing.hub import DatasetRepo
 from multifaceted.testing import ChatServer, HubServer
 
 PASSWORD = "hunter2"

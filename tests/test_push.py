@@ -18,12 +18,12 @@ from conftest import HUB_TOKEN, write_instructions
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.folder import build_folder
 from multifaceted.errors import HubError, InputError, InterruptedRunError, StorageError
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.pull import pull
-from multifaceted.publish.push import Pushed, plan_push, push
+from multifaceted.planning import compile_plan
+from multifaceted.publishing.pull import pull
+from multifaceted.publishing.push import Pushed, plan_push, push
 from multifaceted.records import Row
 from multifaceted.store.manifest import read_run
 from multifaceted.store.open_rows import OpenRowsWriter

@@ -6,7 +6,7 @@ import pytest
 
 from multifaceted.errors import InputError
 from multifaceted.models import EndpointModel, LocalModel
-from multifaceted.plan import Recipe, load_recipe
+from multifaceted.planning import Recipe, load_recipe
 
 EXAMPLE = """\
 name: multifaceted_collection

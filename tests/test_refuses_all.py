@@ -15,7 +15,7 @@ from test_retry import ask_again
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import FatalEndpointError, InterruptedRunError
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer, Fault
 
 WRONG_KEY = Fault(status=400, text='{"error":{"message":"API key not valid. Please pass a valid API key."}}')

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from test_cli import multifaceted
 from test_generate import rows_of, run
 
-from multifaceted.publish.folder import build_folder
-from multifaceted.report import drawing, figures, renderer
-from multifaceted.report.diversity import distinct_n, rouge_l, spread_within
-from multifaceted.report.page import write_report
-from multifaceted.report.rows import open_rows
-from multifaceted.report.statistics import Statistics, measure
+from multifaceted.building.folder import build_folder
+from multifaceted.reporting import drawing, figures, renderer
+from multifaceted.reporting.diversity import distinct_n, rouge_l, spread_within
+from multifaceted.reporting.page import write_report
+from multifaceted.reporting.rows import open_rows
+from multifaceted.reporting.statistics import Statistics, measure
 from multifaceted.similar.words import split_words
 from multifaceted.taxonomy import load_taxonomy
 from multifaceted.testing import ChatServer, Fault

@@ -15,9 +15,9 @@ from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.cli.folder import compare_recipe
 from multifaceted.errors import InterruptedRunError
-from multifaceted.generate.prepare import describe_run, outline_run
+from multifaceted.generation.prepare import describe_run, outline_run
 from multifaceted.pipeline import Rest
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.manifest import read_layout, write_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.testing import ChatServer, Fault
@@ -213,7 +213,7 @@ def stop_at_first_poll(recipe: Path, folder: Path, server: ChatServer) -> None:
 def test_large_runs_are_sampled_evenly(
     server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multifaceted.generate.forecaster.LOOKED_AT", 12)
+    monkeypatch.setattr("multifaceted.generation.forecaster.LOOKED_AT", 12)
     recipe = make_recipe(server.base_url, shard_rows=30, count=40)
     run(recipe, tmp_path / "run")
     pool = [ask(n) for n in range(40)]
@@ -238,7 +238,7 @@ def fail_one(body: dict[str, Any]) -> Fault | None:
 def test_of_large_runs_every_row_that_failed_is_looked_at(
     make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("multifaceted.generate.forecaster.LOOKED_AT", 12)
+    monkeypatch.setattr("multifaceted.generation.forecaster.LOOKED_AT", 12)
     with ChatServer(fault=fail_one) as server:
         model = {"base_url": server.base_url, "name": "m", "retry_wait": 0.01, "max_attempts": 2}
         recipe = make_recipe("", model=model, count=40, shard_rows=60)

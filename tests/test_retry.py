@@ -14,7 +14,7 @@ from test_generate import failures_of, rows_of, run
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import FailureKind, LimitReachedError
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.manifest import RunData, read_layout
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status

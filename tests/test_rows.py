@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.folder import build_folder
 from multifaceted.cli import app, main
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import InputError, MultifacetedError
-from multifaceted.plan import compile_plan
-from multifaceted.publish.folder import build_folder
+from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer
 from multifaceted.why import select_rows
 

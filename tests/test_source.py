@@ -8,11 +8,11 @@ import pytest
 from conftest import MakeRecipe
 from test_generate import run as generate
 
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.building.folder import build_folder
+from multifaceted.building.source import Source, open_run, open_source
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import StorageError
-from multifaceted.export.source import Source, open_run, open_source
-from multifaceted.publish.folder import build_folder
 from multifaceted.testing import ChatServer
 
 

@@ -11,12 +11,12 @@ from conftest import write_recipe
 from fork_server import run_multifaceted
 from test_generate import run
 
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
 from multifaceted.errors import HubError, StorageError
 from multifaceted.ids import hash_file
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.pull import pull
-from multifaceted.publish.push import plan_push, push
-from multifaceted.publish.verify import check_folder
+from multifaceted.publishing.pull import pull
+from multifaceted.publishing.push import plan_push, push
 from multifaceted.store.built_folder import MAX_MANIFEST
 from multifaceted.testing import ChatServer, HubServer
 

@@ -9,12 +9,12 @@ from conftest import MakeRecipe
 from test_cli import multifaceted
 
 from multifaceted import jinjalimits
-from multifaceted.curate.judge_prompt import JudgePrompt
+from multifaceted.building.card_template import load_card_template
+from multifaceted.curation.judge_prompt import JudgePrompt
 from multifaceted.errors import InputError
 from multifaceted.jinjafile import strict_environment
 from multifaceted.jinjalimits import limited_rendering
 from multifaceted.prompts.template import load_repair, load_template
-from multifaceted.publish.card_template import load_card_template
 
 BIG = "b" * 1_000_000
 HOSTILE = [

@@ -16,11 +16,11 @@ from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
 
-from multifaceted.curate.judge_prompt import JudgePrompt
+from multifaceted.building.card_template import load_card_template
+from multifaceted.curation.judge_prompt import JudgePrompt
 from multifaceted.errors import InputError, Problem
 from multifaceted.jinjafile import PURE_FILTERS, PURE_FUNCTIONS, PURE_TESTS, strict_environment
 from multifaceted.prompts.template import Template, load_repair, load_template, shipped_template
-from multifaceted.publish.card_template import load_card_template
 from multifaceted.records import Message
 
 SEED = {

@@ -20,19 +20,21 @@ from fork_server import run_multifaceted
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.folder import build_folder
 from multifaceted.errors import InputError, StorageError
-from multifaceted.export.views import TASKS, VIEWS, Task, Trainer, find_view, write_view
+from multifaceted.exporting.trainers import find_view, list_trainers, read_views
+from multifaceted.exporting.view import TASKS, Task
+from multifaceted.exporting.write import write_view
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan
-from multifaceted.publish.folder import build_folder
+from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer
 
-ALL = [(trainer, task) for trainer, views in VIEWS.items() for task in views]
+ALL = [(trainer, task) for trainer in list_trainers() for task in read_views(trainer)]
 INSTRUCTIONS = 24  # enough pairs for a test split
 TURN = pa.struct([("content", pa.string()), ("role", pa.string())])
 TURNS = pa.list_(TURN)
 # As the trainers document their columns, after an id.
-COLUMNS: dict[tuple[Trainer, Task], dict[str, pa.DataType]] = {
+COLUMNS: dict[tuple[str, Task], dict[str, pa.DataType]] = {
     ("trl", "sft"): {"prompt": TURNS, "completion": TURNS},
     ("trl", "dpo"): {"prompt": TURNS, "chosen": TURNS, "rejected": TURNS},
     ("trl", "orpo"): {"prompt": TURNS, "chosen": TURNS, "rejected": TURNS},
@@ -114,9 +116,7 @@ def test_the_table_names_every_view_that_there_is() -> None:
 
 
 @pytest.mark.parametrize(("trainer", "task"), ALL)
-def test_columns_are_what_the_trainer_documents(
-    run: Path, tmp_path: Path, trainer: Trainer, task: Task
-) -> None:
+def test_columns_are_what_the_trainer_documents(run: Path, tmp_path: Path, trainer: str, task: Task) -> None:
     write_view(run, tmp_path / "out", trainer=trainer, task=task)
     for file in (tmp_path / "out/data").iterdir():
         schema = pq.read_schema(file)
@@ -125,7 +125,7 @@ def test_columns_are_what_the_trainer_documents(
 
 @pytest.mark.parametrize(("trainer", "task"), ALL)
 def test_rows_hold_the_published_texts_in_their_places(
-    run: Path, tmp_path: Path, published: dict[str, dict[str, Any]], trainer: Trainer, task: Task
+    run: Path, tmp_path: Path, published: dict[str, dict[str, Any]], trainer: str, task: Task
 ) -> None:
     written = write_view(run, tmp_path / "out", trainer=trainer, task=task)
     source = published["sft" if task == "sft" else "dpo"]
@@ -148,7 +148,7 @@ def test_rows_hold_the_published_texts_in_their_places(
 
 @pytest.mark.parametrize(("trainer", "task"), ALL)
 def test_turns_have_the_roles_that_chat_templates_know(
-    run: Path, tmp_path: Path, trainer: Trainer, task: Task
+    run: Path, tmp_path: Path, trainer: str, task: Task
 ) -> None:
     write_view(run, tmp_path / "out", trainer=trainer, task=task)
     start = ["system", "user"]
@@ -166,7 +166,7 @@ def test_turns_have_the_roles_that_chat_templates_know(
 
 @pytest.mark.parametrize(("trainer", "task"), ALL)
 def test_a_built_folder_gives_the_same_bytes_as_its_run(
-    run: Path, built: Path, tmp_path: Path, trainer: Trainer, task: Task
+    run: Path, built: Path, tmp_path: Path, trainer: str, task: Task
 ) -> None:
     for name, source in (("a", run), ("b", built)):
         write_view(source, tmp_path / name, trainer=trainer, task=task)
@@ -210,7 +210,7 @@ AXOLOTL_NAMES = {
 
 @pytest.mark.parametrize("task", TASKS)
 def test_configurations_carry_the_papers_hyper_parameters(run: Path, tmp_path: Path, task: Task) -> None:
-    trainers: tuple[Trainer, ...] = ("trl", "axolotl")
+    trainers: tuple[str, ...] = ("trl", "axolotl")
     for trainer in trainers:
         write_view(run, tmp_path / trainer, trainer=trainer, task=task)
         text = (tmp_path / trainer / "train.yaml").read_text()
@@ -230,7 +230,7 @@ def test_openrlhfs_script_runs_and_hands_arguments_on(run: Path, tmp_path: Path)
     launcher.parent.mkdir()
     launcher.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     launcher.chmod(0o755)
-    for task in VIEWS["openrlhf"]:
+    for task in read_views("openrlhf"):
         write_view(run, tmp_path / task, trainer="openrlhf", task=task)
         ended = subprocess.run(
             ["bash", tmp_path / task / "train.sh", "--train.seed", "3"],
@@ -268,7 +268,7 @@ def test_the_chat_template_writes_the_papers_prompt_form(run: Path, tmp_path: Pa
 
 @pytest.mark.parametrize(("trainer", "task"), ALL)
 def test_the_readme_says_how_to_start_and_names_what_is_there(
-    run: Path, tmp_path: Path, trainer: Trainer, task: Task
+    run: Path, tmp_path: Path, trainer: str, task: Task
 ) -> None:
     written = write_view(run, tmp_path / "out", trainer=trainer, task=task)
     text = (tmp_path / "out/README.md").read_text()
@@ -281,7 +281,7 @@ def test_the_readme_says_how_to_start_and_names_what_is_there(
 
 def test_too_few_pairs_for_a_test_split_leave_it_out_of_the_configuration(tmp_path: Path) -> None:
     run = make_run(tmp_path, count=5)
-    for trainer in VIEWS:
+    for trainer in list_trainers():
         written = write_view(run, tmp_path / trainer, trainer=trainer, task="rm")
         assert written.rows == {"train": 5}
         texts = "".join(file.read_text() for file in (tmp_path / trainer).iterdir() if file.is_file())
@@ -312,7 +312,7 @@ def test_an_export_that_fails_leaves_nothing(
     def fail(*_: object, **__: object) -> dict[str, str]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("multifaceted.export.views.write.render_files", fail)
+    monkeypatch.setattr("multifaceted.exporting.write.render_files", fail)
     with pytest.raises(StorageError, match="No space left"):
         write_view(run, tmp_path / "out", trainer="trl", task="sft")
     assert list(tmp_path.iterdir()) == []
@@ -343,7 +343,7 @@ def test_a_bench_is_refused_because_models_are_judged_on_it(tmp_path: Path) -> N
 def test_a_task_that_a_trainer_does_not_have_is_refused_with_those_that_have_it() -> None:
     with pytest.raises(InputError, match="openrlhf has no trainer for orpo") as caught:
         find_view("openrlhf", "orpo")
-    assert caught.value.hint == "take another trainer: --for trl, --for axolotl"
+    assert caught.value.hint == "take another trainer: --for axolotl, --for trl"
 
 
 def multifaceted(*words: str | Path) -> subprocess.CompletedProcess[str]:

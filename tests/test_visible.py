@@ -19,19 +19,19 @@ from typer.testing import CliRunner, Result
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.check import check_folder
+from multifaceted.building.folder import build_folder
+from multifaceted.building.source import open_run, open_source
 from multifaceted.cli import app
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import InterruptedRunError, MultifacetedError, StorageError
-from multifaceted.export.source import open_run, open_source
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan
-from multifaceted.publish.folder import build_folder
-from multifaceted.publish.verify import check_folder
+from multifaceted.planning import compile_plan
 from multifaceted.records import Failure, Reply, Row, Tally
-from multifaceted.report.page import _render_page
-from multifaceted.report.rows import open_rows as open_report_rows
-from multifaceted.report.statistics import measure
+from multifaceted.reporting.page import _render_page
+from multifaceted.reporting.rows import open_rows as open_report_rows
+from multifaceted.reporting.statistics import measure
 from multifaceted.store.manifest import read_layout, read_run
 from multifaceted.store.open_rows import OpenRowsWriter, open_rows
 from multifaceted.store.present import look_at_run

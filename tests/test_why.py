@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.choice import choose
 from multifaceted.cli import app
 from multifaceted.cli.look import FAILURE_KINDS
-from multifaceted.curate.recipe import load_curation
-from multifaceted.curate.run import curate_run
+from multifaceted.curation.recipe import load_curation
+from multifaceted.curation.run import curate_run
 from multifaceted.errors import InputError
-from multifaceted.export import choose
 from multifaceted.ids import hash_file
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.curation import read_record
 from multifaceted.store.shards import read_batches
 from multifaceted.testing import ChatServer, Fault
@@ -109,8 +109,8 @@ def test_the_pair_is_the_one_that_build_makes(run: Path) -> None:
         told[story.id] = story.published["pair"]
     [chosen] = [row for row in told if row in choice.rejected]
     rejected = choice.rejected[chosen]
-    assert told[chosen] == {"as": "chosen", "partner": rejected, "rm_split": "train"}
-    assert told[rejected] == {"as": "rejected", "partner": chosen, "rm_split": "train"}
+    assert told[chosen] == {"as": "chosen", "partner": rejected, "split": "train"}
+    assert told[rejected] == {"as": "rejected", "partner": chosen, "split": "train"}
     assert [pair for row, pair in told.items() if row not in (chosen, rejected)] == [None]
 
 

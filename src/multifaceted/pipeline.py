@@ -15,16 +15,16 @@ from multifaceted.ask.usage import count_spent
 from multifaceted.batch import answer
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import FailureKind, SetupError, StorageError
-from multifaceted.generate import RowMaker, RowsToMake, generate_shards
-from multifaceted.generate.changes import Described, list_changes
-from multifaceted.generate.forecast import Forecast, StageForecast
-from multifaceted.generate.forecaster import foresee
-from multifaceted.generate.prepare import Prepared, describe_run, outline_run, prepare_run
-from multifaceted.generate.work import find_whole
+from multifaceted.generation import RowMaker, RowsToMake, generate_shards
+from multifaceted.generation.changes import Described, list_changes
+from multifaceted.generation.forecast import Forecast, StageForecast
+from multifaceted.generation.forecaster import foresee
+from multifaceted.generation.prepare import Prepared, describe_run, outline_run, prepare_run
+from multifaceted.generation.work import find_whole
 from multifaceted.journal import Journal, JournalSum
 from multifaceted.models import Model
-from multifaceted.plan import Plan
-from multifaceted.plan.cost import ENOUGH, Estimate, Observed, estimate
+from multifaceted.planning import Plan
+from multifaceted.planning.cost import ENOUGH, Estimate, Observed, estimate
 from multifaceted.records import Failure, Row
 from multifaceted.store.manifest import RunData, read_recipe, read_run, write_manifest, write_run
 from multifaceted.store.run_folder import RunFolder

@@ -32,14 +32,14 @@ def find_folders(spare: Path) -> Path:
 
 def make_folders(out: Path) -> None:
     """Generate two small runs and a bench, and build each in both formats, in several files."""
-    from multifaceted.export import build
-    from multifaceted.publish.folder import build_folder
+    from multifaceted.building import write
+    from multifaceted.building.folder import build_folder
     from multifaceted.testing import ChatServer
 
     out.mkdir(parents=True, exist_ok=True)
-    kept = build.LAYOUTS, build.FILE_ROWS
-    build.LAYOUTS = {name: (layout, 20) for name, (layout, _) in build.LAYOUTS.items()}
-    build.FILE_ROWS = 20
+    kept = write.LAYOUTS, write.FILE_ROWS
+    write.LAYOUTS = {name: (layout, 20) for name, (layout, _) in write.LAYOUTS.items()}
+    write.FILE_ROWS = 20
     expected = {}
     try:
         with ChatServer() as server:
@@ -54,7 +54,7 @@ def make_folders(out: Path) -> None:
                 if place == out and file_format == "arrow":
                     expected[name] = _read_rows(out / file_format / name, built)
     finally:
-        build.LAYOUTS, build.FILE_ROWS = kept
+        write.LAYOUTS, write.FILE_ROWS = kept
     (out / "expected.json").write_text(json.dumps(expected), encoding="utf-8")
 
 
@@ -74,7 +74,7 @@ def _read_rows(folder: Path, built: "BuiltManifest") -> dict[str, Any]:
 def _generate(out: Path, run: str, base_url: str, *, seed: int = 7, kind: str = "collection") -> None:
     from multifaceted import pipeline
     from multifaceted.ask.control import RunControl
-    from multifaceted.plan import compile_plan
+    from multifaceted.planning import compile_plan
 
     rows = ({"id": f"i{n}", "prompt": f"Question {n}: why?", "source": f"s{n % 3}"} for n in range(25))
     (out / "instructions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

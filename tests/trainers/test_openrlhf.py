@@ -22,7 +22,8 @@ transformers = pytest.importorskip("transformers", reason="`make test-trainers` 
 
 from tiny import Row, export, make_model, make_run, read_rows  # noqa: E402
 
-from multifaceted.export.views import VIEWS, Task  # noqa: E402
+from multifaceted.exporting.trainers import read_views  # noqa: E402
+from multifaceted.exporting.view import Task  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # the trainers' own
 LAUNCHER = """#!/usr/bin/env python3
@@ -35,7 +36,7 @@ print(json.dumps(sys.argv[1:]))
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("openrlhf")
     run = make_run(place / "made")
-    for task in VIEWS["openrlhf"]:
+    for task in read_views("openrlhf"):
         export(run, place / task, "openrlhf", task)
     make_model(
         place, [turn["content"] for row in read_rows(place / "sft") for turn in row["input"] + row["output"]]

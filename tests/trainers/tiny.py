@@ -14,8 +14,9 @@ from conftest import write_instructions
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.export.views import Task, Trainer, write_view
-from multifaceted.plan import compile_plan
+from multifaceted.exporting.view import Task
+from multifaceted.exporting.write import write_view
+from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer
 
 INSTRUCTIONS = 24  # enough pairs for a test split
@@ -39,7 +40,7 @@ def make_run(folder: Path) -> Path:
     return folder / "run"
 
 
-def export(run: Path, out: Path, trainer: Trainer, task: Task) -> Path:
+def export(run: Path, out: Path, trainer: str, task: Task) -> Path:
     """The view of a task, and its folder."""
     write_view(run, out, trainer=trainer, task=task)
     return out

@@ -17,7 +17,7 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.yamlfile import suggest
 
 if TYPE_CHECKING:
-    from multifaceted.curate.sample import Example
+    from multifaceted.curation.sample import Example
 
 MAX_SHOWN = 600  # characters of a text
 SUSPICIOUS = 0.5  # share of the rows that one filter drops, from which on it may be the filter that is wrong
@@ -30,7 +30,7 @@ def list_reasons(context: typer.Context) -> list[str]:
         found = read_curation(curation_folder(RunFolder(run)))
         if found is not None:
             return sorted(found.reasons)
-    from multifaceted.curate.recipe import FilterTable  # noqa: PLC0415 - filters take time to import
+    from multifaceted.curation.recipe import FilterTable  # noqa: PLC0415 - filters take time to import
 
     return sorted(FilterTable.model_fields)
 
@@ -65,8 +65,8 @@ def curate(
 
     Example: `multifaceted curate run --recipe curate.yaml`
     """
-    from multifaceted.curate.recipe import load_curation  # noqa: PLC0415 - filters take time to import
-    from multifaceted.curate.run import curate_run  # noqa: PLC0415
+    from multifaceted.curation.recipe import load_curation  # noqa: PLC0415 - filters take time to import
+    from multifaceted.curation.run import curate_run  # noqa: PLC0415
 
     place = out or curation_folder(RunFolder(run))
     found = read_curation(place) if reason and recipe is None else None
@@ -118,7 +118,7 @@ def _report_judges(said: dict[str, Any]) -> None:
 def _show_rows(
     run: Path, place: Path, found: CurationData, reason: str, *, limit: int, as_json: bool
 ) -> None:
-    from multifaceted.curate.sample import read_examples  # noqa: PLC0415 - as above
+    from multifaceted.curation.sample import read_examples  # noqa: PLC0415 - as above
 
     total = found.reasons.get(reason, 0) + found.notes.get(reason, 0)
     if not total:

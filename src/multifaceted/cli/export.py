@@ -40,7 +40,7 @@ def export(
 
     Example: `multifaceted export run --for trl --task dpo --out to_train/dpo`
     """
-    from multifaceted.export.views import write_view  # noqa: PLC0415 - pyarrow and polars are slow to import
+    from multifaceted.exporting.write import write_view  # noqa: PLC0415 - pyarrow and polars are slow to import
 
     written = write_view(source, out, trainer=trainer.value, task=task.value)
     if as_json:

@@ -10,7 +10,7 @@ import typer
 from multifaceted.cli import show
 from multifaceted.cli.plan import Json
 from multifaceted.errors import InputError, StorageError
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.store.built_folder import read_built_manifest
 from multifaceted.store.manifest import read_layout, read_recipe_file
 from multifaceted.store.run_folder import RunFolder
@@ -41,7 +41,7 @@ def build(
 
     Example: `multifaceted build run --out multifaceted_collection`
     """
-    from multifaceted.publish.folder import build_folder  # noqa: PLC0415 - `datasets` takes a second to import
+    from multifaceted.building.folder import build_folder  # noqa: PLC0415 - `datasets` takes a second to import
 
     notice = compare_recipe(run)
     if notice:
@@ -108,7 +108,7 @@ def check(
 
     Example: `multifaceted check multifaceted_collection`
     """
-    from multifaceted.publish.verify import check_folder  # noqa: PLC0415 - `datasets` takes a second to import
+    from multifaceted.building.check import check_folder  # noqa: PLC0415 - `datasets` takes a second to import
 
     faults = check_folder(folder)
     built = read_built_manifest(folder) if not faults else None

@@ -12,7 +12,7 @@ from multifaceted.cli.plan import Json
 from multifaceted.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from multifaceted.publish.push import PushPlan
+    from multifaceted.publishing.push import PushPlan
 
 Repo = Annotated[str, typer.Argument(help="Organization or user, and name.", metavar="ORG/NAME")]
 
@@ -38,9 +38,9 @@ def push(
 
     Example: `multifaceted push multifaceted_collection my-org/multifaceted_collection --tag v1`
     """
-    from multifaceted.publish.hub import settle_output  # noqa: PLC0415 - `datasets` takes a second to import
-    from multifaceted.publish.push import plan_push  # noqa: PLC0415
-    from multifaceted.publish.push import push as carry_out  # noqa: PLC0415
+    from multifaceted.publishing.hub import settle_output  # noqa: PLC0415 - `datasets` takes a second to import
+    from multifaceted.publishing.push import plan_push  # noqa: PLC0415
+    from multifaceted.publishing.push import push as carry_out  # noqa: PLC0415
 
     settle_output(bars=show.err.is_terminal)
     _hear_ctrl_c()
@@ -84,8 +84,8 @@ def pull(
 
     Example: `multifaceted pull my-org/multifaceted_collection --revision v1 --out multifaceted_collection`
     """
-    from multifaceted.publish.hub import settle_output  # noqa: PLC0415 - `datasets` takes a second to import
-    from multifaceted.publish.pull import pull as bring  # noqa: PLC0415
+    from multifaceted.publishing.hub import settle_output  # noqa: PLC0415 - `datasets` takes a second to import
+    from multifaceted.publishing.pull import pull as bring  # noqa: PLC0415
 
     settle_output(bars=show.err.is_terminal)
     _hear_ctrl_c()

@@ -9,8 +9,8 @@ import typer
 from pydantic_core import to_json
 
 from multifaceted.cli import show
-from multifaceted.plan import Plan, compile_plan
-from multifaceted.plan.cost import LOOKED_AT, Estimate, StageEstimate
+from multifaceted.planning import Plan, compile_plan
+from multifaceted.planning.cost import LOOKED_AT, Estimate, StageEstimate
 from multifaceted.records import Failure, Row
 from multifaceted.store.manifest import read_run
 from multifaceted.store.run_folder import RunFolder

@@ -34,7 +34,7 @@ def report(
 
     Example: `multifaceted report run --out report`
     """
-    from multifaceted.report.page import PAGE, write_report  # noqa: PLC0415 - polars, which takes a moment
+    from multifaceted.reporting.page import PAGE, write_report  # noqa: PLC0415 - polars, which takes a moment
 
     with show.err.status("") as spinner:
         found = write_report(
@@ -64,7 +64,7 @@ def diff(
 
     Example: `multifaceted diff multifaceted_collection.old multifaceted_collection`
     """
-    from multifaceted.report.compare import compare_folders  # noqa: PLC0415 - the same
+    from multifaceted.reporting.compare import compare_folders  # noqa: PLC0415 - the same
 
     found = compare_folders(old, new)
     if as_json:

@@ -15,7 +15,7 @@ from multifaceted.cli import progress, show
 from multifaceted.cli.look import FAILURE_KINDS, Kinds, Moved, Run, read_kinds
 from multifaceted.cli.plan import Recipe
 from multifaceted.errors import FailureKind, InputError, InterruptedRunError, MultifacetedError, Problem
-from multifaceted.plan import Plan, compile_plan
+from multifaceted.planning import Plan, compile_plan
 from multifaceted.records import Tally
 from multifaceted.store.manifest import RunData, read_layout, read_recipe_file
 from multifaceted.store.mend import infer_layout, mend_run, refuse_foreign

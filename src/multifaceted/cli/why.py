@@ -150,8 +150,6 @@ def _show_pair(published: dict[str, Any]) -> None:
     pair = published["pair"]
     if pair:
         other = "rejected" if pair["as"] == "chosen" else "chosen"
-        show.text(
-            f"pair: {pair['as']} in dpo, orpo and rm ({pair['rm_split']}); {other} is {pair['partner']}"
-        )
+        show.text(f"pair: {pair['as']} in dpo, orpo and rm ({pair['split']}); {other} is {pair['partner']}")
     elif published["no_pair"]:
         show.text(f"pair: none, {published['no_pair']}")

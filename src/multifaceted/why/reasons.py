@@ -7,8 +7,8 @@ Example:
 from collections.abc import Sequence
 from typing import Any
 
-from multifaceted.curate.judge_prompt import read_reasons
-from multifaceted.curate.judge_spec import name_asker
+from multifaceted.curation.judge_prompt import read_reasons
+from multifaceted.curation.judge_spec import name_asker
 from multifaceted.why.replies import Turn
 
 

@@ -16,12 +16,12 @@ from multifaceted.ask.channel import Channel, MissingReply
 from multifaceted.ask.control import RunControl
 from multifaceted.chat.factory import name_models
 from multifaceted.chat.reply import read_reply
-from multifaceted.curate.judging import RowsToJudge
-from multifaceted.curate.recipe import load_judge
+from multifaceted.curation.judging import RowsToJudge
+from multifaceted.curation.recipe import load_judge
 from multifaceted.errors import MultifacetedError
-from multifaceted.generate import RowMaker
+from multifaceted.generation import RowMaker
 from multifaceted.journal import Journal, KeptReply, read_replies
-from multifaceted.plan import compile_plan
+from multifaceted.planning import compile_plan
 from multifaceted.records import Reply, Request, RowTask
 from multifaceted.store.curation import JUDGES, curation_folder, read_recipe_of
 from multifaceted.store.manifest import read_layout, read_recipe_file

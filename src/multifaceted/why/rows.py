@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from multifaceted.curate.judge_spec import LOW_SCORE, UNJUDGED
-from multifaceted.curate.secrets import mask_nested
+from multifaceted.building.source import RunSource, Source, open_source
+from multifaceted.curation.judge_spec import LOW_SCORE, UNJUDGED
+from multifaceted.curation.secrets import mask_nested
 from multifaceted.errors import InputError, Problem
-from multifaceted.export.source import RunSource, Source, open_source
 from multifaceted.store.curation import DROP, curation_folder, read_curation, read_record
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.yamlfile import suggest

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from multifaceted.curate.secrets import mask_nested
+from multifaceted.building.choice import Choice
+from multifaceted.building.source import RunSource, open_run
+from multifaceted.curation.secrets import mask_nested
 from multifaceted.errors import MultifacetedError
-from multifaceted.export import Choice
-from multifaceted.export.source import RunSource, open_run
 from multifaceted.store.curation import curation_folder, describe_curation, find_curation_faults, read_record
 from multifaceted.store.manifest import RunData, read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
@@ -172,12 +172,12 @@ def _find_published(folder: RunFolder, place: Place, remarks: list[str]) -> dict
 
 def _tell_published(source: RunSource, row: dict[str, Any]) -> dict[str, Any]:
     row_id, choice = row["id"], source.choice
-    small = {"sft_small"} if row_id in choice.small else set()
-    configs = [name for name, config in source.configs.items() if not config.chosen or name in small]
+    held = {"all", "one"} if row_id in choice.small else {"all"}
+    configs = [name for name, config in source.configs.items() if config.rows in held]
     pair = _find_pair(choice, row_id)
     reasons = [why for why, ids in choice.left_out.items() if row["instruction_id"] in ids]
     no_pair = reasons[0] if reasons else "other variants were chosen"
-    pairs_are_made = any(config.chosen for config in source.configs.values())
+    pairs_are_made = any(config.rows == "pairs" for config in source.configs.values())
     return {"configs": configs, "pair": pair, "no_pair": no_pair if pairs_are_made and not pair else None}
 
 
@@ -190,5 +190,5 @@ def _find_pair(choice: Choice, row_id: str) -> dict[str, Any] | None:
     return {
         "as": "chosen" if is_chosen else "rejected",
         "partner": choice.rejected[chosen] if is_chosen else chosen,
-        "rm_split": "test" if chosen in choice.test else "train",
+        "split": "test" if chosen in choice.test else "train",
     }

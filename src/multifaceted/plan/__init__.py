@@ -1,7 +1,0 @@
-"""From a recipe file to a plan that knows every row: `compile_plan(Path("recipe.yaml"))`."""
-
-from multifaceted.plan.compile import Plan, compile_plan
-from multifaceted.plan.pool import Shard
-from multifaceted.plan.recipe import Recipe, load_recipe
-
-__all__ = ["Plan", "Recipe", "Shard", "compile_plan", "load_recipe"]

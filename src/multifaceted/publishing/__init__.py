@@ -1,0 +1,1 @@
+"""What `push` and `pull` do: a built folder goes to the Hub in one commit, and comes back checked."""
