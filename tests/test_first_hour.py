@@ -18,11 +18,11 @@ from test_cli import multifaceted
 
 from multifaceted import extras, pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.cli import show
-from multifaceted.cli.progress import Watcher
 from multifaceted.planning import compile_plan
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
+from multifaceted.terminal import show
+from multifaceted.terminal.progress import Watcher
 from multifaceted.testing import ChatServer
 
 

@@ -127,7 +127,7 @@ def test_instructions_that_changed_since_the_plan_was_made_are_refused(
 ) -> None:
     plan = compile_plan(write_recipe(tmp_path, count=3))
     if prompts is None:
-        plan.recipe.instructions.path.unlink()
+        Path(str(plan.recipe.instructions.path)).unlink()
     else:
         write_pool(tmp_path, prompts)
     with pytest.raises(InputError, match=r"instructions\.jsonl"):

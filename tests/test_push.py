@@ -23,7 +23,7 @@ from multifaceted.errors import HubError, InputError, InterruptedRunError, Stora
 from multifaceted.ids import hash_file
 from multifaceted.planning import compile_plan
 from multifaceted.publishing.pull import pull
-from multifaceted.publishing.push import Pushed, plan_push, push
+from multifaceted.publishing.push import Pushed, carry_out, plan_push
 from multifaceted.records import Row
 from multifaceted.store.manifest import read_run
 from multifaceted.store.open_rows import OpenRowsWriter
@@ -68,7 +68,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def send(folder: Path, *, private: bool = False, tag: str | None = None, replace: bool = False) -> Pushed:
-    return push(plan_push(folder, REPO, private=private, tag=tag, replace_foreign=replace))
+    return carry_out(plan_push(folder, REPO, private=private, tag=tag, replace_foreign=replace))
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
@@ -116,7 +116,7 @@ def test_a_partial_build_is_pushed_only_where_that_is_said(
     with pytest.raises(InputError, match="is partial: 3 of 30 planned rows were made") as refused:
         plan_push(built, REPO)
     assert "--partial" in refused.value.hint
-    assert push(plan_push(built, REPO, partial=True)).committed
+    assert carry_out(plan_push(built, REPO, partial=True)).committed
     assert "3 of 30 planned rows were made" in published(hub)["README.md"].decode()
 
 
@@ -186,7 +186,7 @@ def test_only_what_changed_is_sent_and_the_old_version_stays(folders: Path, hub:
     hub.uploads.clear()
     plan = plan_push(folders / "second", REPO)
     assert {change.path for change in plan.changes.changed} >= {SFT, "README.md", "manifest.json"}
-    push(plan)
+    carry_out(plan)
     assert published(hub) == read_folder(folders / "second")
     assert published(hub, "v1") == read_folder(folders / "first")
     changed = {hash_file(folders / "second" / change.path) for change in plan.changes.changed}

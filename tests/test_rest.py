@@ -12,8 +12,8 @@ from test_generate import is_stage, run
 from test_moved_rows import NEW, TEN, ask, write_pool
 
 from multifaceted import pipeline
+from multifaceted.api.folders import find_changed_recipe
 from multifaceted.ask.control import RunControl
-from multifaceted.cli.folder import compare_recipe
 from multifaceted.errors import InterruptedRunError
 from multifaceted.generation.prepare import describe_run, outline_run
 from multifaceted.pipeline import Rest
@@ -266,7 +266,7 @@ def test_plan_tells_people_and_scripts_what_an_edit_asks_and_build_that_there_wa
     folder, built = tmp_path / "run", tmp_path / "built"
     recipe = make_recipe(server.base_url)
     run(recipe, folder)
-    assert compare_recipe(folder) == ""
+    assert find_changed_recipe(folder) == ""
     recipe = make_recipe(server.base_url, stages={"response": template(tmp_path, RESPONSE, "one")})
     told = multifaceted("plan", recipe, "--run", folder).stdout
     assert [
@@ -292,9 +292,9 @@ def test_plan_tells_people_and_scripts_what_an_edit_asks_and_build_that_there_wa
     assert notice in result.stderr
     assert f" plan {command}" in result.stderr
     write_pool(recipe, [])
-    assert "cannot be told" in compare_recipe(folder)
+    assert "cannot be told" in find_changed_recipe(folder)
     recipe.unlink()
-    assert compare_recipe(folder) == ""
+    assert find_changed_recipe(folder) == ""
 
 
 def test_a_template_that_picks_by_the_row_asks_nothing_when_it_is_run_again(

@@ -16,7 +16,7 @@ from multifaceted.building.folder import build_folder
 from multifaceted.errors import HubError, StorageError
 from multifaceted.ids import hash_file
 from multifaceted.publishing.pull import pull
-from multifaceted.publishing.push import plan_push, push
+from multifaceted.publishing.push import carry_out, plan_push
 from multifaceted.store.built_folder import MAX_MANIFEST
 from multifaceted.testing import ChatServer, HubServer
 
@@ -222,14 +222,14 @@ def test_only_our_own_files_are_pushed(built: Path, hub: HubServer, tmp_path: Pa
     shutil.copytree(built, tmp_path / "x")
     for name in (".env", "notes.txt", "evil.py"):
         (tmp_path / "x" / name).write_text("mine")
-    push(plan_push(tmp_path / "x", REPO))
+    carry_out(plan_push(tmp_path / "x", REPO))
     names = set(hub.read(REPO))
     assert not names & {".env", "notes.txt", "evil.py"}
     assert "README.md" in names
 
 
 def test_a_folder_of_somebody_is_no_place_to_pull_into(built: Path, hub: HubServer, tmp_path: Path) -> None:
-    push(plan_push(built, REPO))
+    carry_out(plan_push(built, REPO))
     (tmp_path / ".out.pulling").mkdir()
     (tmp_path / ".out.pulling/notes.txt").write_text("mine")
     with pytest.raises(StorageError, match="in the way, and none of ours"):

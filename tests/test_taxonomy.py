@@ -21,7 +21,7 @@ from multifaceted.taxonomy import (
     PreferenceSet,
     Subdimension,
     Taxonomy,
-    diff,
+    diff_taxonomies,
     dump_taxonomy,
     load_taxonomy,
     sample_preference_sets,
@@ -187,7 +187,7 @@ def test_a_merge_lists_every_node_that_says_something_else() -> None:
 def test_a_diff_lists_ids_and_asks_for_a_version(
     shape: Shape, bump: str, added: list[str], removed: list[str]
 ) -> None:
-    found = diff(make_taxonomy(TINY), make_taxonomy(shape))
+    found = diff_taxonomies(make_taxonomy(TINY), make_taxonomy(shape))
     assert (found.bump, list(found.added)) == (bump, added)
     assert [node_id for node_id in found.removed if node_id.count("/") < 2] == removed
 
@@ -195,7 +195,7 @@ def test_a_diff_lists_ids_and_asks_for_a_version(
 def test_a_diff_says_what_was_reworded() -> None:
     data = make_data(TINY)
     data["dimensions"][0]["description"] = "Reworded."
-    found = diff(make_taxonomy(TINY), Taxonomy.model_validate(data))
+    found = diff_taxonomies(make_taxonomy(TINY), Taxonomy.model_validate(data))
     assert (found.bump, found.changed) == ("patch", {"style": ("description",)})
 
 

@@ -14,7 +14,7 @@ from conftest import MakeRecipe, write_recipe
 from test_cli import multifaceted
 from test_generate import run
 
-from multifaceted.cli import show
+from multifaceted.terminal import show
 from multifaceted.testing import ChatServer, Fault, make_reply
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m\r\x08\u202edesrever"

@@ -22,8 +22,8 @@ from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.building.folder import build_folder
 from multifaceted.errors import InputError, StorageError
+from multifaceted.exporting.tasks import TASKS, Task
 from multifaceted.exporting.trainers import find_view, list_trainers, read_views
-from multifaceted.exporting.view import TASKS, Task
 from multifaceted.exporting.write import write_view
 from multifaceted.ids import hash_file
 from multifaceted.planning import compile_plan

@@ -15,10 +15,9 @@ from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.building.choice import choose
 from multifaceted.cli import app
-from multifaceted.cli.look import FAILURE_KINDS
 from multifaceted.curation.recipe import load_curation
 from multifaceted.curation.run import curate_run
-from multifaceted.errors import InputError
+from multifaceted.errors import FAILURE_KINDS, InputError
 from multifaceted.ids import hash_file
 from multifaceted.planning import compile_plan
 from multifaceted.store.curation import read_record

@@ -18,7 +18,7 @@ Every error says what to do next (`hint`) and whether trying again can help (`re
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from multifaceted.credentials import blot
 
@@ -39,6 +39,8 @@ FailureKind = Literal[
     "timeout",
     "connection",
 ]
+
+FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 
 
 @dataclass(frozen=True, slots=True)

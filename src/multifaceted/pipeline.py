@@ -173,9 +173,11 @@ def _observe(model: Model, stage: StageForecast, spent: list[JournalSum]) -> Obs
     )
 
 
-async def ask_first_rows(plan: Plan, count: int, journal_file: Path) -> AsyncIterator[Row | Failure]:
+async def make_first_rows(
+    plan: Plan, count: int, journal_file: Path, *, control: RunControl
+) -> AsyncIterator[Row | Failure]:
     """Make the first rows of a plan, their replies kept in a journal of their own."""
-    models, control = plan.models, RunControl()
+    models = plan.models
     async with open_asker(models, concurrency=plan.recipe.concurrency, control=control) as asker:
         maker = RowMaker(plan, name_models(models))
         with Journal(journal_file) as journal:

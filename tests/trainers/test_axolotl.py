@@ -15,7 +15,7 @@ transformers = pytest.importorskip("transformers", reason="`make test-trainers` 
 
 from tiny import Row, export, make_model, make_run, read_rows  # noqa: E402
 
-from multifaceted.exporting.view import TASKS, Task  # noqa: E402
+from multifaceted.exporting.tasks import TASKS, Task  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # the trainers' own
 

@@ -22,8 +22,8 @@ transformers = pytest.importorskip("transformers", reason="`make test-trainers` 
 
 from tiny import Row, export, make_model, make_run, read_rows  # noqa: E402
 
+from multifaceted.exporting.tasks import Task  # noqa: E402
 from multifaceted.exporting.trainers import read_views  # noqa: E402
-from multifaceted.exporting.view import Task  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # the trainers' own
 LAUNCHER = """#!/usr/bin/env python3

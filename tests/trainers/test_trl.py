@@ -15,8 +15,8 @@ import datasets  # noqa: E402
 import transformers  # noqa: E402
 from tiny import export, make_model, make_run, read_rows, train  # noqa: E402
 
+from multifaceted.exporting.tasks import TASKS, Task  # noqa: E402
 from multifaceted.exporting.trainers import find_view  # noqa: E402
-from multifaceted.exporting.view import TASKS, Task  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # the trainers' own
 ALL_ROWS = 64  # more than there are: one batch holds them all

@@ -14,7 +14,7 @@ from conftest import write_instructions
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
-from multifaceted.exporting.view import Task
+from multifaceted.exporting.tasks import Task
 from multifaceted.exporting.write import write_view
 from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer

@@ -80,16 +80,9 @@ class RunControl:
             logger.warning("%s", message)
 
     @contextmanager
-    def heed_signals(self, stop: Callable[[], None]) -> Iterator[None]:
-        """Ctrl-C once calls `stop`, and what is in flight comes in; twice, the present task is cancelled."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def interrupt() -> None:
-            if self.stopping and task is not None:
-                task.cancel()
-            else:
-                stop()
-
+    def heed_signals(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """Call a function at each Ctrl-C and SIGTERM, in place of what Python does."""
+        loop = asyncio.get_running_loop()
         # Only the main thread may listen; elsewhere whoever started it does.
         in_main = threading.current_thread() is threading.main_thread()
         numbers = (signal.SIGINT, signal.SIGTERM) if in_main else ()

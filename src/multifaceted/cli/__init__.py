@@ -1,11 +1,11 @@
 """The command line: `multifaceted --help`. Each command parses, calls one function and prints."""
 
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+import multifaceted as mf
 from multifaceted.cli import (
     curate,
     export,
@@ -19,17 +19,17 @@ from multifaceted.cli import (
     report,
     rows,
     run,
-    show,
     taxonomy,
     why,
 )
-from multifaceted.cli.streams import open_displays
 from multifaceted.errors import InterruptedRunError, LimitReachedError, MultifacetedError
+from multifaceted.terminal import show
+from multifaceted.terminal.streams import open_displays
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        show.text(f"multifaceted {metadata.version('multifaceted')}")
+        show.text(f"multifaceted {mf.__version__}")
         raise typer.Exit
 
 

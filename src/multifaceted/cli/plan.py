@@ -1,25 +1,18 @@
 """`plan` and `preview`: what would be asked, before anything is spent."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import platformdirs
 import typer
-from pydantic_core import to_json
 
-from multifaceted.cli import show
-from multifaceted.planning import Plan, compile_plan
-from multifaceted.planning.cost import LOOKED_AT, Estimate, StageEstimate
-from multifaceted.records import Failure, Row
-from multifaceted.store.manifest import read_run
-from multifaceted.store.run_folder import RunFolder
+import multifaceted as mf
+from multifaceted.cli.options import Json, Recipe
+from multifaceted.terminal import show
 
 if TYPE_CHECKING:
     from multifaceted.pipeline import Rest
-
-Recipe = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", metavar="RECIPE")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+    from multifaceted.planning import Plan
+    from multifaceted.planning.cost import Estimate, StageEstimate
 
 
 def plan(
@@ -34,16 +27,10 @@ def plan(
 
     Example: `multifaceted plan recipe.yaml --run run`
     """
-    from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK
-
-    layout = read_run(RunFolder(run)).instructions_per_shard if run else None
-    compiled = compile_plan(recipe, instructions_per_shard=layout)
-    if run is not None and compiled.rows > LOOKED_AT:
-        show.say(f"going through at most {LOOKED_AT:,} of {compiled.rows:,} rows, evenly spread …")
-    rest = pipeline.estimate_rest(compiled, run) if run else None
-    estimate = rest.whole if rest else pipeline.estimate_run(compiled)
+    planned = mf.plan(recipe, run)
+    compiled, estimate, rest = planned.compiled, planned.estimate, planned.rest
     if as_json:
-        show.data(_as_dict(compiled, estimate, rest))
+        show.data(planned.as_dict())
         return
     size = f"{compiled.instructions:,} instructions in {compiled.recipe.variants} variants"
     show.text(f"{compiled.recipe.name}: {size} = {compiled.rows:,} rows (shards: {len(compiled.shards):,})")
@@ -65,11 +52,11 @@ def plan(
     _show_estimate(compiled, left)
 
 
-def _show_cost(estimate: Estimate) -> str:
+def _show_cost(estimate: "Estimate") -> str:
     return f"{show.usd(estimate.live_usd)} USD live, {show.usd(estimate.batch_usd)} USD by batch"
 
 
-def _row_of(stage: StageEstimate) -> list[object]:
+def _row_of(stage: "StageEstimate") -> list[object]:
     return [
         stage.stage,
         stage.requests,
@@ -114,7 +101,7 @@ def _count(requests: dict[str, int]) -> str:
     return f"{total:,} requests" + (f" ({by_stage})" if by_stage else "")
 
 
-def _show_estimate(compiled: Plan, estimate: Estimate) -> None:
+def _show_estimate(compiled: "Plan", estimate: "Estimate") -> None:
     live = {stage.live.source for stage in estimate.stages if stage.live}
     if live:
         show.text(f"prices: {', '.join(sorted(live))}; tokens that an endpoint caches cost less")
@@ -127,68 +114,6 @@ def _show_estimate(compiled: Plan, estimate: Estimate) -> None:
     show.text(f"taxonomy: {taxonomy.name} {taxonomy.version} with {len(taxonomy.preferences):,} preferences")
 
 
-def _as_dict(compiled: Plan, estimate: Estimate, rest: "Rest | None") -> dict[str, object]:
-    by_stage: dict[str, int] = {stage.stage: stage.requests for stage in estimate.stages}
-    return {
-        **_describe_plan(compiled),
-        "requests": {"total": sum(by_stage.values()), **by_stage},
-        "run": _describe_rest(rest) if rest else None,
-        **_describe_estimate(estimate),
-    }
-
-
-def _describe_estimate(estimate: Estimate) -> dict[str, object]:
-    return {
-        "tokens": {
-            "prompt": {stage.stage: stage.prompt_tokens for stage in estimate.stages},
-            "completion": {stage.stage: stage.completion_tokens for stage in estimate.stages},
-            "source": {stage.stage: stage.source for stage in estimate.stages},
-        },
-        "usd": {
-            "live": estimate.live_usd,
-            "batch": estimate.batch_usd,
-            "prices": {stage.stage: stage.live.source if stage.live else None for stage in estimate.stages},
-        },
-        "seconds": estimate.seconds,
-        "seconds_bound_by": estimate.bound_by,
-    }
-
-
-def _describe_rest(rest: "Rest") -> dict[str, object]:
-    forecast = rest.forecast
-    names = ("answered", "under_way", "to_ask", "again", "repairs")
-    counts = {
-        name: {stage: round(getattr(found, name)) for stage, found in forecast.stages.items()}
-        for name in names
-    }
-    return {
-        "ok": round(forecast.ok),
-        "failed": round(forecast.failed),
-        "open": round(forecast.open),
-        "looked_at": forecast.looked_at,
-        "changes": rest.changes,
-        **{name: {"total": sum(found.values()), **found} for name, found in counts.items()},
-        **_describe_estimate(rest.estimate),  # of what is to ask
-    }
-
-
-def _describe_plan(compiled: Plan) -> dict[str, object]:
-    return {
-        "kind": compiled.kind.name,
-        "name": compiled.recipe.name,
-        "instructions": compiled.instructions,
-        "variants": compiled.recipe.variants,
-        "rows": compiled.rows,
-        "shards": len(compiled.shards),
-        "models": {stage: model.label for stage, model in compiled.models.items()},
-        "templates": compiled.prompts.hashes,
-        "taxonomy": {
-            "version": compiled.prompts.taxonomy.version,
-            "fingerprint": compiled.prompts.index.fingerprint,
-        },
-    }
-
-
 def preview(
     recipe: Recipe,
     count: Annotated[int, typer.Option("-n", "--rows", min=1, help="How many rows.")] = 1,
@@ -198,35 +123,14 @@ def preview(
 
     Example: `multifaceted preview recipe.yaml -n 2`
     """
-    compiled = compile_plan(recipe)
     if ask:
-        asyncio.run(_preview_real(compiled, count))
+        for made in mf.try_rows(recipe, count):
+            show.rule(made.id)
+            show.text(made.text)
         return
-    for task in compiled.first_tasks(count):
-        for stage, part, turns, _ in compiled.prompts.preview(task):
-            asked = f"{stage.name} of {part.dimension}" if part else stage.name
-            show.rule(f"{task.id} · {asked} · {compiled.models[stage.name].label}")
-            for turn in turns:
-                show.out.print(f"[bold]{turn.role}[/]")
-                show.text(f"{turn.content}\n")
+    for prompt in mf.preview(recipe, count):
+        show.rule(prompt.title)
+        for turn in prompt.messages:
+            show.out.print(f"[bold]{turn.role}[/]")
+            show.text(f"{turn.content}\n")
     show.say("Nothing was sent. The later stages show the sampled preferences in place of real replies.")
-
-
-async def _preview_real(compiled: Plan, count: int) -> None:
-    from multifaceted import pipeline  # noqa: PLC0415 - brings the SDK, which only real requests need
-
-    # Kept, so that looking twice is paid once.
-    journal = platformdirs.user_cache_path("multifaceted") / "previews" / f"{compiled.recipe.name}.sqlite"
-    async for made in pipeline.ask_first_rows(compiled, count, journal):
-        show.rule(made.id)
-        if isinstance(made, Failure):
-            show.text(f"failed in stage {made.stage}: {made.kind}: {made.message}\n")
-        else:
-            _show_row(made, [stage.column for stage in compiled.stages])
-
-
-def _show_row(row: Row, columns: list[str]) -> None:
-    for name, value in row.model_dump(include={"prompt", *columns}).items():
-        show.out.print(f"\n[bold]{name}[/]")
-        show.text(value if isinstance(value, str) else to_json(value, indent=2).decode())
-    show.text("")

@@ -5,20 +5,15 @@ from typing import Annotated
 
 import typer
 
-from multifaceted.cli import show
-from multifaceted.cli.plan import Json
-from multifaceted.errors import InputError
-from multifaceted.store.atomic import read_json
-from multifaceted.store.built_folder import read_built_manifest
-from multifaceted.store.manifest import read_run
-from multifaceted.store.run_folder import RunFolder
-from multifaceted.taxonomy import Taxonomy, load_taxonomy
+import multifaceted as mf
+from multifaceted.cli.options import Json, RunOrFolder
+from multifaceted.terminal import show
 
 PROSE = ("system", "prompt", "output", "input", "chosen", "rejected")
 
 
 def report(
-    place: Annotated[Path, typer.Argument(help="A run folder or a built folder.", metavar="RUN|FOLDER")],
+    place: RunOrFolder,
     out: Annotated[Path, typer.Option("--out", help="Where to write; files of others there stay.")],
     *,
     rows: Annotated[int, typer.Option(min=0, help="How many rows the page shows.")] = 300,
@@ -34,39 +29,29 @@ def report(
 
     Example: `multifaceted report run --out report`
     """
-    from multifaceted.reporting.page import PAGE, write_report  # noqa: PLC0415 - polars, which takes a moment
-
     with show.err.status("") as spinner:
-        found = write_report(
-            place,
-            out,
-            taxonomy=_find_taxonomy(place, taxonomy),
-            rows=rows,
-            curated=curation,
-            tell=spinner.update,
-        )
+        done = mf.report(place, out, taxonomy=taxonomy, rows=rows, curation=curation, tell=spinner.update)
+    found = done.statistics
     if as_json:
-        show.data({"page": str(out / PAGE), **found.as_dict()})
+        show.data({"page": str(done.page), **found.as_dict()})
         return
     show.text(f"{found.kept:,} rows for {found.instructions:,} instructions, {found.pairs:,} pairs")
     pending, planned = found.counts["pending"], found.counts["planned"]
     if pending:
         show.text(f"the run is not finished: {pending:,} of {planned:,} planned rows are missing")
-    show.text(f"open {(out / PAGE).resolve().as_uri()}")
+    show.text(f"open {done.page.resolve().as_uri()}")
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(help="A built folder.")],
-    new: Annotated[Path, typer.Argument(help="Another one, of either format.")],
+    old: Annotated[Path, typer.Argument(help="A built folder.", metavar="OLD")],
+    new: Annotated[Path, typer.Argument(help="Another one, of either format.", metavar="NEW")],
     as_json: Json = False,
 ) -> None:
     """Show which rows were added, removed and changed, by config and field.
 
     Example: `multifaceted diff multifaceted_collection.old multifaceted_collection`
     """
-    from multifaceted.reporting.compare import compare_folders  # noqa: PLC0415 - the same
-
-    found = compare_folders(old, new)
+    found = mf.diff(old, new)
     if as_json:
         show.data(found.as_dict())
         return
@@ -94,21 +79,3 @@ def diff(
 
 def _name_fields(fields: dict[str, int]) -> str:
     return ", ".join(f"{name} ({rows:,})" for name, rows in fields.items())
-
-
-def _find_taxonomy(place: Path, given: Path | None) -> Taxonomy | None:
-    """The taxonomy that the rows were made with, as far as it is at hand."""
-    if given is not None:
-        return load_taxonomy(given)
-    built = read_built_manifest(place)
-    data = read_run(RunFolder(place)) if built is None else built.run
-    written = read_json(place / "run.json") or {}
-    source = written.get("environment", {}).get("recipe", {}).get("taxonomy", "default")
-    for candidate in dict.fromkeys((source, "default")):
-        try:
-            found = load_taxonomy(candidate)
-        except (InputError, OSError):  # the file was moved or changed since
-            continue
-        if found.fingerprint == data.taxonomy["fingerprint"]:
-            return found
-    return None

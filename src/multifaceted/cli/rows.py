@@ -6,19 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from multifaceted.cli import show
+import multifaceted as mf
 from multifaceted.cli.curate import list_reasons
+from multifaceted.cli.options import RunOrFolder
 from multifaceted.errors import InputError, Problem
-from multifaceted.store.curation import describe_curation
-from multifaceted.store.manifest import read_manifest
-from multifaceted.store.run_folder import RunFolder
+from multifaceted.terminal import show
 
 SHOWN = 160  # characters of a text in the list
 TEXTS = ("prompt", "system", "output")
 
 
 def rows(
-    place: Annotated[Path, typer.Argument(help="A run folder or a built folder.", metavar="RUN|FOLDER")],
+    place: RunOrFolder,
     *,
     where: Annotated[
         list[str] | None,
@@ -43,12 +42,10 @@ def rows(
 
     Example: `multifaceted rows run --where dimension=style --where output~sorry --limit 5`
     """
-    from multifaceted.why import select_rows  # noqa: PLC0415 - polars, which takes a moment
-
     if kept and (dropped or reason):
         raise InputError([Problem("--kept", 0, "no row is both kept and dropped")])
     wanted = True if kept else False if dropped else None
-    found = select_rows(
+    found = mf.iter_rows(
         place, where=where or (), reason=reason, kept=wanted, limit=limit + 1 if limit else None
     )
     count = 0
@@ -95,7 +92,6 @@ def _shorten(text: str) -> str:
 
 
 def _tell_if_stale(place: Path) -> None:
-    folder = RunFolder(place)
-    about = describe_curation(folder, read_manifest(folder)) if (place / "run.json").exists() else None
+    about = mf.open_run(place).status.curation if (place / "run.json").exists() else None
     if about and about["stale"]:
         show.say(f"the curation is stale, {about['stale']}: rows that it has not seen are not listed")

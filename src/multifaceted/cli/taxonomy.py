@@ -6,10 +6,9 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
-from multifaceted.cli import show
-from multifaceted.cli.plan import Json
-from multifaceted.taxonomy import diff as diff_taxonomies
-from multifaceted.taxonomy import load_taxonomy, taxonomy_schema
+import multifaceted as mf
+from multifaceted.cli.options import Json
+from multifaceted.terminal import show
 
 app = typer.Typer(help="Look at preference taxonomies.", no_args_is_help=True)
 
@@ -26,7 +25,7 @@ def show_taxonomy(
 
     Example: `multifaceted taxonomy show --under style/clarity`
     """
-    taxonomy = load_taxonomy(source)
+    taxonomy = mf.load_taxonomy(source)
     if under and under not in taxonomy.nodes:
         raise typer.BadParameter(f"{taxonomy.name} has no {under!r}", param_hint="--under")
     if as_json:
@@ -54,7 +53,7 @@ def check(source: Source = "default") -> None:
 
     Example: `multifaceted taxonomy check taxonomy.yaml`
     """
-    taxonomy = load_taxonomy(source)
+    taxonomy = mf.load_taxonomy(source)
     counts = (len(taxonomy.dimensions), len(taxonomy.subdimensions), len(taxonomy.preferences))
     show.text(
         "{} {}: {} dimensions, {} subdimensions, {} preferences; nothing is wrong".format(
@@ -73,7 +72,7 @@ def diff(
 
     Example: `multifaceted taxonomy diff default taxonomy.yaml`
     """
-    found = diff_taxonomies(load_taxonomy(old), load_taxonomy(new))
+    found = mf.diff_taxonomies(mf.load_taxonomy(old), mf.load_taxonomy(new))
     if as_json:
         changed = {node_id: list(fields) for node_id, fields in found.changed.items()}
         show.data(
@@ -98,4 +97,4 @@ def schema() -> None:
 
     Example: `multifaceted taxonomy schema > taxonomy.schema.json`
     """
-    show.data(taxonomy_schema())
+    show.data(mf.taxonomy_schema())

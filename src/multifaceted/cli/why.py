@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from multifaceted.cli import show
-from multifaceted.cli.curate import describe_finding, shorten
-from multifaceted.cli.look import Moved, Run
-from multifaceted.cli.plan import Json
+import multifaceted as mf
+from multifaceted.cli.options import Json, Moved, Run
+from multifaceted.terminal import show
+from multifaceted.terminal.rows import describe_finding, shorten
 
 
 def why(
@@ -26,9 +26,7 @@ def why(
 
     Example: `multifaceted why run rainbow-v1`
     """
-    from multifaceted.why import tell_story  # noqa: PLC0415 - brings the SDK
-
-    story = tell_story(run, row_id, recipe=recipe).as_dict()
+    story = mf.open_run(run).why(row_id, recipe=recipe).as_dict()
     if as_json:
         show.data(story)
         return

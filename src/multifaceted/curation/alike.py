@@ -18,6 +18,7 @@ class AlikeResponsesFilter(VariantFilter):
     """Near-identical responses to different system messages make useless pairs. The first is kept."""
 
     name: ClassVar[str] = "alike_responses"
+    needs: ClassVar[frozenset[str]] = frozenset({"id", "instruction_id"})
     summary: ClassVar[str] = "the response is nearly that to another system message of the same instruction"
     threshold: float = Field(default=0.85, gt=0, le=1)  # Jaccard similarity of the words
 
@@ -30,6 +31,7 @@ class AlikePreferencesFilter(VariantFilter):
     """Preference sets that say the same give system messages that say the same. The first is kept."""
 
     name: ClassVar[str] = "alike_preferences"
+    needs: ClassVar[frozenset[str]] = frozenset({"id", "instruction_id", "preference_set"})
     summary: ClassVar[str] = "the preference set is nearly that of another variant of the same instruction"
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of the words of all descriptions
 

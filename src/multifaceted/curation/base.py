@@ -24,6 +24,8 @@ class Filter(StrictModel):
 
     name: ClassVar[str]  # snake_case; the key in the recipe, and the reason in the record
     summary: ClassVar[str]  # what it objects to, for people
+    # The columns it looks at besides `prompt` and `output`, without which it has nothing to say.
+    needs: ClassVar[frozenset[str]] = frozenset()
     action: Literal["drop", "note"] = "drop"
 
     def prepare(self) -> None:

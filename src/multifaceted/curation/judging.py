@@ -147,18 +147,13 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
         else:
             control.tally.ok += 1
 
-    def interrupt() -> None:
-        message = "the judges were interrupted; what they said is kept, run it again"
-        control.stop(InterruptedRunError(message))
-
-    with control.heed_signals(interrupt):
-        async with (
-            open_asker(
-                rows.models, concurrency=spec.concurrency, control=control, max_usd=spec.max_usd
-            ) as asker,
-            watch(control),
-            answer(asker, rows, spec) as asks,
-        ):
-            asker.note_answered(spent, rows.names)
-            await do_jobs(rows, asks, take)
+    message = "the judges were interrupted; what they said is kept, run it again"
+    control.reason = InterruptedRunError(message)
+    async with (
+        watch(control),
+        open_asker(rows.models, concurrency=spec.concurrency, control=control, max_usd=spec.max_usd) as asker,
+        answer(asker, rows, spec) as asks,
+    ):
+        asker.note_answered(spent, rows.names)
+        await do_jobs(rows, asks, take)
     return found

@@ -21,6 +21,7 @@ class NearSystemFilter(RunFilter):
     """Compares all system messages of a run, by shingles of three words."""
 
     name: ClassVar[str] = "near_duplicate_system"
+    needs: ClassVar[frozenset[str]] = frozenset({"id", "system"})
     summary: ClassVar[str] = "the system message is nearly that of another row"
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity
 
@@ -45,6 +46,7 @@ class DuplicateIdFilter(RunFilter):
     """An id must name one row, or configs do not fit together."""
 
     name: ClassVar[str] = "duplicate_id"
+    needs: ClassVar[frozenset[str]] = frozenset({"id"})
     summary: ClassVar[str] = "another row has the same id"
 
     def begin(self) -> RunFinder:

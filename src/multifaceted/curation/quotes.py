@@ -16,6 +16,7 @@ class QuotedFilter(RowFilter):
     """So many words in a row, of a description or of a preference's own name, stand in the system message."""
 
     name: ClassVar[str] = "quoted_preferences"
+    needs: ClassVar[frozenset[str]] = frozenset({"preference_set", "system"})
     summary: ClassVar[str] = "the system message quotes a preference word for word"
     min_words: int = Field(default=12, ge=4)
 

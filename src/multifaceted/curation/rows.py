@@ -34,11 +34,18 @@ def look_at_rows(paths: Iterable[Path], filters: Sequence[Filter]) -> tuple[pl.D
     Raises:
         InputError: where a filter of one's own fails.
     """
+    return look_at_frames(read_frames(paths), filters)
+
+
+def look_at_frames(
+    frames: Iterator[pl.DataFrame], filters: Sequence[Filter]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Do the same over frames that hold whole instructions, with `position` and all of `COLUMNS`."""
     for filter_ in filters:
         filter_.prepare()
     finders = [(filter_, filter_.begin()) for filter_ in filters if isinstance(filter_, RunFilter)]
     ids, found = [pl.DataFrame(schema=dict.fromkeys(IDS, pl.String) | {"position": pl.UInt32})], []
-    for rows, (looked, parts) in _look_ahead(read_frames(paths), filters):
+    for rows, (looked, parts) in _look_ahead(frames, filters):
         ids.append(rows.select(IDS))
         found += parts
         left = looked

@@ -33,6 +33,7 @@ class PersonFilter(RowFilter):
     """The assistant must be spoken to ("You are …", "As …, your task is …"), not speak or be spoken of."""
 
     name: ClassVar[str] = "system_person"
+    needs: ClassVar[frozenset[str]] = frozenset({"system"})
     summary: ClassVar[str] = "the system message does not speak to the assistant in the second person"
     second_person: str = SECOND_PERSON  # a regular expression in the syntax of Rust's `regex`
 
@@ -62,6 +63,7 @@ class ShapeFilter(RowFilter):
     """One paragraph of prose is wanted; a few are let pass."""
 
     name: ClassVar[str] = "system_shape"
+    needs: ClassVar[frozenset[str]] = frozenset({"system"})
     summary: ClassVar[str] = "the system message is a list, has headings, or begins with words about itself"
     max_paragraphs: int = Field(default=3, ge=1)
     max_bullets: int = Field(default=1, ge=0)
@@ -86,6 +88,7 @@ class LengthFilter(RowFilter):
     """The original bench's system messages have 682 to 1,370 characters; the bounds leave room."""
 
     name: ClassVar[str] = "system_length"
+    needs: ClassVar[frozenset[str]] = frozenset({"system"})
     summary: ClassVar[str] = "the system message is much shorter or longer than others"
     min_characters: int = Field(default=200, ge=0)
     max_characters: int = Field(default=3000, ge=1)
@@ -101,6 +104,7 @@ class ListedFilter(RowFilter):
     """Names of the dimensions, or names used as labels ("Clarity: …"). In prose, "clarity" is a word."""
 
     name: ClassVar[str] = "listed_preferences"
+    needs: ClassVar[frozenset[str]] = frozenset({"preference_set", "system"})
     summary: ClassVar[str] = "the system message lists the dimensions or subdimensions by name"
     max_dimensions: int = Field(default=2, ge=0)  # that may be named in prose
     max_labels: int = Field(default=1, ge=0)  # names followed by a colon or an arrow

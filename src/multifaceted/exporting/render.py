@@ -5,8 +5,9 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 
 from multifaceted.exporting.settings import SETTINGS
+from multifaceted.exporting.tasks import Task
 from multifaceted.exporting.trainers import title_of
-from multifaceted.exporting.view import Task, View
+from multifaceted.exporting.view import View
 from multifaceted.store.manifest import RunData
 
 README = "README.md"

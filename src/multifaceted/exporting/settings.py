@@ -7,7 +7,7 @@ arXiv:2405.17977, and its training configurations.
 from dataclasses import dataclass
 from typing import Literal
 
-from multifaceted.exporting.view import Task
+from multifaceted.exporting.tasks import Task
 
 Setting = Literal[
     "base",

@@ -6,14 +6,11 @@ pairs, and only `dpo` and `orpo` keep system message and instruction apart, whic
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
 from multifaceted.building.configs.dpo import Turn
-
-Task = Literal["sft", "dpo", "orpo", "rm"]
-TASKS: tuple[Task, ...] = get_args(Task)
 
 PublishedRow = dict[str, Any]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from multifaceted.building.source import Source, open_source
 from multifaceted.errors import StorageError
 from multifaceted.exporting.render import render_files
+from multifaceted.exporting.tasks import Task
 from multifaceted.exporting.trainers import find_view
-from multifaceted.exporting.view import Task, View
+from multifaceted.exporting.view import View
 from multifaceted.store.atomic import write_text
 from multifaceted.store.loadable import require_loadable
 from multifaceted.store.output_folder import Owned, read_record, replaced_output, write_record

@@ -18,8 +18,9 @@ from pydantic_core import to_jsonable_python
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import name_prompt
 from multifaceted.instructions.columns import ColumnType, TypeAccount
+from multifaceted.instructions.memory import MemoryRows
 from multifaceted.instructions.raw import RawRow
-from multifaceted.instructions.rows import FORMATS, FileFormat, read_rows
+from multifaceted.instructions.rows import FORMATS, read_rows
 from multifaceted.instructions.turns import user_turns
 from multifaceted.records import Instruction
 from multifaceted.yamlfile import suggest
@@ -64,7 +65,7 @@ class InstructionReader:
     are `required` must be in the pool; None requires all that are named.
     """
 
-    path: Path
+    path: Path | MemoryRows
     limit: int | None = None
     metadata: Collection[str] | None = field(default=(), kw_only=True)
     required: Collection[str] | None = field(default=None, kw_only=True)
@@ -77,15 +78,14 @@ class InstructionReader:
         """Yield the sound instructions in order; the others are reported in `problems`."""
         for account in (self.problems, self.licenses, self._lines_by_id, self._types):
             account.clear()
-        file_format = FORMATS.get(self.path.suffix)
-        if file_format is None:
+        if isinstance(self.path, Path) and self.path.suffix not in FORMATS:
             self._report(0, f"is not one of {', '.join(FORMATS)}")
             return
         columns = None if self.metadata is None else (*FIELDS, *self.metadata)
-        rows = read_rows(self.path, file_format, columns=columns)
+        rows = self._read_rows(columns)
         try:
             yield from islice((made for row in rows if (made := self._accept(row))), self.limit)
-            self._check_whole(file_format)
+            self._check_whole()
         except InputError as error:
             for problem in error.problems:
                 self._report(problem.line, problem.message)
@@ -95,6 +95,11 @@ class InstructionReader:
         """The type of each further field, complete once the pool is read through."""
         names = self._types if self.metadata is None else self.metadata
         return {name: self._types[name].column_type for name in names if name in self._types}
+
+    def _read_rows(self, columns: Collection[str] | None) -> Iterator[RawRow]:
+        if isinstance(self.path, MemoryRows):
+            return iter(self.path)
+        return read_rows(self.path, FORMATS[self.path.suffix], columns=columns)
 
     def _accept(self, row: RawRow) -> Instruction | None:
         if row.fault:
@@ -129,16 +134,14 @@ class InstructionReader:
         )
         return picked
 
-    def _check_whole(self, file_format: FileFormat) -> None:
+    def _check_whole(self) -> None:
         """Report what only the whole pool shows."""
         if not self._lines_by_id and not self.problems:
             self._report(0, "holds no instruction")
         wanted = self.metadata if self.required is None else self.required
         missing = [name for name in wanted or () if name not in (*self._types, *FIELDS)]
         if missing and self._lines_by_id:
-            rows = islice(
-                read_rows(self.path, file_format), min(self.limit or ROWS_TO_SUGGEST, ROWS_TO_SUGGEST)
-            )
+            rows = islice(self._read_rows(None), min(self.limit or ROWS_TO_SUGGEST, ROWS_TO_SUGGEST))
             known = sorted({name for row in rows for name in row.data}.difference(FIELDS))
             for name in missing:
                 self._report(0, f"no instruction has a field {name!r}{suggest(name, known)}")
@@ -151,7 +154,7 @@ class InstructionReader:
 
 
 def read_instructions(
-    path: Path, *, limit: int | None = None, metadata: Collection[str] | None = ()
+    path: Path | MemoryRows, *, limit: int | None = None, metadata: Collection[str] | None = ()
 ) -> Iterator[Instruction]:
     """Yield the instructions of a file that must be sound.
 

@@ -23,7 +23,7 @@ from multifaceted.prompts.template import Template, ask_again, load_repair, load
 from multifaceted.records import Instruction, Row, RowTask
 from multifaceted.stages import Prompts, Stage
 from multifaceted.stages.rows import make_row_type
-from multifaceted.taxonomy import load_taxonomy, sample_preference_sets
+from multifaceted.taxonomy import Taxonomy, load_taxonomy, sample_preference_sets
 
 _Loaded = TypeVar("_Loaded")
 
@@ -137,18 +137,18 @@ class Plan:
         )
 
 
-def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Plan:
+def compile_plan(source: Path | Recipe, *, instructions_per_shard: int | None = None) -> Plan:
     """Load and check everything a recipe names.
 
     Args:
-        path: the recipe.
+        source: the recipe, or its file.
         instructions_per_shard: how an earlier start of the same run cut it; None cuts by `shard_rows`.
 
     Raises:
         InputError: with every problem of the recipe; or, where the recipe itself is sound, with every
             problem of the taxonomy, the templates and the instructions together.
     """
-    recipe = load_recipe(path)
+    path, recipe = (Path("recipe"), source) if isinstance(source, Recipe) else (source, load_recipe(source))
     problems: list[Problem] = []
 
     def attempt(load: Callable[[], _Loaded]) -> _Loaded | None:
@@ -159,7 +159,7 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
             return None
 
     stages = recipe.ordered_stages
-    taxonomy = attempt(lambda: load_taxonomy(recipe.taxonomy))
+    taxonomy = attempt(partial(_load_taxonomy, recipe))
     found = {stage.name: attempt(partial(_load_template, recipe, stages, stage)) for stage in stages}
     templates = {name: template for name, template in found.items() if template is not None}
     repair = attempt(lambda: load_repair(recipe.repair))
@@ -173,6 +173,11 @@ def compile_plan(path: Path, *, instructions_per_shard: int | None = None) -> Pl
         if not problems:
             return plan
     raise InputError(problems)
+
+
+def _load_taxonomy(recipe: Recipe) -> Taxonomy:
+    source = recipe.taxonomy
+    return source if isinstance(source, Taxonomy) else load_taxonomy(source)
 
 
 def _load_template(recipe: Recipe, stages: tuple[Stage, ...], stage: Stage) -> Template:

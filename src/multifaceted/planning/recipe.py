@@ -1,19 +1,32 @@
-"""The recipe: everything a run is made from, in one YAML file and one model.
+"""The recipe: everything a run is made from, in one YAML file, or made in Python.
 
-    recipe = load_recipe(Path("recipe.yaml"))
+    recipe = load_recipe("recipe.yaml")
+    recipe = Recipe(instructions=["Why is the sky blue?"], model={"base_url": "http://…", "name": "mine"})
     recipe.model_for("response").label
 
-Relative paths in it are read from the recipe's own folder.
+Relative paths are read from the folder of the recipe's file, in Python from the present one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
-from multifaceted.errors import InputError
+from multifaceted.errors import InputError, Problem
+from multifaceted.instructions import MemoryRows
 from multifaceted.kinds import KINDS, Kind, KindName
 from multifaceted.licenses import check_license
 from multifaceted.models import EndpointModel, LocalModel, Model, ModelSpec, expand_model, merge_model
@@ -29,6 +42,7 @@ from multifaceted.planning.stages import (
 from multifaceted.records import Instruction
 from multifaceted.stages import Stage
 from multifaceted.strictmodel import StrictModel
+from multifaceted.taxonomy import Taxonomy
 from multifaceted.yamlfile import YamlDocument, read_yaml
 
 StopAfter = Annotated[
@@ -54,10 +68,28 @@ def _check_kept(name: str) -> str:
 KeptName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$"), AfterValidator(_check_kept)]
 
 
-class InstructionsSpec(StrictModel):
-    """A file with `prompt`, `id`, `source`, `original_source`; its first `limit` rows."""
+def _take_pool(given: Any, check_path: ValidatorFunctionWrapHandler) -> Any:
+    return given if isinstance(given, MemoryRows) else check_path(given)
 
-    path: Path
+
+def _take_taxonomy(given: Any, check_text: ValidatorFunctionWrapHandler) -> Any:
+    return (
+        given if isinstance(given, Taxonomy) else check_text(str(given) if isinstance(given, Path) else given)
+    )
+
+
+if TYPE_CHECKING:
+    Pool = Path | MemoryRows
+    TaxonomySource = str | Taxonomy
+else:  # what a recipe file can hold has one type, and so one message where it is wrong
+    Pool = Annotated[Path, WrapValidator(_take_pool), PlainSerializer(str)]
+    TaxonomySource = Annotated[str, WrapValidator(_take_taxonomy), PlainSerializer(str)]
+
+
+class InstructionsSpec(StrictModel):
+    """Rows with `prompt`, `id`, `source`, `original_source`; the first `limit` of them."""
+
+    path: Pool  # a file, or the rows themselves
     limit: int | None = Field(default=None, ge=1)
     keep: tuple[KeptName, ...] = ()  # further fields of the file that become columns of every row
     licenses: dict[str, LicenseName] = Field(default_factory=dict)  # by `source`; told in the card
@@ -70,13 +102,33 @@ class InstructionsSpec(StrictModel):
         return keep
 
 
+def _take_rows(given: Any) -> Any:
+    """Rows in place of what is said of a file: they are the instructions."""
+    if isinstance(given, InstructionsSpec) or (isinstance(given, dict) and "path" in given):
+        return given
+    if isinstance(given, str | Path):
+        return {"path": given}
+    return given if type(given) is dict else {"path": MemoryRows(given)}  # a DatasetDict is another kind
+
+
 def _kind_in(given: Mapping[str, Any]) -> Kind:
     """The kind among the fields that were found sound so far."""
     return KINDS[given.get("kind", "collection")]
 
 
 class Recipe(SendingSpec):
-    """The one configuration model of a run."""
+    """The one configuration model of a run. `docs/reference/recipe.md` tells every key.
+
+    Args:
+        instructions: a path, what a recipe file says of one, or the rows themselves: texts, mappings, a
+            `datasets.Dataset`, a data frame of Polars or pandas, an Arrow table.
+        model: a mapping with `base_url` and `name`, or `"local"`.
+        taxonomy: a `Taxonomy`, the path of a file, or `"default"`.
+        **others: as in a recipe file, in Python values.
+
+    Raises:
+        InputError: with every problem.
+    """
 
     kind: KindName = "collection"  # first: other defaults follow from it
     name: str = Field(
@@ -85,8 +137,8 @@ class Recipe(SendingSpec):
         max_length=96,
     )
     seed: int = 7
-    instructions: InstructionsSpec
-    taxonomy: str = "default"
+    instructions: Annotated[InstructionsSpec, BeforeValidator(_take_rows)]
+    taxonomy: TaxonomySource = "default"
     variants: int = Field(default_factory=lambda given: _kind_in(given).variants, ge=1, le=100)
     model: ModelSpec
     stages: dict[StageName, StageSpec] = Field(default_factory=dict, max_length=100)
@@ -96,6 +148,22 @@ class Recipe(SendingSpec):
     shard_rows: int = Field(default=2000, ge=1)
     license: LicenseId | None = None  # of the collection; this and the languages are told in its card
     language: tuple[LanguageCode, ...] = ()
+
+    if not TYPE_CHECKING:  # type checkers see the fields
+
+        def __init__(self, **given: Any) -> None:
+            try:
+                super().__init__(**given)
+            except ValidationError as error:
+                found = [fault for fault in error.errors() if fault["type"] != "default_factory_not_called"]
+                raise InputError(map(_name_fault, found)) from error
+            faults = find_stage_faults(KINDS[self.kind].stages, self.stages, self.instructions.keep)
+            problems = [Problem("Recipe", 0, message, _spell(("stages", *at))) for at, message in faults]
+            if problems:
+                raise InputError(problems)
+
+        # Tells pydantic that this is called from Python alone, and not where a file is validated.
+        __init__.__pydantic_base_init__ = True
 
     @model_validator(mode="before")
     @classmethod
@@ -153,12 +221,21 @@ def _complete(spec: Any, base: Mapping[str, Any]) -> Any:
     return {**spec, "model": merge_model(base, model)}
 
 
-def load_recipe(path: Path) -> Recipe:
+def _name_fault(fault: Any) -> Problem:
+    return Problem("Recipe", 0, fault["msg"].removeprefix("Value error, "), _spell(fault["loc"]))
+
+
+def _spell(place: Iterable[str | int]) -> str:
+    return ".".join(map(str, place))
+
+
+def load_recipe(path: str | Path) -> Recipe:
     """Load a recipe, its paths made relative to the present folder.
 
     Raises:
         InputError: with every problem and its line.
     """
+    path = Path(path)
     document = read_yaml(path)
     moved = list(_find_moved(document))
     data = _drop_keys(document.data, [where for where, _ in moved])
@@ -169,7 +246,7 @@ def load_recipe(path: Path) -> Recipe:
     problems = [document.problem(("stages", *where), message) for where, message in faults]
     if problems:
         raise InputError(problems)
-    return _rebase(recipe, path.parent)
+    return rebase_recipe(recipe, path.parent)
 
 
 def _find_moved(document: YamlDocument) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -195,14 +272,20 @@ def _drop_keys(data: Any, paths: list[tuple[str, ...]]) -> Any:
     return {key: _drop_keys(value, below[key]) for key, value in data.items() if key not in gone}
 
 
-def _rebase(recipe: Recipe, base: Path) -> Recipe:
+def rebase_recipe(recipe: Recipe, base: Path) -> Recipe:
     """The paths of a recipe are written from its own folder; make them good from the present one."""
-    instructions = recipe.instructions.model_copy(update={"path": base / recipe.instructions.path})
+    pool = recipe.instructions.path
+    instructions = recipe.instructions.model_copy(
+        update={"path": pool if isinstance(pool, MemoryRows) else base / pool}
+    )
+    taxonomy = recipe.taxonomy
     return recipe.model_copy(
         update={
             "instructions": instructions,
             "model": recipe.model.rebase(base),
-            "taxonomy": recipe.taxonomy if recipe.taxonomy == "default" else str(base / recipe.taxonomy),
+            "taxonomy": taxonomy
+            if taxonomy == "default" or isinstance(taxonomy, Taxonomy)
+            else str(base / taxonomy),
             "stages": {name: rebase_stage(spec, base) for name, spec in recipe.stages.items()},
             "repair": base / recipe.repair if recipe.repair else None,
         }

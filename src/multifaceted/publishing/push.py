@@ -3,7 +3,7 @@
 Example:
     plan = plan_push(Path("multifaceted_collection"), "org/multifaceted_collection", tag="v1")
     plan.changes.bytes
-    push(plan).revision
+    carry_out(plan).revision
 """
 
 import re
@@ -33,7 +33,7 @@ class PushPlan:
     tag: str | None  # None where none is wanted, or it is there already
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Pushed:
     """What a push has done."""
 
@@ -41,6 +41,10 @@ class Pushed:
     url: str
     committed: bool
     created: bool
+    changes: Changes
+
+    def __repr__(self) -> str:
+        return f"<{'pushed' if self.committed else 'nothing to push'}: {self.url}>"
 
 
 def plan_push(
@@ -86,7 +90,7 @@ def plan_push(
     return PushPlan(folder, manifest, repo, state, changes, private, wanted)
 
 
-def push(plan: PushPlan) -> Pushed:
+def carry_out(plan: PushPlan) -> Pushed:
     """Carry out a plan: at most one commit, which is read back, and then the tag.
 
     Raises:
@@ -107,7 +111,13 @@ def push(plan: PushPlan) -> Pushed:
     except KeyboardInterrupt as error:
         note = "the commit is there whole or not at all; the same push again does what is missing"
         raise InterruptedRunError(f"interrupted while pushing to {repo}: {note}") from error
-    return Pushed(revision, repo.url(revision), committed=bool(plan.changes), created=plan.state is None)
+    return Pushed(
+        revision,
+        repo.url(revision),
+        committed=bool(plan.changes),
+        created=plan.state is None,
+        changes=plan.changes,
+    )
 
 
 def _read_sound(folder: Path, *, partial: bool) -> BuiltManifest:

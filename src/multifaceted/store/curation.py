@@ -190,6 +190,7 @@ def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, objec
         "dropped": data.dropped,
         "reasons": data.reasons,
         "stale": data.find_fault(run),
+        "again": curate_again(folder),
     }
 
 

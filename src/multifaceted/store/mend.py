@@ -21,7 +21,9 @@ from multifaceted.store.manifest import RunData, read_layout, read_marker, read_
 from multifaceted.store.run_folder import MANIFEST, RunFolder, ShardSummary
 from multifaceted.store.shards import read_batches
 
-OURS = ("run.json", MANIFEST, "shards", "batches")  # what a run writes into its folder
+OURS = ("run.json", MANIFEST, "shards", "batches", "inputs")  # what a run writes into its folder
+# How a recipe begins that was made in Python, and stands in `inputs/`.
+OF_PYTHON = "# Made in Python, and written here by multifaceted: a later start may replace it.\n"
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ def _is_run(folder: RunFolder) -> bool:
     """Whether a run was ever started there: it has journals, or says what it was to make."""
     patterns = ("shards/*/journal.sqlite*", "shards/*/lock", "batches/*.json")
     if any(path for pattern in patterns for path in folder.path.glob(pattern)):
+        return True
+    recipe = folder.path / "inputs" / "recipe.yaml"
+    if recipe.is_file() and recipe.read_bytes().startswith(OF_PYTHON.encode()):
         return True
     try:
         return read_layout(folder) is not None

@@ -1,7 +1,6 @@
 """Arrow schemas derived from the pydantic models: `arrow_schema(Row)`.
 
-One schema is used for every batch, because Arrow's `from_pylist` silently drops keys it does not know and
-fills those it misses; the models refuse both.
+One schema is used for every batch: left to infer types, Arrow would give equal rows different schemas.
 """
 
 from functools import cache

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from multifaceted.ids import json_line
 from multifaceted.store.atomic import settle_file, temporary_of, translate_os_errors
-from multifaceted.store.record_batches import BATCH_ROWS, Rebatcher
+from multifaceted.store.record_batches import BATCH_ROWS, Rebatcher, rows_to_batch
 
 TableFormat = Literal["arrow_stream", "arrow_file", "parquet", "hub_parquet", "jsonl"]
 # Lets the Hub's viewer read a page alone, and the Hub store only what changed between two versions.
@@ -87,7 +87,7 @@ class TableWriter:
         self._flush_single()
         self._write(self._rebatcher.flush())
         if not self.rows and self._file_format.startswith("arrow"):  # without a batch it has no schema
-            self._write([pa.RecordBatch.from_pylist([], schema=self._schema)])
+            self._write([rows_to_batch([], self._schema)])
         with translate_os_errors(self.path):
             self._open.close()
         return self._temporary
@@ -104,7 +104,7 @@ class TableWriter:
 
     def _flush_single(self) -> None:
         if self._single:
-            batch = pa.RecordBatch.from_pylist(self._single, schema=self._schema)
+            batch = rows_to_batch(self._single, self._schema)
             self._single.clear()
             self._write(self._rebatcher.add(batch))
 

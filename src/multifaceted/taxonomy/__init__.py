@@ -5,7 +5,7 @@ Example:
     >>> [one, two, three] = sample_preference_sets(load_taxonomy(), key="my-instruction")
 """
 
-from multifaceted.taxonomy.diff import TaxonomyDiff, diff
+from multifaceted.taxonomy.diff import TaxonomyDiff, diff_taxonomies
 from multifaceted.taxonomy.load import default_file, dump_taxonomy, load_taxonomy, taxonomy_schema
 from multifaceted.taxonomy.model import Dimension, Preference, PreferenceSet, Subdimension, Taxonomy
 from multifaceted.taxonomy.sample import rank_by_key, sample_preference_sets
@@ -18,7 +18,7 @@ __all__ = [
     "Taxonomy",
     "TaxonomyDiff",
     "default_file",
-    "diff",
+    "diff_taxonomies",
     "dump_taxonomy",
     "load_taxonomy",
     "rank_by_key",

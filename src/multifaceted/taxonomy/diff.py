@@ -1,6 +1,6 @@
 """What changed between two taxonomies, by id, and which semantic version that asks for.
 
-`diff(old, new).bump` is `major` where an id went away, `minor` where one came, else `patch`.
+`diff_taxonomies(old, new).bump` is `major` where an id went away, `minor` where one came, else `patch`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class TaxonomyDiff:
         return "patch" if self.changed else "none"
 
 
-def diff(old: Taxonomy, new: Taxonomy) -> TaxonomyDiff:
+def diff_taxonomies(old: Taxonomy, new: Taxonomy) -> TaxonomyDiff:
     """Compare two taxonomies by id: a renamed slug shows as one removed and one added."""
     fields = ("name", "description")
     before, after = old.nodes, new.nodes

@@ -8,9 +8,13 @@ has to be edited.
 import pkgutil
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from multifaceted.errors import InputError, Problem
-from multifaceted.exporting.view import TASKS, Task, View
+from multifaceted.exporting.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from multifaceted.exporting.view import View
 
 
 def list_trainers() -> list[str]:
@@ -19,7 +23,7 @@ def list_trainers() -> list[str]:
 
 
 @cache
-def read_views(trainer: str) -> dict[Task, View]:
+def read_views(trainer: str) -> "dict[Task, View]":
     """Return the views of a trainer, by task."""
     views: dict[Task, View] = import_module(f"{__name__}.{trainer}").VIEWS
     return views
@@ -31,7 +35,7 @@ def title_of(trainer: str) -> str:
     return title
 
 
-def find_view(trainer: str, task: Task) -> View:
+def find_view(trainer: str, task: Task) -> "View":
     """Return the view of a task for a trainer.
 
     Raises:

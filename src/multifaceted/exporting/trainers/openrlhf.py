@@ -7,7 +7,8 @@ has no ORPO trainer.
 from pydantic import BaseModel
 
 from multifaceted.building.configs.dpo import Turn
-from multifaceted.exporting.view import PublishedRow, Task, View, last_text, open_conversation, respond
+from multifaceted.exporting.tasks import Task
+from multifaceted.exporting.view import PublishedRow, View, last_text, open_conversation, respond
 
 SCRIPT = "train.sh"
 CHAT_TEMPLATE = "chat_template.jinja"

@@ -7,7 +7,8 @@ takes the same rows: the trainer joins prompt and response itself.
 from pydantic import BaseModel
 
 from multifaceted.building.configs.dpo import Turn
-from multifaceted.exporting.view import PublishedRow, Task, View, last_text, open_conversation, respond
+from multifaceted.exporting.tasks import Task
+from multifaceted.exporting.view import PublishedRow, View, last_text, open_conversation, respond
 
 CONFIG = "train.yaml"
 CHAT_TEMPLATE = "chat_template.jinja"

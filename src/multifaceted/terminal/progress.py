@@ -1,15 +1,18 @@
 """What one sees of a long run: `async with watch(control): ...`.
 
-On a terminal two lines that renew themselves, elsewhere a plain line every half minute, and on request
-events as JSON lines.
+On a terminal two lines that renew themselves, in a notebook one, elsewhere a plain line every half minute; or
+snapshots for a function of the caller's.
 """
 
 import asyncio
+import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
 
 from rich.console import Group
 from rich.live import Live
@@ -18,11 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from multifaceted.ask.control import RunControl
-from multifaceted.cli import show
+from multifaceted.terminal import show
 
 REFRESH = 0.5  # seconds, on a terminal
 PLAIN_EVERY = 30.0  # seconds, without one
-EVENT_EVERY = 5.0  # seconds, of JSON events
+CALL_EVERY = 5.0  # seconds, of a function of the caller's
 RATE_OVER = 30.0  # seconds over which rates are taken
 
 
@@ -80,18 +83,40 @@ class Watcher:
         )
 
 
+Progress: TypeAlias = bool | Callable[[Snapshot], None]
+
+
 @asynccontextmanager
-async def watch(control: RunControl, *, as_json: bool = False) -> AsyncIterator[None]:
-    """Show a run for as long as the block lasts."""
-    watcher = Watcher(control)
-    show_it = _print_events if as_json else _draw if show.err.is_terminal else _print_lines
-    task = asyncio.create_task(show_it(watcher))
+async def watch(control: RunControl, progress: Progress | None = None) -> AsyncIterator[None]:
+    """Show a run for as long as the block lasts.
+
+    Args:
+        control: of the run.
+        progress: False shows nothing; a function gets a snapshot every few seconds.
+    """
+    if progress is False:
+        yield
+        return
+    task = asyncio.create_task(_choose(progress)(Watcher(control)))
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _choose(progress: Progress | None) -> Callable[[Watcher], Coroutine[Any, Any, None]]:
+    if callable(progress):
+        return partial(_call, progress)
+    if show.err.is_terminal:
+        return _draw
+    return _write_over if _is_notebook() else _print_lines
+
+
+def _is_notebook() -> bool:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
 
 
 async def _draw(watcher: Watcher) -> None:
@@ -111,10 +136,26 @@ async def _print_lines(watcher: Watcher) -> None:
         show.say(" · ".join(describe(watcher.look())))
 
 
-async def _print_events(watcher: Watcher) -> None:
+async def _write_over(watcher: Watcher) -> None:
+    """One line that is written over, which is all that a notebook's output can do."""
+    longest = 0
+    try:
+        while True:
+            line = " · ".join(describe(watcher.look()))
+            longest = max(longest, len(line))
+            sys.stderr.write(f"\r{show.plain(line):<{longest}}")
+            sys.stderr.flush()
+            await asyncio.sleep(1.0)
+    finally:
+        line = " · ".join(describe(watcher.look()))
+        sys.stderr.write(f"\r{show.plain(line):<{longest}}\n")
+        sys.stderr.flush()
+
+
+async def _call(tell: Callable[[Snapshot], None], watcher: Watcher) -> None:
     while True:
-        show.line({"event": "progress", **asdict(watcher.look())})
-        await asyncio.sleep(EVENT_EVERY)
+        tell(watcher.look())
+        await asyncio.sleep(CALL_EVERY)
 
 
 def _render(seen: Snapshot) -> Group:

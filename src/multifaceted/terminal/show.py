@@ -22,8 +22,8 @@ from multifaceted.ids import json_line
 _SAY_NOTHING = frozenset({"", "0", "unknown"})
 _LONGEST_WORD = 16  # characters that are kept on one line
 # Where nobody looks, nothing needs to be folded.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 200, force_jupyter=False)
+err = Console(stderr=True, highlight=False, force_jupyter=False)
 
 
 # What would move the cursor, recolor a terminal, hide text or turn its direction around.

@@ -1,0 +1,123 @@
+"""`curate`, and its filters on any data frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from multifaceted.api.blocking import Session
+from multifaceted.api.runs import Run, to_path
+from multifaceted.curation.base import Filter
+from multifaceted.curation.frame import find_in_frame
+from multifaceted.curation.recipe import FilterTable, load_curation
+from multifaceted.curation.run import curate_run
+from multifaceted.curation.sample import Example, read_examples
+from multifaceted.errors import InputError, Problem
+from multifaceted.store.curation import CurationData, curation_folder
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.terminal.progress import Progress
+from multifaceted.yamlfile import suggest
+
+
+@dataclass(frozen=True, repr=False)
+class Curated:
+    """The record of a curation: which rows are kept, and why others are not."""
+
+    run: Path
+    path: Path  # of the record
+    data: CurationData
+
+    @property
+    def kept(self) -> int:
+        """Rows that are kept."""
+        return self.data.kept
+
+    @property
+    def dropped(self) -> int:
+        """Rows that are dropped."""
+        return self.data.dropped
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why rows were dropped, and how many; a row may have several reasons."""
+        return dict(self.data.reasons)
+
+    def examples(self, reason: str, limit: int = 5) -> list[Example]:
+        """Return some rows with a reason, to judge by eye whether it is just.
+
+        Raises:
+            InputError: where no row has it.
+        """
+        given = [*self.data.reasons, *self.data.notes]
+        if reason not in given:
+            message = f"no row was found with {reason!r}{suggest(reason, given)}"
+            raise InputError([Problem("--show", 0, message)])
+        return read_examples(self.run, self.path, reason, limit)
+
+    def __repr__(self) -> str:
+        reasons = ", ".join(f"{name} {rows:,}" for name, rows in self.reasons.items())
+        dropped = f"{self.dropped:,} dropped" + (f" ({reasons})" if reasons else "")
+        return f"<curation of {self.run}: {self.kept:,} kept, {dropped}>"
+
+
+def curate(
+    run: str | Path | Run,
+    recipe: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    retry: bool = False,
+    progress: Progress | None = None,
+) -> Curated:
+    """Look at every row of a finished run, and write down which are kept. No row is changed or deleted.
+
+    `build` leaves out what is dropped. Curating again replaces the record, and sends no request twice.
+
+    Args:
+        run: the run folder.
+        recipe: a curation recipe; None runs every filter.
+        out: where to write instead of into the run, to try a recipe.
+        retry: ask the judges again about rows that they gave no score.
+        progress: of judges; as in `generate`.
+
+    Raises:
+        InputError: with every problem of the recipe.
+        StorageError: where the run is not finished.
+        MultifacetedError: what stopped the judges; what they said is kept, and paid for once.
+    """
+    folder, session = to_path(run), Session(progress)
+    place = Path(out) if out else curation_folder(RunFolder(folder))
+    work = partial(
+        curate_run,
+        folder,
+        load_curation(Path(recipe) if recipe else None),
+        Path(out) if out else None,
+        watch=session.watch,
+        retry=retry,
+    )
+    return Curated(folder, place, session.call(work))
+
+
+def list_filters() -> list[str]:
+    """Return the names of the filters that ship, in order."""
+    return list(FilterTable.model_fields)
+
+
+def find(frame: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFrame:
+    """Run the filters of `curate` over any data frame; nothing is changed.
+
+    Args:
+        frame: a `polars.DataFrame`, or what it can be made of, with `prompt` and `output`, and if there are
+            any `system`, `id`, `instruction_id` and `preference_set`.
+        filters: names of filters that ship, or filters of your own; None takes all that have their columns.
+
+    Returns:
+        A row for each finding: `position` in the frame, `id`, `reason`, `action` (drop or note), `score`,
+        `partner` (the id of the other row) and `detail`.
+
+    Raises:
+        InputError: where there is no such filter, or a column is missing.
+    """
+    return find_in_frame(frame, filters)

@@ -1,0 +1,267 @@
+"""A run folder as an object: `open_run("run").rows()`."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+
+from multifaceted.building.source import RunSource
+from multifaceted.building.source import open_run as open_source
+from multifaceted.errors import FAILURE_KINDS, FailureKind, InputError, Problem
+from multifaceted.journal import read_bodies
+from multifaceted.records import Failure, Tally
+from multifaceted.store.curation import curation_folder, read_curation
+from multifaceted.store.manifest import read_run
+from multifaceted.store.present import read_present_failures
+from multifaceted.store.run_folder import RunFolder
+from multifaceted.store.shards import read_published
+from multifaceted.store.status import RunStatus, read_status
+from multifaceted.terminal.rows import describe_row
+from multifaceted.yamlfile import suggest
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from multifaceted.api.curating import Curated
+    from multifaceted.why.story import Story
+
+
+@dataclass(frozen=True, repr=False)
+class FailedRow:
+    """A row that failed, and why."""
+
+    failure: Failure
+    shard: str
+    run: Path
+
+    @property
+    def id(self) -> str:
+        """The row's id."""
+        return self.failure.id
+
+    @property
+    def kind(self) -> FailureKind:
+        """What kind of failure it is, such as `refused`."""
+        return self.failure.kind
+
+    @property
+    def message(self) -> str:
+        """Why, in words."""
+        return self.failure.message
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it but the reply as plain data."""
+        return {**asdict(self.failure), "shard": self.shard}
+
+    def __repr__(self) -> str:
+        return f"<{self.id} failed in stage {self.failure.stage}: {self.kind}: {self.message}>"
+
+
+class Failures(list[FailedRow]):
+    """Rows that failed."""
+
+    def read_replies(self) -> list[str | None]:
+        """Return the raw body of the reply that failed each row; None where there was none."""
+        keys: dict[tuple[Path, str], list[str]] = {}
+        for row in self:
+            keys.setdefault((row.run, row.shard), []).append(row.failure.request_key)
+        found = {
+            (run, shard): read_bodies(RunFolder(run).journal_file(shard), wanted)
+            for (run, shard), wanted in keys.items()
+        }
+        return [found[row.run, row.shard].get(row.failure.request_key) for row in self]
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{kind} {rows:,}" for kind, rows in Counter(row.kind for row in self).items())
+        return f"<{len(self):,} failed rows{f': {kinds}' if kinds else ''}>"
+
+
+@dataclass(frozen=True, repr=False)
+class Spent:
+    """What a run was paid for so far: each reply once, judges included."""
+
+    replies: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float  # of all replies whose price was known when they came
+    unpriced: int  # replies whose price was not
+    parts: list[dict[str, Any]]  # by stage, model and mode
+
+    def __repr__(self) -> str:
+        unknown = f", and {self.unpriced:,} replies of unknown price" if self.unpriced else ""
+        tokens = f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"
+        return f"<{self.replies:,} replies, {tokens}, {self.usd:,.4f} USD{unknown}>"
+
+
+class RowList(list[dict[str, Any]]):
+    """Some rows; shown as text."""
+
+    def __repr__(self) -> str:
+        return "\n".join(describe_row(row) for row in self)
+
+
+class Run:
+    """A run folder, at work or done. What it tells is read anew each time.
+
+    Attributes:
+        path: of the folder.
+        tally: counts of the start that returned this; None for a run that was opened.
+    """
+
+    def __init__(self, path: Path, tally: Tally | None = None) -> None:
+        self.path = path
+        self.tally = tally
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        status = self.status
+        state = "finished" if status.finished else "not finished"
+        counts = ", ".join(f"{number:,} {name}" for name, number in status.rows.items() if number)
+        return f"<run {self.path}: {state}; rows: {counts}; {status.usd:,.4f} USD>"
+
+    @property
+    def status(self) -> RunStatus:
+        """How far it is, what failed, what was asked and what it cost."""
+        return read_status(RunFolder(self.path))
+
+    @property
+    def failures(self) -> Failures:
+        """The rows that failed so far, in order."""
+        return self.list_failures()
+
+    def list_failures(self, kinds: Collection[str] = ()) -> Failures:
+        """Return the rows that failed so far, of some kinds or of all.
+
+        Raises:
+            InputError: where there is no such kind.
+        """
+        folder, wanted = RunFolder(self.path), read_kinds(kinds) or FAILURE_KINDS
+        present = read_present_failures(folder, read_run(folder))
+        return Failures(
+            FailedRow(failure, shard, self.path)
+            for shard, found in present.items()
+            for failure in found
+            if failure.kind in wanted
+        )
+
+    @property
+    def curation(self) -> "Curated | None":
+        """The record of its last curation; None where it was never curated."""
+        return self.read_curation()
+
+    def read_curation(self, out: str | Path | None = None) -> "Curated | None":
+        """Return the record that `curate` wrote into the run, or elsewhere; None where there is none."""
+        from multifaceted.api.curating import Curated  # noqa: PLC0415 - it imports this
+
+        place = Path(out) if out else curation_folder(RunFolder(self.path))
+        found = read_curation(place)
+        return Curated(self.path, place, found) if found else None
+
+    @property
+    def spent(self) -> Spent:
+        """What was paid for so far."""
+        status = self.status
+        return Spent(
+            replies=status.requests["total"],
+            prompt_tokens=status.tokens["prompt"],
+            completion_tokens=status.tokens["completion"],
+            usd=status.usd,
+            unpriced=status.unpriced,
+            parts=status.spent,
+        )
+
+    def rows(self, *, curated: bool = False) -> "Dataset":
+        """Return the finished rows so far, as they are on disk: memory-mapped, with all their columns.
+
+        Args:
+            curated: leave out what the run's curation drops, where it has one.
+
+        Raises:
+            StorageError: where a file is damaged, or the curation is of other rows.
+        """
+        from datasets import Dataset, concatenate_datasets  # noqa: PLC0415 - takes a second
+
+        source = self._open(curated=curated)
+        schema = pa.schema(next(iter(source.read_rows())).schema) if source.files else pa.schema([])
+        closed = [Dataset.from_file(str(path)) for path in source.files if path.is_relative_to(self.path)]
+        # Copies of open shards are gone with `source`: their rows are held in memory.
+        copied = [
+            Dataset(pa.Table.from_batches(list(read_published(path)), schema))
+            for path in source.files
+            if not path.is_relative_to(self.path)
+        ]
+        found = concatenate_datasets([*closed, *copied]) if source.files else Dataset(schema.empty_table())
+        if source.kept is None:
+            return found
+        return found.select([index for index, kept in enumerate(source.kept.to_pylist()) if kept])
+
+    def to_polars(self, *, curated: bool = False) -> pl.DataFrame:
+        """Return the same rows as a Polars data frame."""
+        batches = list(self._open(curated=curated).read_rows())
+        return (
+            pl.concat([pl.DataFrame(pl.from_arrow(batch)) for batch in batches])
+            if batches
+            else pl.DataFrame()
+        )
+
+    def why(self, row_id: str, *, recipe: str | Path | None = None) -> "Story":
+        """Tell the whole story of one row: instruction, prompts, replies, outcome, verdict.
+
+        Args:
+            row_id: such as `rainbow-v1`; of a row that is done, failed, or not done yet.
+            recipe: where the recipe is now, if it was moved.
+
+        Raises:
+            InputError: where no row has the id.
+        """
+        from multifaceted.why import tell_story  # noqa: PLC0415 - it renders prompts, which takes more imports
+
+        return tell_story(self.path, row_id, recipe=Path(recipe) if recipe else None)
+
+    def preview(self, rows: int = 1) -> RowList:
+        """Return the first finished rows, to read."""
+        found = RowList()
+        for batch in self._open(curated=False).read_rows():
+            found.extend(batch.slice(0, rows - len(found)).to_pylist())
+            if len(found) >= rows:
+                break
+        return found
+
+    def _open(self, *, curated: bool) -> RunSource:
+        return open_source(self.path, curated=curated, whole=False, verified=False)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder, at work or done.
+
+    Raises:
+        StorageError: where no run was ever started there.
+    """
+    read_run(RunFolder(Path(path)))
+    return Run(Path(path))
+
+
+def read_kinds(given: Collection[str]) -> tuple[FailureKind, ...]:
+    """Return the failure kinds that were named.
+
+    Raises:
+        InputError: where there is no such kind.
+    """
+    unknown = [name for name in given if name not in FAILURE_KINDS]
+    if unknown:
+        raise InputError(
+            Problem("--kind", 0, f"{name!r} is not a kind of failure{suggest(name, list(FAILURE_KINDS))}")
+            for name in unknown
+        )
+    return tuple(kind for kind in FAILURE_KINDS if kind in given)
+
+
+def to_path(place: "str | Path | Run") -> Path:
+    """Return the path of a folder, however it is given."""
+    return Path(place)

@@ -1,0 +1,77 @@
+"""Filters over a data frame of anybody's: `find_in_frame(frame, ["refusal"])`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from multifaceted.curation.base import COLUMNS, Filter
+from multifaceted.curation.recipe import FilterTable
+from multifaceted.curation.rows import look_at_frames
+from multifaceted.errors import InputError, Problem
+from multifaceted.records import PreferenceEntry
+from multifaceted.yamlfile import suggest
+
+NEEDED = ("prompt", "output")
+_ENTRIES = pl.List(pl.Struct(dict.fromkeys(PreferenceEntry.model_fields, pl.String)))
+_EMPTY = {
+    "id": pl.col("position").cast(pl.String),
+    "instruction_id": pl.col("position").cast(pl.String),
+    "variant": pl.lit(1, pl.Int64),
+    "system": pl.lit(""),
+    "preference_set": pl.lit([], _ENTRIES),
+}
+
+
+def find_in_frame(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFrame:
+    """Run filters over a frame.
+
+    Args:
+        data: a frame, or what Polars can make one of.
+        filters: names, or filters; None takes all that have their columns.
+
+    Returns:
+        The findings, in the order of the frame.
+
+    Raises:
+        InputError: where there is no such filter, or a column is missing.
+    """
+    frame = data if isinstance(data, pl.DataFrame) else pl.DataFrame(data)
+    missing = [name for name in NEEDED if name not in frame.columns]
+    if missing:
+        raise InputError(
+            Problem("frame", 0, f"has no column {name!r}{suggest(name, frame.columns)}") for name in missing
+        )
+    chosen = _choose(filters, set(frame.columns))
+    rows = frame.with_row_index("position").with_columns(
+        **{name: made for name, made in _EMPTY.items() if name not in frame.columns}
+    )
+    texts = [pl.col(name).cast(pl.String).fill_null("") for name in ("system", *NEEDED)]
+    rows = rows.with_columns(*texts, pl.col("id").cast(pl.String)).select("position", *COLUMNS)
+    ids, findings = look_at_frames(iter([rows]), chosen)
+    return findings.join(ids.select("position", "id"), on="position").select(
+        "position", "id", "reason", "action", "score", "partner", "detail"
+    )
+
+
+def _choose(filters: Sequence[str | Filter] | None, columns: set[str]) -> list[Filter]:
+    shipped: dict[str, Filter] = dict(FilterTable())
+    if filters is None:
+        return [filter_ for filter_ in shipped.values() if filter_.needs <= columns]
+    named = [name for name in filters if isinstance(name, str)]
+    problems = [
+        Problem("filters", 0, f"there is no filter {name!r}{suggest(name, list(shipped))}")
+        for name in named
+        if name not in shipped
+    ]
+    chosen = [shipped.get(given) if isinstance(given, str) else given for given in filters]
+    problems += _list_lacks([filter_ for filter_ in chosen if filter_], columns)
+    if problems:
+        raise InputError(problems)
+    return [filter_ for filter_ in chosen if filter_]
+
+
+def _list_lacks(filters: list[Filter], columns: set[str]) -> Iterator[Problem]:
+    for filter_ in filters:
+        for name in sorted(filter_.needs - columns):
+            yield Problem(f"filter {filter_.name}", 0, f"needs a column {name!r}")

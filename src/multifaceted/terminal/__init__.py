@@ -1,0 +1,1 @@
+"""What people see on a terminal: messages, tables, the progress of long work, streams that may fail."""
