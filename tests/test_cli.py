@@ -31,7 +31,7 @@ def test_the_whole_way_from_recipe_to_checked_folder(
     assert status["rows"] == {"planned": 30, "ok": 30, "failed": 0, "pending": 0}
     assert status["requests"]["total"] == 90
     assert status["tokens"]["prompt"] > 0
-    assert "whole" in multifaceted("status", tmp_path / "run").stdout
+    assert ": finished, " in multifaceted("status", tmp_path / "run").stdout
 
 
 def test_failed_rows_make_exit_code_1_and_are_accounted_for(make_recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_init_makes_a_recipe_that_compiles_and_never_overwrites(tmp_path: Path) 
     (tmp_path / "mine/taxonomy.yaml").unlink()
     again = multifaceted("init", tmp_path / "mine")
     assert again.returncode == 2
-    assert "recipe.yaml: is there already" in again.stderr
+    assert "recipe.yaml: exists already" in again.stderr
     assert (tmp_path / "mine/recipe.yaml").read_text() == "my own work"
     assert not (tmp_path / "mine/taxonomy.yaml").exists()
 

@@ -195,6 +195,7 @@ def test_a_record_of_other_rows_is_stale(
         "dropped": 2,
         "reasons": {"alike_responses": 2},
         "stale": "rows have changed since",
+        "again": f"multifaceted curate {run} --recipe {recipe}",
     }
     shown = invoke("status", run)
     assert "it is stale, rows have changed since; again with: multifaceted curate" in shown

@@ -15,6 +15,7 @@ from conftest import MakeRecipe
 from prose import answer_in_prose
 from typer.testing import CliRunner
 
+import multifaceted as mf
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
 from multifaceted.cli import app
@@ -86,7 +87,7 @@ def write_judges(
 
 
 def curate(run: Path, recipe: Path) -> CurationData:
-    return curate_run(run, load_curation(recipe))
+    return mf.curate(run, recipe, progress=False).data
 
 
 def verdicts(run: Path) -> dict[str, tuple[str, list[str]]]:

@@ -11,7 +11,7 @@ Everything that the command line does is here, under the names of its commands. 
 when it is first used.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - these are strings
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # noqa: PLC0415 - most do without
+
         return metadata.version("multifaceted")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
