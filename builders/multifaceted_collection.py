@@ -137,7 +137,7 @@ def _open_source(folder: Path) -> _Source:
         if error.name != "multifaceted":
             raise
         message = (
-            f"{folder} is no folder that `multifaceted build` made; a run needs the package multifaceted"
+            f"{folder} is not a folder that `multifaceted build` made; a run needs the package multifaceted"
         )
         raise ValueError(message) from error
     return open_run(folder, verified=False)

@@ -614,7 +614,7 @@ def test_what_a_batch_may_cost_is_reckoned_from_the_replies_that_came(bench: Ben
     assert abs(expected[1] - cost) < abs(expected[0] - cost) / 2  # 20 replies are known by then
 
 
-# Endpoints that are no good
+# Endpoints that are not good
 
 
 def once(change: Callable[[bytes], bytes], *, path: str) -> Meddle:

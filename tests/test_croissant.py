@@ -125,7 +125,7 @@ def test_a_file_that_was_changed_is_found_by_its_hash(built: Path) -> None:
         (('"cr:Int64"', '"sc:Text"'), "recordSet says of 'provenance'"),
         (('"@id": "rm"', '"@id": "reward"'), "recordSet says of 'reward'"),
         (("rm/test-*.parquet", "rm/*.parquet"), "distribution says of 'files_of_rm'"),
-        (("{\n", "[\n"), "is no JSON"),
+        (("{\n", "[\n"), "is not JSON"),
     ],
 )
 def test_a_description_that_is_not_true_is_found_out(

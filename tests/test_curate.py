@@ -303,7 +303,7 @@ def test_a_filter_of_ones_own_by_import_path(run: Path, tmp_path: Path) -> None:
     ("own", "line", "message"),
     [
         ([{"use": "no_such_module:A"}], 2, "cannot be imported: ModuleNotFoundError"),
-        ([{"use": "json:JSONDecoder"}], 2, "is no subclass of RowFilter"),
+        ([{"use": "json:JSONDecoder"}], 2, "is not a subclass of RowFilter"),
         ([{"use": "nonsense"}], 2, "should match pattern"),
         (
             [{"use": "multifaceted.curation.refusals:RefusalFilter"}],
@@ -358,7 +358,7 @@ def test_a_python_without_the_identifier_goes_by_letters_and_says_so(
 
 def test_a_pattern_that_is_none_is_refused(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, filters={"system_person": {"second_person": "("}})
-    with pytest.raises(InputError, match="is no regular expression"):
+    with pytest.raises(InputError, match="is not a regular expression"):
         load_curation(recipe)
 
 

@@ -47,4 +47,4 @@ def test_added_removed_and_changed_rows_are_told_with_their_fields(
 
 def test_a_folder_that_was_not_built_is_refused(tmp_path: Path) -> None:
     result = multifaceted("diff", tmp_path, tmp_path)
-    assert (result.returncode, "is no built folder" in result.stderr) == (2, True)
+    assert (result.returncode, "is not a built folder" in result.stderr) == (2, True)

@@ -119,7 +119,7 @@ def test_every_fault_is_listed_with_its_line(tmp_path: Path) -> None:
     assert [line for line, _ in found] == [2, 3, 4, 5, 5, 6, 7, 8]
     expected = [
         *("is not valid JSON", "'prompt' is missing", "'prompt' is empty", "'prompt': ", "'source': "),
-        *("id 'a' stands in line 1 already", "is no JSON object", "'prompt' is empty"),
+        *("id 'a' stands in line 1 already", "is not a JSON object", "'prompt' is empty"),
     ]
     assert [message for (_, message), part in zip(found, expected, strict=True) if part not in message] == []
 
@@ -148,9 +148,9 @@ def test_parquet_faults_carry_the_number_of_the_row(tmp_path: Path) -> None:
         (
             "p.json",
             '[{"prompt": "a"}, 5, {"prompt": ""}]',
-            [(2, "is no JSON object"), (3, "'prompt' is empty")],
+            [(2, "is not a JSON object"), (3, "'prompt' is empty")],
         ),
-        ("p.json", '"a"', [(0, "is no JSON list of rows")]),
+        ("p.json", '"a"', [(0, "is not a JSON list of rows")]),
         ("p.json", '{"prompt": ""}', [(1, "'prompt' is empty")]),
         (
             "p.csv",
@@ -214,8 +214,8 @@ def test_a_reader_goes_on_past_faults_and_can_be_read_again(tmp_path: Path) -> N
         ("pool.json", b"[]", "holds no instruction"),
         ("pool.json", b"[", "is not valid JSON: EOF"),
         ("pool.csv", b"prompt\n", "holds no instruction"),
-        ("pool.parquet", b'{"prompt": "a"}\n', "is no readable Parquet file"),
-        ("pool.parquet", b"", "is no readable Parquet file"),
+        ("pool.parquet", b'{"prompt": "a"}\n', "is not a readable Parquet file"),
+        ("pool.parquet", b"", "is not a readable Parquet file"),
     ],
 )
 def test_a_file_that_is_no_pool_is_one_fault(

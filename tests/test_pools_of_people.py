@@ -190,7 +190,7 @@ def test_a_file_in_utf8_with_a_few_broken_lines_stays_so(tmp_path: Path) -> None
     found = [(row.line, row.data.get("prompt"), row.fault) for row in read_rows(path, "csv")]
     assert found == [
         (2, "Été", ""),
-        (3, None, "is no text in the encoding of the file"),
+        (3, None, "is not text in the encoding of the file"),
         (4, "Où est-ce?", ""),
     ]
 

@@ -479,7 +479,7 @@ def test_a_pull_of_what_is_no_built_folder_is_refused(folders: Path, hub: HubSer
     manifest = json.loads((folders / "first/manifest.json").read_text())
     manifest["metadata"]["../../evil"] = "0" * 64
     hub.commit(REPO, {"manifest.json": json.dumps(manifest).encode()})
-    with pytest.raises(HubError, match=r"names '\.\./\.\./evil', which is no file of a built folder"):
+    with pytest.raises(HubError, match=r"names '\.\./\.\./evil', which is not a file of a built folder"):
         pull(REPO, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

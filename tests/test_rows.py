@@ -129,9 +129,9 @@ def test_secrets_are_masked_wherever_they_stand(run: Path) -> None:
         ({"where": ["topics=t0"]}, "unknown field 'topics'; did you mean 'topic'?"),
         ({"where": ["Prompt~x"]}, "unknown field 'Prompt'; did you mean 'prompt'?"),
         ({"where": ["variant!=2"]}, "did you mean 'variant'?"),
-        ({"where": ["style"]}, "'style' is no condition: write FIELD=VALUE"),
+        ({"where": ["style"]}, "'style' is not a condition: write FIELD=VALUE"),
         ({"where": ["=x"]}, "unknown field ''; known here: id"),
-        ({"where": [""]}, "is no condition"),
+        ({"where": [""]}, "is not a condition"),
         ({"reason": "refusals"}, "no filter is called 'refusals'; did you mean 'refusal'?"),
     ],
 )

@@ -114,5 +114,5 @@ def test_rows_that_are_not_those_of_the_provenance_are_refused(run: Path) -> Non
         table = pa.Table.from_pylist(reader.read_all().to_pylist()[::-1], reader.schema)
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    with pytest.raises(StorageError, match="have not the same ids"):
+    with pytest.raises(StorageError, match="do not have the same ids"):
         rows_of(open_source(run.parent / "built", whole=False))

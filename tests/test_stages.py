@@ -139,7 +139,7 @@ def test_everything_wrong_with_a_reply_is_listed_at_once() -> None:
     wrong = {"style": {**ENTRY, "preference": " \n"}, "background": {"subdimension": 5}, "mood": ENTRY}
     found = problems_of(json.dumps(wrong))
     places = ["style.preference", *(f"background.{field}" for field in FIELDS)]
-    assert found[:2] == ["dimension 'safety' is missing", "'mood' is no dimension"]
+    assert found[:2] == ["dimension 'safety' is missing", "'mood' is not a dimension"]
     assert [problem.partition(":")[0] for problem in found[2:]] == places
 
 

@@ -240,7 +240,7 @@ def test_a_preference_set_lists_every_missing_doubled_and_unknown_preference() -
     with pytest.raises(InputError) as caught:
         PreferenceSet.of(make_taxonomy(TINY), ["style/tone/p0", "style/tone/p1", "wit/puns/p0"])
     assert [problem.message for problem in caught.value.problems] == [
-        "'wit/puns/p0' is no preference of it",
+        "'wit/puns/p0' is not a preference of it",
         "dimension 'safety' has 0 preferences, must have 1",
         "dimension 'style' has 2 preferences, must have 1",
     ]

@@ -34,7 +34,7 @@ TOKENS = (
 # How a key begins, where somebody pastes one in place of a variable's name
 _BEGINNINGS = ("sk-", "sk_", "hf_", "gsk_", "xai-", "ghp_", "github_pat_", "AIza", "nvapi-", "pplx-", "r8_")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_LONGEST_MIXED = 20  # characters of a name with small letters and digits that is no key
+_LONGEST_MIXED = 20  # characters of a name with small letters and digits that is not a key
 _NAMES = re.compile(
     r"(?:^|[_-])(?:api[_-]?key|apikey|authorization|bearer|password|passwd|secret|token|access[_-]?key|auth|cookie)$",
     re.IGNORECASE,

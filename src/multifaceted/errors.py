@@ -22,15 +22,15 @@ from typing import Literal, get_args
 
 from multifaceted.credentials import blot
 
-# Why a row did not come about.
+# Why a row failed.
 FailureKind = Literal[
     "invalid_reply",  # the text does not validate, not even after the repair turn
     "empty_reply",  # no text at all
-    "template_error",  # the stage's template stumbles over what this row holds
+    "template_error",  # the stage's template fails on what this row holds
     "truncated",  # cut at max_tokens
     "refused",  # the model declined, by the reply's own refusal field
     "content_filter",  # the endpoint's filter stopped the reply
-    "garbage",  # HTTP 200 whose body is no chat completion, or too long to be one
+    "garbage",  # HTTP 200 whose body is not a chat completion, or too long to be one
     "broken",  # the endpoint stopped in the middle of the reply, by its finish reason or an error in it
     "request_rejected",  # the endpoint refuses this request: 400, 413, 422
     "rate_limited",

@@ -49,7 +49,7 @@ def find_type_faults(
             yield from find_type_faults(inner, (*path, name))
     elif isinstance(spec, list):
         if len(spec) == 1 and isinstance(spec[0], list):
-            yield path, "a list of lists is no column: name what an item holds, such as [{cells: [string]}]"
+            yield path, "a list of lists is not a column: name what an item holds, such as [{cells: [string]}]"
         elif len(spec) == 1:
             yield from find_type_faults(spec[0], (*path, 0))
         else:
@@ -57,7 +57,7 @@ def find_type_faults(
     elif not (isinstance(spec, str) and spec in SCALARS):
         yield (
             path,
-            f"is no type: one of {', '.join(SCALARS)}, a list such as [string], or a map of names to types",
+            f"is not a type: one of {', '.join(SCALARS)}, a list such as [string], or a map of names to types",
         )
 
 

@@ -37,7 +37,7 @@ def read_input_text(path: Path, *, most: int = MAX_TEXT) -> str:
     """The text of a file that is written by hand, such as a recipe or a template, of at most `most` bytes.
 
     Raises:
-        InputError: where it cannot be read, is no UTF-8, or is longer.
+        InputError: where it cannot be read, is not UTF-8, or is longer.
     """
     size = require_input(path)
     if size > most:

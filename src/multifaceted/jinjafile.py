@@ -23,7 +23,7 @@ from jinja2.tests import TESTS
 from multifaceted.jinjalimits import LimitedEnvironment, limit_filter
 
 # What an expression in a template may raise on a value it was not made for.
-STUMBLES = (
+TEMPLATE_ERRORS = (
     TemplateError,
     TypeError,
     ValueError,
@@ -163,7 +163,7 @@ def pick(options: Any, seed: int, *purposes: str | int) -> Any:
 
 
 def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvironment:
-    """An environment for text that is no HTML: no undefined names, nothing unsafe, nothing random."""
+    """An environment for text that is not HTML: no undefined names, nothing unsafe, nothing random."""
     environment = _StrictEnvironment(
         undefined=StrictUndefined,
         autoescape=False,
@@ -184,7 +184,7 @@ def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEn
 def find_unknown(
     tree: nodes.Template, environment: ImmutableSandboxedEnvironment, suggest: Callable[[str, list[str]], str]
 ) -> Iterator[tuple[int, str]]:
-    """Lines and messages of what a template names and the environment has not: filters and tests.
+    """Lines and messages of what a template names and the environment lacks: filters and tests.
 
     Args:
         tree: the template.

@@ -37,7 +37,7 @@ def check_operation(operator: str, left: Any, right: Any) -> int:
     """The size of what an operator would build.
 
     Raises:
-        TemplateRuntimeError: where that is no size one can wait for.
+        TemplateRuntimeError: where that is not a size one can wait for.
     """
     if operator == "%" and isinstance(left, str | bytes):
         return _printf(left, right)

@@ -151,7 +151,7 @@ class Journal:
 
     Args:
         path: the file; made where there is none.
-        others: where replies may lie that this journal has not; None for nowhere.
+        others: where replies may lie that this journal lacks; None for nowhere.
     """
 
     def __init__(self, path: Path, *, others: OtherJournals | None = None) -> None:
@@ -185,7 +185,7 @@ class Journal:
         return None if found is None else StoredReply(*found)
 
     def adopt(self, key: str) -> bool:
-        """Copy what other journals have under `key` and this one has not; gives whether there was anything.
+        """Copy what other journals have under `key` and this one lacks; gives whether there was anything.
 
         A row that moved to another shard has its replies in the journal of its former one.
         """

@@ -105,4 +105,4 @@ def check_license(name: str) -> str:
         return name
     near = difflib.get_close_matches(name.lower(), sorted(LICENSES), n=3)
     meant = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
-    raise ValueError(f"is no license that the Hub takes{meant}; for one not in its list write 'other'")
+    raise ValueError(f"is not a license that the Hub takes{meant}; for one not in its list write 'other'")

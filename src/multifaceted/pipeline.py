@@ -56,7 +56,7 @@ async def generate(
         The run's data, with the summaries of all shards that are whole.
 
     Raises:
-        InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
+        InputError: where there is a budget and no price to go by, or nothing that can be retried.
         MultifacetedError: what stopped the run. What was paid for is in the journal.
     """
     prepared = prepare_run(plan, run, shards=shards, max_usd=max_usd, retry=retry)

@@ -126,7 +126,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a row did not come about."""
+    """Why a row failed."""
 
     id: str
     kind: FailureKind

@@ -43,7 +43,7 @@ def find_odd_values(text: str) -> Iterator[tuple[int, str]]:
 
     Raises:
         ExcessError: where the file is too deep, or stands for too many values.
-        yaml.YAMLError: where it is no YAML.
+        yaml.YAMLError: where it is not YAML.
     """
     loader = yaml.CSafeLoader(text)
     account = _Account()

@@ -91,7 +91,7 @@ class Prompts(list[Prompt]):
 
 
 def plan(recipe: str | Path | Recipe, run: str | Path | Run | None = None) -> RunPlan:
-    """Reckon what a recipe will ask and cost. Spends nothing, and needs no network.
+    """Estimate what a recipe will ask and cost. Spends nothing, and needs no network.
 
     Args:
         recipe: a recipe, or its file.

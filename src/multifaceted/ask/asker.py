@@ -190,7 +190,7 @@ class Asker:
 def find_reply(request: Request, journal: Journal) -> Reply | None:
     """The usable reply to a request; None where there is none, or one that was cut too early.
 
-    What the journal has not is looked for in the other journals of the run.
+    What the journal lacks is looked for in the other journals of the run.
     """
     reply = _find_kept(request, journal)
     if reply is None and journal.adopt(request.key):

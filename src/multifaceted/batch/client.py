@@ -34,7 +34,7 @@ TAG = "multifaceted"  # the metadata key under which our batches are found again
 ATTEMPTS = 8  # of one call; the batches themselves go on meanwhile
 ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"  # of every line, whatever the base URL
 PAGE = 100  # batches in one page of the list
-CALL_SECONDS = 120.0  # for an answer that is no file, however slowly it comes
+CALL_SECONDS = 120.0  # for an answer that is not a file, however slowly it comes
 TRANSFER_SECONDS = 3600.0  # for a file, up or down
 # Said of results that are being written, by one endpoint or another. What else an endpoint refuses is fatal.
 NOT_READY = (400, 404, 409, 410, 412, 416, 422, 423, 425)

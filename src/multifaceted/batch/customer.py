@@ -19,7 +19,7 @@ class Group(Generic[MadeT_co]):
     name: str
     # Each asks for what it needs, through the channel that it is given
     jobs: Iterable[Callable[[Channel], Coroutine[Any, Any, MadeT_co]]]
-    others: OtherJournals | None = None  # where replies may lie that its journal has not
+    others: OtherJournals | None = None  # where replies may lie that its journal lacks
 
 
 class Customer(Protocol[MadeT_co]):

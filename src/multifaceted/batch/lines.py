@@ -2,7 +2,7 @@
 
 Example:
     for line in read_lines(file):
-        line.text, line.data             # data: None where the line is no JSON object
+        line.text, line.data             # data: None where the line is not a JSON object
         read_outcome(line.data)          # Answered(body), Refused(status, text) or Unanswered(code, words)
 
 OpenAI's line is `{"custom_id": …, "response": {"status_code": 200, "body": {…}}, "error": null}`. Others
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from multifaceted.batch.state import as_count, inner_status
 
-MAX_LINE = 64 * 2**20  # characters of a line; what is longer comes in pieces, and those are no JSON
+MAX_LINE = 64 * 2**20  # characters of a line; what is longer comes in pieces, and those are not JSON
 MAX_DIGITS = 300  # of a number that is read as a whole one; Python refuses more than some thousand
 STATUSES = range(200, 600)  # that the answer to a request can have
 _GOOD = range(200, 300)

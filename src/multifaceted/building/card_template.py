@@ -21,7 +21,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from multifaceted.building.markdown import escape_line, quote_text, show_value
 from multifaceted.errors import InputError, Problem
 from multifaceted.inputfile import read_input_text
-from multifaceted.jinjafile import STUMBLES, find_unknown, line_in, strict_environment
+from multifaceted.jinjafile import TEMPLATE_ERRORS, find_unknown, line_in, strict_environment
 from multifaceted.jinjalimits import MAX_TEMPLATE, join_pieces, limited_rendering
 from multifaceted.yamlfile import suggest
 
@@ -58,14 +58,14 @@ class CardTemplate:
         """Render the whole card.
 
         Raises:
-            InputError: where the template stumbles over a value, such as a misspelt attribute.
+            InputError: where the template fails on a value, such as a misspelt attribute.
         """
         context = self._compiled.new_context(dict(values))
         try:
             # Not `render`, which maps lines by itself, and to the outermost template.
             with limited_rendering():
                 text = join_pieces(self._compiled.root_render_func(context))
-        except STUMBLES as error:
+        except TEMPLATE_ERRORS as error:
             raise InputError([Problem(self.file, line_in(error, self._compiled), str(error))]) from error
         return f"{text.strip()}\n"
 
@@ -74,7 +74,7 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
     """Compile the shipped card template, or a file of one's own, which may extend it.
 
     Raises:
-        InputError: with every problem: syntax, unknown variables, blocks that the shipped one has not.
+        InputError: with every problem: syntax, unknown variables, blocks that the shipped one lacks.
     """
     shipped = (resources.files("multifaceted") / "templates" / SHIPPED).read_text(encoding="utf-8")
     sources = {SHIPPED: (shipped, f"templates/{SHIPPED}")}
@@ -92,7 +92,7 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
         return CardTemplate(file, environment.get_template(name))
     except TemplateSyntaxError as error:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
-    except STUMBLES as error:
+    except TEMPLATE_ERRORS as error:
         raise InputError([Problem(file, 0, f"template: {error}")]) from error
 
 

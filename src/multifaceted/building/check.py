@@ -88,7 +88,7 @@ def _check_metadata(folder: Path, manifest: BuiltManifest, *, damaged: bool) -> 
             yield f"{folder / name} {fault}; if you changed it, build with a card template instead"
     for name in _LOADED:
         if os.path.lexists(folder / name):
-            yield f"{folder / name} is none of ours, and changes what `load_dataset` reads"
+            yield f"{folder / name} was not written by multifaceted, and changes what `load_dataset` reads"
     if damaged:
         return
     for name, find_faults in ((CARD, find_card_faults), (CROISSANT, find_croissant_faults)):

@@ -17,7 +17,7 @@ TEST_SHARE = 0.05  # of the pairs go into `rm`'s test split
 MOST_TESTS = 1000  # however large the collection; the original has 315
 FEWEST_FOR_TEST = 20  # pairs; with fewer there is no test split
 
-TOO_FEW_VARIANTS = "too_few_variants"  # fewer than two rows of the instruction came about
+TOO_FEW_VARIANTS = "too_few_variants"  # fewer than two rows of the instruction succeeded
 SAME_RESPONSE = "same_response"  # all its other rows have the same system message or the same response
 
 

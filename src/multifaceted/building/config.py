@@ -97,7 +97,7 @@ class PublishedConfig:
         """Select and rename its columns from run rows that have them all.
 
         Raises:
-            pyarrow.ArrowException: where the rows have not these columns.
+            pyarrow.ArrowException: where the rows lack one of these columns.
         """
         names = self.schema.names
         found = rows.select([self.renamed.get(name, name) for name in names])

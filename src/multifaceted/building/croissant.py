@@ -89,7 +89,7 @@ def find_croissant_faults(text: str, manifest: BuiltManifest) -> Iterator[str]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        yield f"is no JSON: {error}"
+        yield f"is not JSON: {error}"
         return
     for key in ("distribution", "recordSet"):
         expected = {part["@id"]: part for part in describe_folder(manifest)[key]}

@@ -152,7 +152,7 @@ class BuiltSource(Source):
         """Read the config that has all rows beside their provenance, under the run's names.
 
         Raises:
-            StorageError: where the two have not the same rows.
+            StorageError: where the two do not have the same rows.
         """
         first = self.manifest.configs[0].name
         named, recorded = self.configs[first].renamed, self.configs[PROVENANCE.name].renamed
@@ -160,7 +160,7 @@ class BuiltSource(Source):
         for rows, origins in zip_longest(self.read(first), self.read(PROVENANCE.name)):
             if rows is None or origins is None or not rows["id"].equals(origins["id"]):
                 hint = "build it again with `multifaceted build`; `multifaceted check` lists every fault"
-                fault = f"configs {first!r} and {PROVENANCE.name!r} have not the same ids"
+                fault = f"configs {first!r} and {PROVENANCE.name!r} do not have the same ids"
                 raise StorageError(f"{self.path}: {fault}", hint=hint)
             columns = {named.get(name, name): rows[name] for name in rows.schema.names}
             columns |= {recorded.get(name, name): origins[name] for name in origins.schema.names}
@@ -193,7 +193,7 @@ def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: 
     Rows of open shards are copied, so that they stay the same however often they are read.
 
     Raises:
-        StorageError: where it is no run, not as wanted, or the curation is of other rows.
+        StorageError: where it is not a run, not as wanted, or the curation is of other rows.
     """
     folder = RunFolder(path)
     if whole:

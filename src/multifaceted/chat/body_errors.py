@@ -1,4 +1,4 @@
-"""Errors that come with status 200: `explain_body(body)` says what a body that is no reply means.
+"""Errors that come with status 200: `explain_body(body)` says what a body that is not a reply means.
 
 Example:
     explain_body('{"error": {"code": 402, "message": "Insufficient credits"}}')     # a FatalEndpointError
@@ -55,4 +55,4 @@ def _describe(body: str) -> str:
         return (
             f"the body of the reply is an HTML page and no chat completion{named}; does base_url end in /v1?"
         )
-    return f"the body of the reply is no chat completion; it begins: {' '.join(body[:QUOTED].split())}"
+    return f"the body of the reply is not a chat completion; it begins: {' '.join(body[:QUOTED].split())}"

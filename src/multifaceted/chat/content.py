@@ -156,7 +156,7 @@ def _choose_unpacker(start: bytes, encoding: str) -> _Unpacker:
 
 
 def _find_codec(content_type: str) -> str:
-    """The encoding that a label names, for bytes that are no UTF-8."""
+    """The encoding that a label names, for bytes that are not UTF-8."""
     label = _CHARSET.search(content_type)
     try:
         name = codecs.lookup(label[1]).name if label else ""

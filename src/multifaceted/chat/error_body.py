@@ -207,7 +207,7 @@ def _read_fault(error: Mapping[str, Any]) -> Fault:
 
 
 def _describe_text(text: str) -> str:
-    """The words of a body that is no object."""
+    """The words of a body that is not an object."""
     if title := find_title(text):
         return f"a web page, {title!r}"
     value = load_json(text)

@@ -56,7 +56,7 @@ def _open_envelope(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _join_events(body: str) -> dict[str, Any] | None:
-    """Join the chunks of a stream to the completion that they make up; None where it is no stream.
+    """Join the chunks of a stream to the completion that they make up; None where it is not a stream.
 
     A comment before an ordinary body, by which a gateway keeps a connection open, is passed over.
     """

@@ -111,7 +111,7 @@ def _split_blocks(text: str) -> tuple[list[str], str]:
 
 
 def _read_block(text: str, opening: re.Match[str], *, name: str = "") -> tuple[str, str] | None:
-    """The inside of a block and what comes after it; None where it is no thoughts."""
+    """The inside of a block and what comes after it; None where it is not thoughts."""
     name = name or opening[1]
     is_sure = re.fullmatch(_SURE, name, re.IGNORECASE) is not None
     closings = (closing.format(name=_SURE if is_sure else re.escape(name)) for _, closing in _MARKS)

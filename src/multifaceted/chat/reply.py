@@ -45,7 +45,7 @@ def read_reply(
         inline_reasoning: leave thoughts in the text, where the model wrote them.
 
     Returns:
-        The reply, or None where the body is no chat completion, whatever its HTTP status said.
+        The reply, or None where the body is not a chat completion, whatever its HTTP status said.
     """
     data = read_body(body)
     choice = _find_choice(data) if data is not None else None

@@ -1,4 +1,4 @@
-"""Token counts of a reply, read leniently: what makes no sense is unknown, and never a number to reckon with.
+"""Token counts of a reply, read leniently: what makes no sense is unknown, and never a number to go by.
 
 Example:
     read_tokens({"prompt_tokens": "12", "completion_tokens": 37.25})     # 12 and 38

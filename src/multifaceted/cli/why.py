@@ -72,7 +72,7 @@ def _show_turn(turn: dict[str, Any]) -> None:
 
 
 def _show_told(turns: list[dict[str, Any]]) -> None:
-    """What came of each request, of a row that did not come about or is not done."""
+    """What came of each request, of a row that failed or is not done."""
     for turn in turns:
         if turn["replies"]:
             reply = turn["replies"][-1]

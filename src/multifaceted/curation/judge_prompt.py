@@ -64,7 +64,7 @@ class JudgePrompt:
         """The shipped template, or a file of one's own in its place.
 
         Raises:
-            InputError: where it cannot be read, or stumbles over the values of a row.
+            InputError: where it cannot be read, or fails on the values of a row.
         """
         variables = ("instruction", "preferences", "response")
         prompt = cls(load_template("judge", path, variables=variables), load_repair())
@@ -80,7 +80,7 @@ class JudgePrompt:
         """The chat turns for one row.
 
         Raises:
-            InputError: where the template stumbles.
+            InputError: where the template fails.
         """
         values = {
             "instruction": row["prompt"],

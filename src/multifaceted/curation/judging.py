@@ -128,7 +128,7 @@ async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontex
     """Have every row scored by every judge.
 
     Raises:
-        InputError: where there is a budget and no price to reckon with.
+        InputError: where there is a budget and no price to go by.
         MultifacetedError: what stopped the judges; every reply that came in is journaled.
     """
     spec, control = rows.spec, RunControl()

@@ -34,7 +34,7 @@ FilterT = TypeVar("FilterT", bound=Filter)
 
 
 def _switch(value: Any) -> Any:
-    """`false` and an empty value are no map: the one switches off, the other changes nothing."""
+    """`false` and an empty value are not maps: the one switches off, the other changes nothing."""
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
@@ -163,7 +163,7 @@ def _open_own(
         problems.append(document.problem(("own", index, "use"), message))
         return None
     if not (isinstance(found, type) and issubclass(found, (RowFilter, VariantFilter, RunFilter))):
-        message = f"{spec.use} is no subclass of RowFilter, VariantFilter or RunFilter"
+        message = f"{spec.use} is not a subclass of RowFilter, VariantFilter or RunFilter"
         problems.append(document.problem(("own", index, "use"), message))
         return None
     missing = [name for name in ("name", "summary") if not isinstance(getattr(found, name, None), str)]

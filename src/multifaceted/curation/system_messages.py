@@ -43,7 +43,7 @@ class PersonFilter(RowFilter):
         try:
             pl.Series([""]).str.contains(pattern)
         except pl.exceptions.ComputeError as error:
-            raise ValueError(f"is no regular expression that polars takes: {error}") from error
+            raise ValueError(f"is not a regular expression that polars takes: {error}") from error
         return pattern
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -24,7 +24,7 @@ class StageForecast:
     following: float = 0  # to ask after those, whose prompts hold replies that are not there yet
     repairs: float = 0  # expected beside them, by how many replies did not validate so far
     again: float = 0  # of those to ask, the ones of rows that had another reply in this stage before
-    # Of the replies that were looked at, to reckon with
+    # Of the replies that were looked at, to go by
     replies: int = 0
     first_replies: int = 0  # repair turns left out
     counted: int = 0  # those whose tokens the endpoint told

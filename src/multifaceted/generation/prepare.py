@@ -77,7 +77,7 @@ def prepare_run(
     The arguments are those of `pipeline.generate`.
 
     Raises:
-        InputError: where there is a budget and no price to reckon with, or nothing that can be retried.
+        InputError: where there is a budget and no price to go by, or nothing that can be retried.
         SetupError: where local weights are missing.
         StorageError: where the folder holds something else.
     """

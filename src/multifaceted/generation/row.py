@@ -49,7 +49,7 @@ class RowMaker:
 
         Raises:
             NoReplyError, MissingReply: where nothing came that can be used, or nothing was sent.
-            InputError: where its template stumbles over this row.
+            InputError: where its template fails on this row.
             FatalEndpointError, StorageError, InterruptedRunError: what stops the whole run.
         """
         parts = stage.list_parts(draft)

@@ -91,7 +91,7 @@ def _parse(lines: _Lines, line: str, delimiter: str, columns: int) -> tuple[list
     if _UNCLOSED in fault or (taken and _is_row(taken[0], delimiter, columns)):
         lines.give_back(taken)  # what stands behind a quote that nothing closes, or nothing but another's
         return [line], "has a quote that nothing closes"
-    return [record], f"is no readable CSV: {fault}"
+    return [record], f"is not readable CSV: {fault}"
 
 
 def _take_until_quote(lines: _Lines, taken: list[str]) -> str:
@@ -115,7 +115,7 @@ def _is_row(line: str, delimiter: str, columns: int) -> bool:
 
 def _make_row(line: int, names: list[str], cells: list[str], fault: str) -> RawRow:
     if not fault and any(not cell.isascii() and not _is_text(cell) for cell in cells):
-        fault, cells = "is no text in the encoding of the file", [" ".join(cells)]
+        fault, cells = "is not text in the encoding of the file", [" ".join(cells)]
     if fault:
         return RawRow(line, {}, fault, cells[0][:MAX_RAW].encode(UTF8, "replace").decode(UTF8))
     return RawRow(line, dict(zip(names, cells, strict=False)))

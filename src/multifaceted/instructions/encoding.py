@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 UTF8 = "utf-8"
 _CHUNK = 1 << 20
-_SAMPLE = 1 << 18  # bytes of lines that are no UTF-8, by which another encoding is told
+_SAMPLE = 1 << 18  # bytes of lines that are not UTF-8, by which another encoding is told
 _HEAD = 4096
 _MANY = 0.3  # of bytes at even or odd places that are NUL, in UTF-16 without a mark
 _MARKS = (
@@ -46,7 +46,7 @@ def find_encoding(path: Path) -> str:
     """Name the encoding of a text file, as Python names it.
 
     A file in UTF-8 with a few faulty lines is UTF-8: these lines are broken. Where most lines with other
-    letters than ASCII's are no UTF-8, the file is in an older encoding, and a warning says which.
+    letters than ASCII's are not UTF-8, the file is in an older encoding, and a warning says which.
 
     Raises:
         OSError: where it cannot be read.

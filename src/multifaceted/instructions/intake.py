@@ -1,4 +1,4 @@
-"""The first half of a preparation, row by row: read, map, clean, and leave out what is no prompt of ours.
+"""The first half of a preparation, row by row: read, map, clean, and leave out what is not a prompt of ours.
 
 What is sound goes into the spool; what is not goes into the dropped file with its reason and place.
 """
@@ -123,7 +123,7 @@ class Intake:
         }
 
     def _name(self, candidate: Candidate) -> str:
-        """An id that is no other row's: its own, one made of its prompt, or both."""
+        """An id that is unlike every other row's: its own, one made of its prompt, or both."""
         name = candidate.id
         if not name or name in self._ids:
             made = name_prompt(candidate.prompt)

@@ -49,7 +49,7 @@ def read_json(path: Path, wanted: Collection[str] | None) -> Iterator[RawRow]:
 
     Args:
         path: of the file.
-        wanted: fields of a row; an object that has one of them, and is no table of columns, is a row.
+        wanted: fields of a row; an object that has one of them, and is not a table of columns, is a row.
 
     Raises:
         InputError: where it is neither, or does not say which of its lists has the rows.
@@ -81,7 +81,7 @@ def _find_rows(path: Path, value: Any, wanted: Collection[str]) -> list[Any]:
     if isinstance(value, list):
         return value
     if not isinstance(value, dict) or not value:
-        raise _fault(path, "is no JSON list of rows")
+        raise _fault(path, "is not a JSON list of rows")
     columns = list(value.values())
     if _are_columns(columns):
         return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -39,7 +39,7 @@ class _InstructionLine(BaseModel):
     id: str | int | None = None
     source: str | None = None
     original_source: str | None = None
-    license: Any = Field(default=None, validation_alias=AliasChoices(*LICENSE))  # no fault if it is no text
+    license: Any = Field(default=None, validation_alias=AliasChoices(*LICENSE))  # no fault if it is not text
 
     @field_validator("prompt", mode="before")
     @classmethod
@@ -116,8 +116,8 @@ class InstructionReader:
         instruction = line.to_instruction(self._pick_metadata(row.data))
         first = self._lines_by_id.setdefault(instruction.id, row.line)
         if first != row.line:
-            what = f"id {instruction.id!r}" if line.id else "the same prompt without an id"
-            self._report(row.line, f"{what} stands in line {first} already")
+            what = f"duplicate id {instruction.id!r}" if line.id else "duplicate prompt without an id"
+            self._report(row.line, f"{what} (first used in line {first})")
             return None
         if isinstance(line.license, str) and 0 < len(line.license.strip()) <= MAX_LICENSE:
             self.licenses.setdefault(instruction.source, set()).add(" ".join(line.license.split()))

@@ -51,11 +51,11 @@ def read_rows(
         else:
             yield from read_parquet(path, columns)
     except UnicodeDecodeError as error:
-        raise _fault(path, f"is no text in {error.encoding}: {error.reason}") from error
+        raise _fault(path, f"is not text in {error.encoding}: {error.reason}") from error
     except DAMAGE as error:
         kind = {"csv": "CSV", "parquet": "Parquet"}.get(file_format, "JSON")
         reason = getattr(error, "strerror", None) or error
-        raise _fault(path, f"is no readable {kind} file: {reason}") from error
+        raise _fault(path, f"is not a readable {kind} file: {reason}") from error
 
 
 def _fault(path: Path, message: str) -> InputError:

@@ -16,7 +16,7 @@ def _check_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, or an address that is none
+    except ValueError:  # a port that is not a number, or an address that is none
         is_whole = False
     if not is_whole or not url.isprintable() or " " in url:
         raise PydanticCustomError(

@@ -108,7 +108,7 @@ def _find_own_faults(
 ) -> Iterator[tuple[KeyPath, str]]:
     near = suggest(name, known)
     if spec.after is None and (spec.template is None or "did you mean" in near):
-        yield (name,), f"is no stage; one of your own needs `after` and `template`{near}"
+        yield (name,), f"is not a stage; one of your own needs `after` and `template`{near}"
         return
     if name in taken or name_record(name) in taken or name.endswith(name_record("")):
         yield (name,), "is taken: a row, or a template, has something of this name already"
@@ -132,7 +132,7 @@ def _find_rings(specs: Specs) -> Iterator[tuple[KeyPath, str]]:
         while here is not None and here in specs and here not in seen:
             seen.append(here)
             here = specs[here].after
-        if here == name and len(seen) > 1:  # alone, it is no stage to come after
+        if here == name and len(seen) > 1:  # alone, it is not a stage to come after
             yield (name, "after"), f"waits for itself: {' → '.join([*seen, name])}"
 
 

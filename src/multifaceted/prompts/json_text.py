@@ -116,7 +116,7 @@ def _to_value(node: ast.expr) -> Any:
             return -value
     if isinstance(node, ast.Constant) and isinstance(node.value, str | int | float | bool | None):
         return node.value
-    raise ValueError("is no JSON")
+    raise ValueError("is not JSON")
 
 
 def _unite(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

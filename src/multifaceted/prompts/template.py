@@ -18,7 +18,7 @@ from jinja2 import TemplateSyntaxError, meta, nodes
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import hash_text
 from multifaceted.inputfile import read_input_text
-from multifaceted.jinjafile import IMPURE, STUMBLES, find_unknown, line_in, strict_environment
+from multifaceted.jinjafile import IMPURE, TEMPLATE_ERRORS, find_unknown, line_in, strict_environment
 from multifaceted.jinjalimits import MAX_TEMPLATE, join_pieces, limited_rendering
 from multifaceted.records import Message
 from multifaceted.yamlfile import suggest
@@ -47,14 +47,14 @@ class Template:
         """Render the blocks to chat turns; an empty block gives no turn.
 
         Raises:
-            InputError: where the template stumbles over a value, such as a misspelt attribute.
+            InputError: where the template fails on a value, such as a misspelt attribute.
         """
         context = self.compiled.new_context(dict(values))
         try:
             written = self.compiled.blocks
             with limited_rendering():
                 texts = {block: join_pieces(written[block](context)) for block in BLOCKS if block in written}
-        except STUMBLES as error:
+        except TEMPLATE_ERRORS as error:
             raise InputError([Problem(self.file, line_in(error, self.compiled), str(error))]) from error
         turns = tuple(Message(role, texts[block]) for block, role in BLOCKS.items() if texts.get(block))
         if not turns:
@@ -100,7 +100,7 @@ def load_template(
         compiled = environment.from_string(tree)
     except TemplateSyntaxError as error:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
-    except STUMBLES as error:  # over an expression of constants, which Jinja reckons out when it compiles
+    except TEMPLATE_ERRORS as error:  # over an expression of constants, which Jinja evaluates when it compiles
         raise InputError([Problem(file, 0, f"template: {error}")]) from error
     return Template(file, hash_text(source), uses, compiled)
 

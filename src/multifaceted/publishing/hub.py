@@ -82,7 +82,7 @@ class DatasetRepo:
         except HFValidationError as error:
             fault = str(error)
         if fault:
-            raise InputError([Problem(repo_id, 0, f"is no name for a dataset on the Hub: {fault}")])
+            raise InputError([Problem(repo_id, 0, f"is not a name for a dataset on the Hub: {fault}")])
         self.repo_id = repo_id
         settle_hub_client()
         self._api = HfApi(endpoint=constants.ENDPOINT)

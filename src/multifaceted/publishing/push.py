@@ -68,13 +68,13 @@ def plan_push(
 
     Raises:
         InputError: where the folder has faults, is partial and must not be, or a name is none.
-        StorageError: where it is no built folder.
+        StorageError: where it is not a built folder.
         HubError: where the Hub refuses, or holds what must not be replaced.
     """
     repo = DatasetRepo(repo_id)
     if tag is not None and (tag == "main" or not re.fullmatch(TAG, tag)):
         raise InputError(
-            [Problem(tag, 0, "is no name for a tag: letters, digits and .-_ only, and not main")]
+            [Problem(tag, 0, "is not a name for a tag: letters, digits and .-_ only, and not main")]
         )
     manifest = _read_sound(folder, partial=partial)
     repo.require_token()
@@ -124,7 +124,7 @@ def _read_sound(folder: Path, *, partial: bool) -> BuiltManifest:
     manifest = read_built_manifest(folder)
     if manifest is None:
         hint = "make one with: multifaceted build RUN --out DIR"
-        raise StorageError(f"{folder} is no built folder", hint=hint)
+        raise StorageError(f"{folder} is not a built folder", hint=hint)
     if manifest.pending and not partial:
         hint = "finish the run and build it again; or push it as it is with --partial"
         raise InputError([Problem(str(folder), 0, f"is partial: {manifest.made}")], hint=hint)

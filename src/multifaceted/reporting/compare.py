@@ -73,7 +73,7 @@ def _open(folder: Path) -> BuiltManifest:
     manifest = read_built_manifest(folder)
     if manifest is None:
         hint = "name folders that `multifaceted build` made"
-        raise StorageError(f"{folder} is no built folder", hint=hint)
+        raise StorageError(f"{folder} is not a built folder", hint=hint)
     return manifest
 
 

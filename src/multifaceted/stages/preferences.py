@@ -67,7 +67,7 @@ def read_preferences(draft: Draft, text: str) -> list[PreferenceEntry]:
 
 def _check_entries(slugs: Collection[str], data: dict[str, Any]) -> list[PreferenceEntry]:
     problems = [f"dimension {slug!r} is missing" for slug in slugs if slug not in data]
-    problems += [f"{name!r} is no dimension" for name in data if name not in slugs]
+    problems += [f"{name!r} is not a dimension" for name in data if name not in slugs]
     entries = check_reply(_ENTRIES, {slug: data[slug] for slug in slugs if slug in data}, problems)
     return [PreferenceEntry(dimension=slug, **dict(entries[slug])) for slug in slugs]
 

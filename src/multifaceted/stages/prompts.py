@@ -59,7 +59,7 @@ class Prompts:
         """The chat turns of a stage.
 
         Raises:
-            InputError: where its template stumbles.
+            InputError: where its template fails.
         """
         return self.templates[stage.name].render(draft.show(stage))
 

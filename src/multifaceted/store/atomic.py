@@ -100,7 +100,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file of ours; None where there is none.
 
     Raises:
-        StorageError: where it cannot be read or is no JSON.
+        StorageError: where it cannot be read or is not JSON.
     """
     try:
         if not require_file(path):
@@ -121,5 +121,5 @@ def require_file(path: Path) -> bool:
     if path.is_file():
         return True
     if os.path.lexists(path):
-        raise StorageError(f"{path} is no file", hint="move it away, and run again")
+        raise StorageError(f"{path} is not a file", hint="move it away, and run again")
     return False

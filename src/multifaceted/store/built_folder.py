@@ -51,7 +51,7 @@ class BuiltConfig(StrictModel):
         for file in self.files:
             found = _SHARD.fullmatch(file.path)
             if found is None or found.group(1, 2) != (self.name, file.split):
-                raise ValueError(f"{file.path!r} is no shard of {self.name!r}, {file.split!r}")
+                raise ValueError(f"{file.path!r} is not a shard of {self.name!r}, {file.split!r}")
         return self
 
     @property
@@ -107,10 +107,10 @@ class BuiltManifest(StrictModel):
                 raise ValueError(f"names {doubled[0]!r} more than once")
         wrong = [f.path for c in self.configs for f in c.files if not f.path.endswith(f".{self.file_format}")]
         if wrong:
-            raise ValueError(f"{wrong[0]!r} is no {self.file_format} file")
+            raise ValueError(f"{wrong[0]!r} is not a {self.file_format} file")
         strange = sorted(self.metadata.keys() - {*METADATA})
         if strange:
-            raise ValueError(f"names {strange[0]!r}, which is no file of a built folder")
+            raise ValueError(f"names {strange[0]!r}, which is not a file of a built folder")
         return self
 
     @property
@@ -151,14 +151,14 @@ def read_built_manifest(folder: Path) -> BuiltManifest | None:
     settle_output(folder)
     path = folder / MANIFEST
     if path.is_file() and (size := path.stat().st_size) > MAX_MANIFEST:
-        raise StorageError(f"{path} is no manifest of ours: it has {size:,} bytes")
+        raise StorageError(f"{path} is not a manifest of multifaceted: it has {size:,} bytes")
     data = read_json(path)
     if not isinstance(data, dict) or data.get("kind") != "multifaceted-built":
         return None
     try:
         return BuiltManifest.model_validate(data)
     except ValidationError as error:
-        raise StorageError(f"{path} is damaged, or none of ours: {describe_faults(error)}") from error
+        raise StorageError(f"{path} is damaged, or was not written by multifaceted: {describe_faults(error)}") from error
 
 
 def describe_faults(error: ValidationError) -> str:

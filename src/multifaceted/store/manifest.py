@@ -83,7 +83,7 @@ class RunData(StrictModel):
 
     @property
     def failed(self) -> int:
-        """Rows that did not come about."""
+        """Failed rows."""
         return sum(summary.failed for summary in self.summaries)
 
     @property

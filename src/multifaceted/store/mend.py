@@ -35,7 +35,7 @@ def refuse_foreign(folder: RunFolder) -> None:
         StorageError: saying what it is.
     """
     if folder.path.exists() and not folder.path.is_dir():
-        raise StorageError(f"{folder.path} exists and is no folder", hint="name another folder with --run")
+        raise StorageError(f"{folder.path} exists and is not a folder", hint="name another folder with --run")
     if _is_run(folder):
         return
     foreign = [folder.path / name for name in OURS if os.path.lexists(folder.path / name)]
@@ -85,7 +85,7 @@ def keep_aside(path: Path) -> Path:
 
 
 def copy_aside(path: Path) -> Path:
-    """Keep a file that cannot be read under a second name; what is no file is renamed."""
+    """Keep a file that cannot be read under a second name; what is not a file is renamed."""
     if not path.is_file():
         return keep_aside(path)
     aside = _name_aside(path)

@@ -149,7 +149,7 @@ def _find_target(out: Path) -> Path:
     if target.is_symlink():  # realpath gives up on links that lead to themselves
         raise StorageError(f"{out} is a link that leads nowhere", hint="name another folder with --out")
     if os.path.lexists(target) and not target.is_dir():
-        raise StorageError(f"{out} exists and is no folder", hint="name another with --out")
+        raise StorageError(f"{out} exists and is not a folder", hint="name another with --out")
     return target
 
 
@@ -223,7 +223,7 @@ def _take_away(staging: Path) -> None:
 def _acquire(staging: Path, out: Path) -> FileLock:
     for attempt in range(_ATTEMPTS):
         if staging.is_dir() and not (staging / "lock").exists() and any(staging.iterdir()):
-            raise StorageError(f"{staging} is in the way, and none of ours", hint="move it away")
+            raise StorageError(f"{staging} is in the way, and was not written by multifaceted", hint="move it away")
         staging.mkdir(parents=True, exist_ok=True)
         lock = FileLock(staging / "lock", timeout=0)
         try:
@@ -294,6 +294,6 @@ def _holds_only(target: Path, moves: Moves, owned: Owned) -> bool:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """Everything in a folder that is no folder; an empty folder, which somebody may have made, counts too."""
+    """Everything in a folder that is not a folder; an empty folder, which somebody may have made, counts too."""
     paths = sorted(folder.rglob("*"))
     return [path for path in paths if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]

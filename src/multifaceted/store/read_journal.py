@@ -31,7 +31,7 @@ class ReadJournal(Journal):
         return None if found is None else StoredReply(*found)
 
     def adopt(self, key: str) -> bool:
-        """Remember what other journals have under `key` and this one has not."""
+        """Remember what other journals have under `key` and this one lacks."""
         found = self._others.find(key, beside=self._path)
         known = self._connection.execute(_LAST_ATTEMPT, (key,)).fetchone()[0] if self._connection else 0
         wanted = [attempt for attempt in found if attempt["attempt"] > known and not attempt["set_aside"]]

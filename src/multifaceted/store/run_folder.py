@@ -8,7 +8,7 @@ RUN/
     ├── journal.sqlite       every raw reply
     ├── open.jsonl           what rows came to so far; gone once the shard is whole
     ├── rows.arrow           the finished rows, once all are
-    ├── failures.jsonl       one line for each row that did not come about, the same
+    ├── failures.jsonl       one line for each failed row, the same
     └── shard.json           written last: this shard is whole
 """
 
@@ -38,7 +38,7 @@ class ShardSummary(StrictModel):
     planned: int
     ok: int
     failed: int
-    retryable: int  # failed rows that may come about by running again
+    retryable: int  # failed rows that may succeed by running again
     failures: dict[str, int]  # kind → rows
     sha256: str  # of rows.arrow, or of the rows so far
 

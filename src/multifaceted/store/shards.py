@@ -32,7 +32,7 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
     """The record batches of a shard, memory-mapped.
 
     Raises:
-        StorageError: where it is no Arrow stream, or holds text that is not UTF-8.
+        StorageError: where it is not an Arrow stream, or holds text that is not UTF-8.
     """
     require_file(path)
     try:
@@ -71,5 +71,5 @@ def read_published(path: Path) -> Iterator[pa.RecordBatch]:
 def verify_file(path: Path, sha256: str) -> str:
     """What is wrong with a file that should have this hash; empty where nothing is."""
     if not path.is_file():
-        return "is no file" if os.path.lexists(path) else "is missing"
+        return "is not a file" if os.path.lexists(path) else "is missing"
     return "" if hash_file(path) == sha256 else "is not what was written: its SHA-256 differs"

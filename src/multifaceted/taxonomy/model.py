@@ -169,7 +169,7 @@ class PreferenceSet(StrictModel):
             InputError: with every unknown id and every missing or doubled dimension.
         """
         by_id = {preference.id: preference for preference in taxonomy.preferences}
-        faults = [f"{name!r} is no preference of it" for name in ids if name not in by_id]
+        faults = [f"{name!r} is not a preference of it" for name in ids if name not in by_id]
         chosen = [by_id[name] for name in ids if name in by_id]
         for dimension in taxonomy.dimensions:
             count = sum(preference.id.startswith(f"{dimension.slug}/") for preference in chosen)

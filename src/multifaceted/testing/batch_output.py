@@ -64,7 +64,7 @@ def sum_usage(results: Iterable[LineResult]) -> dict[str, Any]:
 
 
 def write_results(results: Sequence[LineResult], fault: BatchFault) -> tuple[bytes, bytes]:
-    """The output file and the error file, spoiled; either may be empty, and then is no file."""
+    """The output file and the error file, spoiled; either may be empty, and then is not a file."""
     files: dict[bool, list[str]] = {True: [], False: []}
     for position, result in enumerate(results):
         files[result.ok].extend(_write_entry(position, result.entry, fault))

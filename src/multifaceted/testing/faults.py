@@ -68,7 +68,7 @@ class BatchFault:
         line_status: HTTP status that every line fails with in a batch that is `completed`.
         missing: lines whose result is in no file.
         duplicated: lines whose result is there twice.
-        garbled: lines whose result is cut in half, and so is no JSON.
+        garbled: lines whose result is cut in half, and so is not JSON.
         renamed: lines whose result comes under a `custom_id` that nobody asked for.
         poll_errors: answers 500 to `GET /batches/{id}` before the first good one.
         create_errors: answers `create_status` to `POST /batches` before the first good one. Each POST of

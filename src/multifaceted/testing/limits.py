@@ -47,7 +47,7 @@ class TokenBucket:
         return (self.capacity - self._level) / (self.per_minute / 60)
 
     def refill(self, per_minute: float | None) -> None:
-        """Bring the level up to now, under this limit; None is no limit."""
+        """Bring the level up to now, under this limit; None sets no limit."""
         now = self._clock()
         earned = 0.0 if per_minute is None else (now - self._seen) * per_minute / 60
         self.per_minute, self._seen = per_minute, now

@@ -21,7 +21,7 @@ _WORDS = (
     *("light", "measure", "patient", "plain", "question", "reader", "reason", "share", "simple", "step"),
     *("story", "sure", "teach", "thing", "think", "useful", "voice", "warm", "word"),
 )
-CHARACTERS_PER_TOKEN = 4  # about right for English, and easy to reckon with in a test
+CHARACTERS_PER_TOKEN = 4  # about right for English, and easy to go by in a test
 
 Completion = dict[str, Any]
 

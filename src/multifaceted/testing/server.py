@@ -42,9 +42,9 @@ class ChatServer(LoopbackServer):
         like: name of the personality: how it writes, refuses and fails; `list_personalities` has them all.
         models: the names of models that it knows; None knows every name.
         context_tokens: of prompt and `max_tokens` together; what is longer is refused, or cut, as the
-            personality does it. None is no limit.
+            personality does it. None sets no limit.
         port: to serve on; 0 takes a free one.
-        requests_per_minute: live requests beyond it get HTTP 429, without asking `fault`; None is no limit.
+        requests_per_minute: live requests beyond it get HTTP 429, without asking `fault`; None sets no limit.
             The bucket holds one second's worth.
         tokens_per_minute: the same for the estimated tokens of prompt and reply. The bucket holds five
             seconds' worth.

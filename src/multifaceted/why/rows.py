@@ -98,7 +98,7 @@ def parse_conditions(where: Iterable[str], source: Source) -> list[Condition]:
         given = _CONDITION.fullmatch(text)
         if given is None:
             message = (
-                f"{text!r} is no condition: write FIELD=VALUE, or FIELD~TEXT for a text that contains it"
+                f"{text!r} is not a condition: write FIELD=VALUE, or FIELD~TEXT for a text that contains it"
             )
             problems.append(Problem("--where", 0, message))
         elif given[1] not in fields:

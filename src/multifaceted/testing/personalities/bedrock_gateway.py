@@ -1,4 +1,4 @@
-"""Gateways that hand on what another API says: its endings, and token counts that are no whole numbers."""
+"""Gateways that hand on what another API says: its endings, and token counts that are not whole numbers."""
 
 from multifaceted.testing.personalities.base import (
     Body,

@@ -15,7 +15,7 @@ from multifaceted.testing.personalities.base import (
 from multifaceted.testing.problems import Problem, describe_detail, describe_openai
 from multifaceted.testing.replies import Completion
 
-_NO_KEY = Problem(500)  # without any key, the proxy stumbles over itself
+_NO_KEY = Problem(500)  # without any key, the proxy fails on itself
 _BY_FASTAPI = (404, 405)
 _UNSUPPORTED = (
     "litellm.UnsupportedParamsError: anthropic does not support parameters: ['seed'], for model=some-model. "
