@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from test_batch_client import KEY, Meddle, meddled, talk
-from test_batches import Bench, Hooked, bench, first_batch, hashes, state_of
+from test_batches import BatchWorkspace, Hooked, bench, first_batch, hashes, state_of
 from test_crash import start, wait_until
 
 from multifaceted.batch import bounded, results
@@ -46,7 +46,9 @@ LATE = {
 
 
 @pytest.mark.parametrize("name", LATE)
-def test_results_that_come_late_are_waited_for_and_nothing_is_asked_again(bench: Bench, name: str) -> None:
+def test_results_that_come_late_are_waited_for_and_nothing_is_asked_again(
+    bench: BatchWorkspace, name: str
+) -> None:
     fault = LATE[name]
     bench.server.batch_fault = first_batch(fault)
     unanswered = {"cancelled": 3, "no id of the errors": 6}.get(name, 0)
@@ -75,7 +77,9 @@ LOST = {
 
 
 @pytest.mark.parametrize("name", LOST)
-def test_results_that_never_come_stop_the_run_and_nothing_is_paid_twice(bench: Bench, name: str) -> None:
+def test_results_that_never_come_stop_the_run_and_nothing_is_paid_twice(
+    bench: BatchWorkspace, name: str
+) -> None:
     bench.server.batch_fault = first_batch(LOST[name])
     recipe = bench.recipe(count=2)
     for _ in range(2):
@@ -94,7 +98,7 @@ def test_results_that_never_come_stop_the_run_and_nothing_is_paid_twice(bench: B
     assert sum(part.replies for part in sum_replies(journal)) == readable  # what came is safe
 
 
-def test_results_that_come_between_two_starts_are_taken_by_the_second(bench: Bench) -> None:
+def test_results_that_come_between_two_starts_are_taken_by_the_second(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(BatchFault(output_late=6))
     with pytest.raises(FatalEndpointError, match="counts 6 as answered"):
         bench.run(bench.recipe(count=2))
@@ -104,7 +108,7 @@ def test_results_that_come_between_two_starts_are_taken_by_the_second(bench: Ben
     assert read_status(RunFolder(bench.folder)).waiting == []
 
 
-def test_results_that_are_given_up_are_asked_again_where_the_recipe_says_so(bench: Bench) -> None:
+def test_results_that_are_given_up_are_asked_again_where_the_recipe_says_so(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(SHORT)
     with pytest.raises(FatalEndpointError):
         bench.run(bench.recipe(count=2))
@@ -112,7 +116,7 @@ def test_results_that_are_given_up_are_asked_again_where_the_recipe_says_so(benc
     assert (bench.server.batch_lines, bench.server.repeats) == (18 + 2, 2)
 
 
-def test_a_reply_that_a_later_look_finds_damaged_stays_as_it_was(bench: Bench) -> None:
+def test_a_reply_that_a_later_look_finds_damaged_stays_as_it_was(bench: BatchWorkspace) -> None:
     damage: list[Callable[[list[bytes]], list[bytes]]] = [lambda lines: lines[:-1]]
 
     def spoil(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
@@ -128,7 +132,7 @@ def test_a_reply_that_a_later_look_finds_damaged_stays_as_it_was(bench: Bench) -
     assert (bench.server.batch_lines, bench.server.repeats) == (9, 0)
 
 
-def test_other_batches_go_on_while_one_waits_for_its_results(bench: Bench) -> None:
+def test_other_batches_go_on_while_one_waits_for_its_results(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(SHORT)
     recipe = bench.recipe(count=2, batch={"max_requests": 3})
     with pytest.raises(FatalEndpointError, match="for 3 requests"):
@@ -136,7 +140,7 @@ def test_other_batches_go_on_while_one_waits_for_its_results(bench: Bench) -> No
     assert [record.state for record in bench.records()] == ["submitted", "harvested"]
 
 
-def test_waiting_ends_by_the_clock_as_well(bench: Bench) -> None:
+def test_waiting_ends_by_the_clock_as_well(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(SHORT)
     slept: list[float] = []
     recipe = bench.recipe(count=2, batch={"results_polls": NEVER, "results_seconds": 1e-6})
@@ -145,7 +149,7 @@ def test_waiting_ends_by_the_clock_as_well(bench: Bench) -> None:
     assert len(slept) == results.LEAST_POLLS - 1
 
 
-def test_files_are_fetched_rarely_while_nothing_changes(bench: Bench) -> None:
+def test_files_are_fetched_rarely_while_nothing_changes(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(SHORT)
     fetched: list[str] = []
 
@@ -158,7 +162,7 @@ def test_files_are_fetched_rarely_while_nothing_changes(bench: Bench) -> None:
     assert len(fetched) == 7  # at the looks 1, 2, 4, 8, 16, 32, and at the last
 
 
-def test_files_that_each_lack_something_else_are_whole_together(bench: Bench) -> None:
+def test_files_that_each_lack_something_else_are_whole_together(bench: BatchWorkspace) -> None:
     halves = [lambda lines: lines[:2], lambda lines: lines[1:]]
 
     def split(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
@@ -171,7 +175,7 @@ def test_files_that_each_lack_something_else_are_whole_together(bench: Bench) ->
     assert (bench.server.batch_lines, bench.server.repeats) == (9, 0)
 
 
-def test_a_run_killed_while_it_waits_for_results_pays_nothing_twice(bench: Bench) -> None:
+def test_a_run_killed_while_it_waits_for_results_pays_nothing_twice(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(BatchFault(short_output=2, short_for=6))
     process = start(bench.recipe(count=2, batch={"results_polls": NEVER, "poll_seconds": 60}), bench.folder)
     journal = bench.folder / "shards/00000/journal.sqlite"
@@ -185,7 +189,7 @@ def test_a_run_killed_while_it_waits_for_results_pays_nothing_twice(bench: Bench
     assert (bench.server.batch_lines, bench.server.repeats) == (18, 0)
 
 
-def test_a_batch_that_is_not_known_yet_is_looked_for_again(bench: Bench) -> None:
+def test_a_batch_that_is_not_known_yet_is_looked_for_again(bench: BatchWorkspace) -> None:
     unknown = [1, 2]
 
     def hide(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
@@ -199,7 +203,7 @@ def test_a_batch_that_is_not_known_yet_is_looked_for_again(bench: Bench) -> None
     assert bench.server.repeats == 0
 
 
-def test_a_batch_whose_server_keeps_no_metadata_is_found_by_its_input_file(bench: Bench) -> None:
+def test_a_batch_whose_server_keeps_no_metadata_is_found_by_its_input_file(bench: BatchWorkspace) -> None:
     def forget(method: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
         if not path.startswith("/v1/batches") or status != 200:
             return status, body
@@ -218,15 +222,15 @@ STYLES = ["text_body", "bare", "windows", "array"]
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_result_lines_of_other_servers_give_the_same_rows(bench: Bench, style: Any) -> None:
+def test_result_lines_of_other_servers_give_the_same_rows(bench: BatchWorkspace, style: Any) -> None:
     bench.server.batch_fault = lambda *_: BatchFault(line_style=style)
     data = bench.run(bench.recipe(count=1, variants=1))
     assert (data.ok, bench.server.batch_lines) == (1, 3)
-    plain = Bench(bench.server, bench.path / "plain")
+    plain = BatchWorkspace(bench.server, bench.path / "plain")
     assert hashes(data) == hashes(plain.run(bench.live_recipe(count=1, variants=1)))
 
 
-def test_errors_of_other_servers_keep_their_words(bench: Bench) -> None:
+def test_errors_of_other_servers_keep_their_words(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = lambda *_: BatchFault(expired_after=2, line_style="text_error")
     assert bench.run(bench.recipe(count=1, model={"max_attempts": 1})).failed == 1
     assert "could not be executed before" in bench.failures()[0].message
@@ -375,7 +379,7 @@ def test_what_may_be_asked_again_is_what_the_endpoint_says_was_not_answered(
     ("status", "words"), [(400, "API key not valid. Request {}"), (404, "no model 'x', {}")]
 )
 def test_requests_that_are_all_refused_alike_stop_the_run_and_are_made_once_that_is_mended(
-    bench: Bench, status: int, words: str
+    bench: BatchWorkspace, status: int, words: str
 ) -> None:
     count = iter(range(1000))
     bench.server.fault = lambda _: Fault(
@@ -390,7 +394,7 @@ def test_requests_that_are_all_refused_alike_stop_the_run_and_are_made_once_that
     assert bench.run(recipe).ok == 3
 
 
-def test_a_refusal_of_some_stays_their_rows_affair(bench: Bench) -> None:
+def test_a_refusal_of_some_stays_their_rows_affair(bench: BatchWorkspace) -> None:
     bench.server.fault = lambda body: Fault(status=400) if body["seed"] % 2 else None
     data = bench.run(bench.recipe(count=3))
     assert data.ok + data.failed == 9
@@ -409,7 +413,7 @@ def serve_instead(body: bytes, *, path: str, status: int = 200) -> Meddle:
 
 @pytest.mark.parametrize("status", [200, 500])
 def test_an_answer_that_goes_on_and_on_is_not_read_to_its_end(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int
+    bench: BatchWorkspace, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(bounded, "MAX_ANSWER", 1000)
     with (
@@ -422,7 +426,7 @@ def test_an_answer_that_goes_on_and_on_is_not_read_to_its_end(
 @pytest.mark.parametrize(
     "body", [b"<html>busy</html>", b"data: {}\n\n", b'{"object": "list"}'], ids=["page", "events", "list"]
 )
-def test_an_answer_that_is_none_is_quoted(bench: Bench, body: bytes) -> None:
+def test_an_answer_that_is_none_is_quoted(bench: BatchWorkspace, body: bytes) -> None:
     with (
         meddled(bench.server, serve_instead(body, path="/v1/batches/b")) as url,
         pytest.raises(TransientEndpointError) as caught,
@@ -432,7 +436,7 @@ def test_an_answer_that_is_none_is_quoted(bench: Bench, body: bytes) -> None:
     assert caught.value.kind == "garbage"
 
 
-def test_an_error_in_an_answer_of_status_200_is_one_and_shows_no_key(bench: Bench) -> None:
+def test_an_error_in_an_answer_of_status_200_is_one_and_shows_no_key(bench: BatchWorkspace) -> None:
     body = json.dumps({"error": {"code": 402, "message": f"no credits for {KEY}"}}).encode()
     with (
         meddled(bench.server, serve_instead(body, path="/v1/batches/b")) as url,
@@ -443,7 +447,7 @@ def test_an_error_in_an_answer_of_status_200_is_one_and_shows_no_key(bench: Benc
 
 @pytest.mark.parametrize(("status", "is_late"), [(404, True), (409, True), (425, True), (403, False)])
 def test_a_file_that_is_not_ready_is_told_from_one_that_is_refused(
-    bench: Bench, status: int, *, is_late: bool
+    bench: BatchWorkspace, status: int, *, is_late: bool
 ) -> None:
     body = b'{"error": {"message": "not you, not now"}}'
     with meddled(bench.server, serve_instead(body, path="/v1/files/f", status=status)) as url:
@@ -457,7 +461,7 @@ def test_a_file_that_is_not_ready_is_told_from_one_that_is_refused(
 
 
 def test_results_larger_than_any_replies_could_be_stop_the_run(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: BatchWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results, "MAX_RESULTS", 100)
     monkeypatch.setattr(results, "MAX_RESULT", 10)

@@ -42,7 +42,7 @@ KEY = "sk-very-secret"
 ASK_AGAIN = {"lost_results": "ask_again", "results_polls": 2}
 
 
-class Bench:
+class BatchWorkspace:
     """A server, a run folder, and recipes of ten instructions in three variants."""
 
     def __init__(self, server: ChatServer, path: Path) -> None:
@@ -65,7 +65,7 @@ class Bench:
 
     def run_live_elsewhere(self, **changes: Any) -> list[str]:
         """The shards of a live run; the server forgets that it was asked."""
-        shards = hashes(Bench(self.server, self.path / "live").run(self.live_recipe(**changes)))
+        shards = hashes(BatchWorkspace(self.server, self.path / "live").run(self.live_recipe(**changes)))
         self.server.paid.clear()
         self.server.bodies.clear()
         return shards
@@ -125,16 +125,16 @@ def stop_after(replies: int) -> RunControl:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path) -> Iterator[BatchWorkspace]:
     with ChatServer() as server:
-        yield Bench(server, tmp_path)
+        yield BatchWorkspace(server, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The shards of a live run."""
     with ChatServer() as server:
-        bench = Bench(server, tmp_path_factory.mktemp("live"))
+        bench = BatchWorkspace(server, tmp_path_factory.mktemp("live"))
         return hashes(bench.run(bench.live_recipe()))
 
 
@@ -162,7 +162,7 @@ def first_batch(fault: BatchFault) -> Callable[[int, dict[str, Any]], BatchFault
 
 @pytest.mark.parametrize("batch", [{"max_requests": 30}, {"max_requests": 7}, {"max_bytes": 40_000}])
 def test_batches_of_any_size_give_the_shards_of_a_live_run(
-    bench: Bench, live: list[str], batch: dict[str, int]
+    bench: BatchWorkspace, live: list[str], batch: dict[str, int]
 ) -> None:
     recipe = bench.recipe(batch=batch)
     data = bench.run(recipe)
@@ -175,7 +175,7 @@ def test_batches_of_any_size_give_the_shards_of_a_live_run(
     assert (bench.server.batch_lines, len(bench.server.bodies)) == (90, 0)
 
 
-def test_each_model_has_batches_of_its_own(bench: Bench) -> None:
+def test_each_model_has_batches_of_its_own(bench: BatchWorkspace) -> None:
     stages = {"response": {"model": {"name": "another-model"}}}
     expected = bench.run_live_elsewhere(stages=stages)
     # Some rows fall behind, so that a wave asks both models.
@@ -185,7 +185,7 @@ def test_each_model_has_batches_of_its_own(bench: Bench) -> None:
     assert [batch["model"] for batch in bench.server.batches].count("another-model") == 2
 
 
-def test_a_run_begun_live_is_finished_by_batches(bench: Bench, live: list[str]) -> None:
+def test_a_run_begun_live_is_finished_by_batches(bench: BatchWorkspace, live: list[str]) -> None:
     with pytest.raises(InterruptedRunError):
         bench.run(bench.live_recipe(), control=stop_after(20))
     asked = len(bench.server.bodies)
@@ -193,14 +193,14 @@ def test_a_run_begun_live_is_finished_by_batches(bench: Bench, live: list[str]) 
     bench.check(bench.run(bench.recipe()), live, lines=90 - asked)
 
 
-def test_a_run_begun_by_batches_is_finished_live(bench: Bench, live: list[str]) -> None:
+def test_a_run_begun_by_batches_is_finished_live(bench: BatchWorkspace, live: list[str]) -> None:
     with pytest.raises(InterruptedRunError):
         bench.run(bench.recipe(), control=stop_after(30))
     bench.check(bench.run(bench.live_recipe()), live, lines=30)
     assert len(bench.server.bodies) == 60
 
 
-def test_an_invalid_preference_set_gets_its_repair_turn_in_the_next_wave(bench: Bench) -> None:
+def test_an_invalid_preference_set_gets_its_repair_turn_in_the_next_wave(bench: BatchWorkspace) -> None:
     repairs: list[int] = []
 
     def break_first_turns(body: dict[str, Any]) -> Fault | None:
@@ -254,7 +254,7 @@ EVERYTHING = BatchFault(
     ],
 )
 def test_a_batch_that_misbehaves_costs_no_row_and_only_what_was_lost_is_asked_again(
-    bench: Bench,
+    bench: BatchWorkspace,
     live: list[str],
     caplog: pytest.LogCaptureFixture,
     *,
@@ -293,7 +293,7 @@ def make_fault(generator: random.Random) -> BatchFault:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_any_mixture_of_misbehaviour_ends_in_the_same_shards(
-    bench: Bench, live: list[str], seed: int
+    bench: BatchWorkspace, live: list[str], seed: int
 ) -> None:
     generator = random.Random(seed)
     bench.server.batch_fault = lambda number, _: make_fault(generator) if number < 12 else None
@@ -311,14 +311,14 @@ def test_any_mixture_of_misbehaviour_ends_in_the_same_shards(
 # Batches that are refused as a whole
 
 
-def test_a_full_queue_makes_smaller_batches_which_grow_back(bench: Bench, live: list[str]) -> None:
+def test_a_full_queue_makes_smaller_batches_which_grow_back(bench: BatchWorkspace, live: list[str]) -> None:
     bench.server.batch_fault = first_batch(FULL)
     bench.check(bench.run(bench.recipe()), live, lines=120)
     assert bench.totals() == [0, 15, 15, 30, 30]
 
 
 def test_a_full_queue_lets_the_batches_that_came_through_end_first(
-    bench: Bench, live: list[str], caplog: pytest.LogCaptureFixture
+    bench: BatchWorkspace, live: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     def speed_up(*_: object) -> None:
         if [batch["status"] for batch in bench.server.batches].count("failed") == 3:
@@ -331,7 +331,9 @@ def test_a_full_queue_lets_the_batches_that_came_through_end_first(
     assert "it takes 12 requests now" in caplog.text
 
 
-def test_a_queue_that_takes_nothing_is_waited_for_and_then_stops_the_run_until_it_does(bench: Bench) -> None:
+def test_a_queue_that_takes_nothing_is_waited_for_and_then_stops_the_run_until_it_does(
+    bench: BatchWorkspace,
+) -> None:
     bench.server.batch_fault = lambda number, _: FULL if number < PATIENCE - 1 else None
     assert bench.run(bench.recipe(count=1, batch={"poll_seconds": 0.0002})).ok == 3
     assert bench.totals()[:PATIENCE] == [0] * (PATIENCE - 1) + [1]
@@ -350,7 +352,7 @@ def test_a_queue_that_takes_nothing_is_waited_for_and_then_stops_the_run_until_i
     ("code", "size"), [("invalid_json_line", 30), ("model_not_found", 5), ("insufficient_quota", 30)]
 )
 def test_a_refused_batch_stops_the_run_which_goes_on_once_the_endpoint_takes_it(
-    bench: Bench, live: list[str], code: str, size: int
+    bench: BatchWorkspace, live: list[str], code: str, size: int
 ) -> None:
     recipe = bench.recipe(batch={"max_requests": size})
     bench.server.batch_fault = lambda *_: BatchFault(failed_with=code)
@@ -370,7 +372,7 @@ def test_a_refused_batch_stops_the_run_which_goes_on_once_the_endpoint_takes_it(
     [(Fault(status=500), "server_error"), (Fault(text='{"choices": "kept"}'), "garbage")],
 )
 def test_a_request_that_fails_in_passing_is_submitted_a_few_times_and_anew_by_the_next_run(
-    bench: Bench, fault: Fault, kind: str
+    bench: BatchWorkspace, fault: Fault, kind: str
 ) -> None:
     bench.server.fault = strike(fault)
     recipe = bench.recipe(count=4, variants=1, model={"max_attempts": 3})
@@ -385,7 +387,9 @@ def test_a_request_that_fails_in_passing_is_submitted_a_few_times_and_anew_by_th
     assert (b"kept" in journal) == (kind == "garbage")
 
 
-def test_a_stop_after_failures_does_not_hold_their_requests_back_from_the_next_run(bench: Bench) -> None:
+def test_a_stop_after_failures_does_not_hold_their_requests_back_from_the_next_run(
+    bench: BatchWorkspace,
+) -> None:
     bench.server.fault = lambda _: Fault(status=500)
     recipe = bench.recipe(model={"max_attempts": 2}, stop_after_failures=3)
     with pytest.raises(LimitReachedError):
@@ -399,7 +403,7 @@ def test_a_stop_after_failures_does_not_hold_their_requests_back_from_the_next_r
     [(Fault(status=400), "request_rejected"), (Fault(refusal="I will not."), "refused")],
 )
 def test_what_asking_again_cannot_help_fails_its_row_and_is_not_submitted_again(
-    bench: Bench, fault: Fault, kind: str
+    bench: BatchWorkspace, fault: Fault, kind: str
 ) -> None:
     bench.server.fault = strike(fault)
     recipe = bench.recipe(count=4, variants=1)
@@ -420,7 +424,9 @@ def answer_in_prose(body: dict[str, Any]) -> Fault | None:
 
 
 @pytest.mark.parametrize("refused", [("max_tokens", "temperature", "seed"), ("json_schema", "json_object")])
-def test_what_an_endpoint_refuses_is_learned_from_the_results(bench: Bench, refused: tuple[str, ...]) -> None:
+def test_what_an_endpoint_refuses_is_learned_from_the_results(
+    bench: BatchWorkspace, refused: tuple[str, ...]
+) -> None:
     bench.server.refuse, bench.server.fault = refused, answer_in_prose
     expected = bench.run_live_elsewhere(count=4)
     # The first wave comes once for each.
@@ -432,7 +438,7 @@ def test_what_an_endpoint_refuses_is_learned_from_the_results(bench: Bench, refu
     [("seed", {"seed": 3}), ("json_schema", {"response_format": {"type": "json_schema"}})],
 )
 def test_a_refusal_of_what_the_recipe_insists_on_stops_the_run(
-    bench: Bench, refused: str, extra: dict[str, Any]
+    bench: BatchWorkspace, refused: str, extra: dict[str, Any]
 ) -> None:
     bench.server.refuse = (refused,)
     with pytest.raises(FatalEndpointError, match="refuses every request for the same reason"):
@@ -441,7 +447,7 @@ def test_a_refusal_of_what_the_recipe_insists_on_stops_the_run(
 
 
 def test_a_wrong_key_within_a_batch_stops_the_run_and_is_never_shown(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bench: BatchWorkspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     text = json.dumps({"error": {"message": f"wrong key: {KEY}", "code": "invalid_api_key"}})
@@ -456,7 +462,7 @@ def test_a_wrong_key_within_a_batch_stops_the_run_and_is_never_shown(
     assert (bench.server.batch_lines, bench.server.repeats) == (93, 0)
 
 
-def test_failed_rows_are_asked_again_on_demand_or_where_replies_may_be_longer(bench: Bench) -> None:
+def test_failed_rows_are_asked_again_on_demand_or_where_replies_may_be_longer(bench: BatchWorkspace) -> None:
     bench.server.fault = strike(Fault(refusal="I will not."))
     assert bench.run(bench.recipe(count=4)).failed == 3
     bench.server.fault = strike(Fault(finish_reason="length"))
@@ -485,7 +491,9 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_run_killed_at_any_moment_submits_nothing_twice(bench: Bench, live: list[str], moment: str) -> None:
+def test_a_run_killed_at_any_moment_submits_nothing_twice(
+    bench: BatchWorkspace, live: list[str], moment: str
+) -> None:
     bench.server.latency = 0.02
     recipe = bench.recipe()
     process = start(recipe, bench.folder)
@@ -501,7 +509,9 @@ def test_a_run_killed_at_any_moment_submits_nothing_twice(bench: Bench, live: li
     assert left == ["lock"]
 
 
-def test_a_batch_whose_creation_was_never_heard_of_is_found_again(bench: Bench, live: list[str]) -> None:
+def test_a_batch_whose_creation_was_never_heard_of_is_found_again(
+    bench: BatchWorkspace, live: list[str]
+) -> None:
     started: list[subprocess.Popen[str]] = []
 
     def kill_client(number: int, _: dict[str, Any]) -> None:
@@ -517,7 +527,7 @@ def test_a_batch_whose_creation_was_never_heard_of_is_found_again(bench: Bench, 
 
 
 def test_a_run_at_work_keeps_others_out_and_an_interrupt_leaves_its_batch_at_work(
-    bench: Bench, live: list[str]
+    bench: BatchWorkspace, live: list[str]
 ) -> None:
     bench.server.batch_seconds = 60
     recipe = bench.recipe(batch={"poll_seconds": 30})
@@ -535,7 +545,7 @@ def test_a_run_at_work_keeps_others_out_and_an_interrupt_leaves_its_batch_at_wor
 
 
 def test_an_interrupt_is_heard_while_requests_are_collected(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: BatchWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     control = RunControl()
 
@@ -555,7 +565,9 @@ def test_an_interrupt_is_heard_while_requests_are_collected(
 # Live in the end, and what it costs
 
 
-def test_the_last_requests_are_asked_live_and_each_mode_has_its_price(bench: Bench, live: list[str]) -> None:
+def test_the_last_requests_are_asked_live_and_each_mode_has_its_price(
+    bench: BatchWorkspace, live: list[str]
+) -> None:
     bench.server.batch_fault = first_batch(BatchFault(expired_after=26))
     recipe = bench.recipe(model={"prices": PRICES})
     # Four rows fell one wave behind: after three waves, four responses are missing.
@@ -572,7 +584,7 @@ def test_the_last_requests_are_asked_live_and_each_mode_has_its_price(bench: Ben
 
 @pytest.mark.parametrize(("size", "seconds"), [(30, 0), (10, 60)], ids=["spent", "at work"])
 def test_a_batch_that_may_exceed_the_budget_is_not_submitted_and_a_larger_budget_goes_on(
-    bench: Bench, live: list[str], size: int, seconds: float
+    bench: BatchWorkspace, live: list[str], size: int, seconds: float
 ) -> None:
     bench.server.batch_seconds = seconds
     recipe = bench.recipe(model={"prices": PRICES}, batch={"max_requests": size})
@@ -589,7 +601,7 @@ def test_a_batch_that_may_exceed_the_budget_is_not_submitted_and_a_larger_budget
     bench.check(bench.run(recipe, max_usd=1000), live)
 
 
-def test_no_batch_is_submitted_on_a_budget_after_one_without_usage(bench: Bench) -> None:
+def test_no_batch_is_submitted_on_a_budget_after_one_without_usage(bench: BatchWorkspace) -> None:
     def strip_usage(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
         return status, body.replace(b'"usage"', b'"other"') if path.endswith("/content") else body
 
@@ -603,7 +615,7 @@ def test_no_batch_is_submitted_on_a_budget_after_one_without_usage(bench: Bench)
     assert read_status(RunFolder(bench.folder)).unpriced == 90
 
 
-def test_what_a_batch_may_cost_is_reckoned_from_the_replies_that_came(bench: Bench) -> None:
+def test_what_a_batch_may_cost_is_reckoned_from_the_replies_that_came(bench: BatchWorkspace) -> None:
     bench.server.batch_fault = first_batch(BatchFault(expired_after=20))
     stages = {"preferences": {"model": {"name": "first-model", "prices": PRICES}}}
     bench.run(bench.recipe(model={"prices": PRICES}, stages=stages), max_usd=1000)
@@ -635,7 +647,7 @@ def once(change: Callable[[bytes], bytes], *, path: str) -> Meddle:
     [b"", b"[" * 100_000, b"\xff\xfe\n", b'{"custom_id": null}\n[]\n7\n', b"1" * 10_000],
     ids=["empty", "deep", "no text", "odd lines", "a number"],
 )
-def test_a_result_file_of_garbage_is_fetched_again(bench: Bench, content: bytes) -> None:
+def test_a_result_file_of_garbage_is_fetched_again(bench: BatchWorkspace, content: bytes) -> None:
     with meddled(bench.server, once(lambda _: content, path="/content")) as url:
         assert bench.run(bench.recipe(url=url, count=1)).ok == 3
     assert bench.server.batch_lines == 9
@@ -654,7 +666,7 @@ SHAPES: list[dict[str, Any]] = [
 ]
 
 
-def test_results_of_any_shape_fail_in_passing(bench: Bench) -> None:
+def test_results_of_any_shape_fail_in_passing(bench: BatchWorkspace) -> None:
     def spoil(body: bytes) -> bytes:
         ids = [json.loads(line)["custom_id"] for line in body.splitlines()]
         lines = ({"custom_id": name, **shape} for name, shape in zip(ids, SHAPES, strict=True))
@@ -675,7 +687,7 @@ def test_results_of_any_shape_fail_in_passing(bench: Bench) -> None:
     ids=["completed without files", "failed with files"],
 )
 def test_the_files_of_a_batch_count_whatever_its_status_says(
-    bench: Bench, changes: dict[str, Any], lines: int
+    bench: BatchWorkspace, changes: dict[str, Any], lines: int
 ) -> None:
     change = once(lambda body: json.dumps({**json.loads(body), **changes}).encode(), path="/v1/batches/")
     with meddled(bench.server, change) as url:
@@ -685,7 +697,7 @@ def test_the_files_of_a_batch_count_whatever_its_status_says(
 
 @pytest.mark.parametrize("lost", ["/v1/batches/", "/v1/files/"], ids=["the batch", "its results"])
 def test_what_the_endpoint_has_lost_stops_the_run_and_the_hint_says_how_to_go_on(
-    bench: Bench, live: list[str], lost: str
+    bench: BatchWorkspace, live: list[str], lost: str
 ) -> None:
     def lose_first(_: str, path: str, status: int, body: bytes) -> tuple[int, bytes]:
         first = bench.server.batches[0] if bench.server.batches else {"id": "none"}
@@ -703,7 +715,7 @@ def test_what_the_endpoint_has_lost_stops_the_run_and_the_hint_says_how_to_go_on
     bench.check(data, live, lines=120, repeats=30)  # as the hint says
 
 
-def test_a_batch_at_an_endpoint_that_the_recipe_names_no_more_is_told_of(bench: Bench) -> None:
+def test_a_batch_at_an_endpoint_that_the_recipe_names_no_more_is_told_of(bench: BatchWorkspace) -> None:
     bench.server.batch_seconds = 60
     bench.interrupt(bench.recipe())
     with ChatServer() as another:
@@ -713,7 +725,7 @@ def test_a_batch_at_an_endpoint_that_the_recipe_names_no_more_is_told_of(bench: 
 
 
 def test_many_small_batches_use_up_neither_file_handles_nor_the_endpoints_patience(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: BatchWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collect, "MAX_BATCHES", 17)  # in a wave of eighteen requests
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -729,7 +741,7 @@ def test_many_small_batches_use_up_neither_file_handles_nor_the_endpoints_patien
 @pytest.mark.parametrize(
     ("name", "text"), [("0001.json", '{"number": 1, "state": "lost"}'), ("0001.index.jsonl", "[1]\n")]
 )
-def test_records_of_batches_that_are_damaged_are_told_of(bench: Bench, name: str, text: str) -> None:
+def test_records_of_batches_that_are_damaged_are_told_of(bench: BatchWorkspace, name: str, text: str) -> None:
     bench.server.batch_seconds = 60
     bench.interrupt(bench.recipe())
     bench.server.batch_seconds = 0

@@ -21,16 +21,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
 import pytest
 from conftest import HUB_TOKEN
 from fork_server import ForkServer
 from markdown_it import MarkdownIt
+from nbclient import NotebookClient
 
 from multifaceted.testing import ChatServer, HubServer
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOK = ROOT / "docs/how-to/from-python.md"
+DOCUMENTS = [README, *sorted({*(ROOT / "docs").rglob("*.md")} - {NOTEBOOK})]
 ENDPOINT = "http://127.0.0.1:8000/v1"
 OWN_SERVER, OWN_PORT = "server.py", "8001"
 KILLS = re.compile(r"\bkill\b", re.IGNORECASE)
@@ -100,6 +103,27 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         }
         with ForkServer(environment) as fork_server:
             yield Machine(hub, home, fork_server)
+
+
+def test_the_guide_from_python_runs_as_a_notebook(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a kernel, whose event loop is running while a cell is."""
+    blocks = [raw for _, language, _, raw in blocks_of(NOTEBOOK) if language == "python"]
+    book = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
+        cells=[nbformat.v4.new_code_cell(raw.replace(ENDPOINT, server.base_url)) for raw in blocks]  # type: ignore[no-untyped-call]
+    )
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nothing")
+    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = "\n".join(
+        str(output.get("data", {}).get("text/plain", ""))
+        for cell in book.cells
+        for output in cell.get("outputs", ())
+    )
+    assert "rows: 6 planned, 6 ok" in shown
+    assert "nothing is wrong" in shown
+    assert "object at 0x" not in shown
+    assert (tmp_path / "run/inputs/recipe.yaml").is_file()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import datasets
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -37,7 +38,7 @@ def model_of(server: ChatServer) -> dict[str, Any]:
 
 @pytest.fixture
 def run(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> mf.Run:
-    return mf.generate(make_recipe(server.base_url, count=4), tmp_path / "run", progress=False)
+    return mf.generate(make_recipe(server.base_url, count=4, variants=3), tmp_path / "run", progress=False)
 
 
 def test_every_name_is_what_it_says_after_everything_was_imported() -> None:
@@ -50,19 +51,13 @@ def test_every_name_is_what_it_says_after_everything_was_imported() -> None:
         assert isinstance(found, str) or found.__doc__, name
         assert name in dir(mf)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        mf.nothing  # type: ignore[attr-defined] # noqa: B018
+        mf.nothing  # noqa: B018
 
 
 def test_type_checkers_see_the_names_that_there_are() -> None:
     source = Path(str(mf.__file__)).read_text(encoding="utf-8")
-    typed = dict(
-        re.findall(r"from multifaceted\.([\w.]+) import (\w+) as \2\n".replace(r"\2", r"(?:\w+)"), source)
-    )
-    imported = {
-        (name, home) for home, name in re.findall(r"from multifaceted\.([\w.]+) import (\w+) as", source)
-    }
-    assert typed
-    assert imported == set(mf._HOMES.items())
+    imported = re.findall(r"from multifaceted\.([\w.]+) import (\w+) as \w+", source)
+    assert {(name, home) for home, name in imported} == set(mf._HOMES.items())
 
 
 def test_the_reference_names_every_command_and_every_name() -> None:
@@ -171,7 +166,6 @@ def test_a_folder_of_somebody_is_left_alone(server: ChatServer, tmp_path: Path) 
 
 
 def test_a_start_that_stopped_after_writing_its_inputs_goes_on(server: ChatServer, tmp_path: Path) -> None:
-    recipe = mf.Recipe(instructions=["Why?"], model=model_of(server), max_usd=None) if False else None
     recipe = mf.Recipe(instructions=["Why?"], model=model_of(server), budget={"max_usd": 1})
     with pytest.raises(InputError, match="price"):  # none is known
         mf.generate(recipe, tmp_path / "run", progress=False)
@@ -241,7 +235,7 @@ def test_every_result_is_shown_in_a_line_or_as_text(run: mf.Run, tmp_path: Path,
     curated, built = mf.curate(run, progress=False), mf.build(run, tmp_path / "built")
     results = [
         *(run, run.status, run.spent, run.failures, run.why("i0-v1"), curated, built, mf.check(built)),
-        *(mf.plan(recipe), mf.plan(recipe, run), mf.export(run, tmp_path / "x", trainer="trl", task="dpo")),
+        *(mf.plan(recipe), mf.plan(recipe, run), mf.export(run, tmp_path / "x", trainer="trl", task="sft")),
         *(mf.report(run, tmp_path / "report"), mf.diff(built, built), recipe, mf.load_taxonomy()),
     ]
     for result in results:
@@ -291,9 +285,12 @@ def test_ctrl_c_saves_what_came_in_and_the_same_call_goes_on(
     make_recipe: MakeRecipe, tmp_path: Path, *, loop: bool
 ) -> None:
     def interrupt(body: dict[str, Any]) -> Fault | None:
-        if len(server.bodies) == 30:
+        if len(server.bodies) >= 30 and not sent:
+            sent.append(body)
             os.kill(os.getpid(), signal.SIGINT)
-        return Fault(delay=0.01)
+        return None
+
+    sent: list[Any] = []
 
     with ChatServer(fault=interrupt) as server:
         recipe = make_recipe(server.base_url)
@@ -304,11 +301,9 @@ def test_ctrl_c_saves_what_came_in_and_the_same_call_goes_on(
         async def notebook() -> mf.Run:
             return generate()
 
+        start = partial(run_in_loop, notebook) if loop else generate
         with pytest.raises(InterruptedRunError, match="interrupted") as caught:
-            if loop:
-                run_in_loop(notebook)
-            else:
-                generate()
+            start()
         assert "the same call goes on" in caught.value.hint
         assert generate().status.rows["ok"] == 30
         assert len(server.bodies) == 90

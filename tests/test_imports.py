@@ -1,6 +1,7 @@
 """The import direction: what each part of the package may import of the others, and who reaches outside."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,45 +12,25 @@ import pytest
 import multifaceted
 
 ROOT = Path(str(multifaceted.__file__)).parent
-FLOOR = {
-    *("credentials", "errors", "extras", "fieldtypes", "ids", "inputfile", "jinjafile", "jinjalimits"),
-    *("jinjasizes", "licenses", "proxies", "strictmodel", "yamlfile", "yamllimits"),
-}
-# What stands on the floor, and for each other part what it may import besides.
-BESIDES = {
-    "taxonomy": "",
-    "models": "",
-    "testing": "",
-    "records": "taxonomy",
-    "prompts": "records",
-    "stages": "prompts records taxonomy",
-    "kinds": "stages",
-    "languages": "",
-    "similar": "",
-    "instructions": "languages records similar store",
-    "planning": "instructions kinds models prompts records stages taxonomy",
-    "chat": "models records",
-    "journal": "records",
-    "store": "journal kinds records",
-    "ask": "chat journal models prompts records",
-    "batch": "ask chat journal models records store",
-    "generation": "ask batch chat instructions journal models planning records stages store",
-    "curation": "ask batch chat journal languages models prompts records similar stages store",
-    "building": "curation kinds records store",
-    "exporting": "building store",
-    "publishing": "building store",
-    "reporting": "building similar store taxonomy",
-    "why": "ask chat curation building generation journal planning records store",
-}
-MAY_IMPORT = {part: {*names.split(), *FLOOR} for part, names in BESIDES.items()}
-MAY_IMPORT |= {part: set() for part in ("__init__", *FLOOR)}
-MAY_IMPORT |= {"proxies": {"credentials", "errors", "extras"}, "extras": {"errors"}, "inputfile": {"errors"}}
-MAY_IMPORT |= {"jinjafile": {"jinjalimits"}, "jinjalimits": {"jinjasizes"}}
-MAY_IMPORT["yamlfile"] = {"credentials", "errors", "inputfile", "yamllimits"}
-MAY_IMPORT["errors"] = {"credentials"}
-MAY_IMPORT["pipeline"] = set(MAY_IMPORT) - {"__init__", "testing"}
-MAY_IMPORT["cli"] = {"pipeline", *MAY_IMPORT["pipeline"]}
-MAY_IMPORT["__main__"] = {"cli"}
+ARCHITECTURE = ROOT.parents[1] / "docs/explanation/architecture.md"
+
+
+def read_table() -> dict[str, set[str]]:
+    """What each part may import, as the table in the architecture page says it; `floor` is a set of parts."""
+    rows = re.findall(r"^\| (`.+?) \| .+ \| (.+) \|$", ARCHITECTURE.read_text(encoding="utf-8"), re.MULTILINE)
+    table: dict[str, set[str]] = {}
+    floor: set[str] = set()
+    for parts, allowed in rows:
+        names = re.findall(r"`(\w+)(?:\.py|/)?`", parts)
+        may = set(re.findall(r"\w+", allowed.partition(";")[0])) - {"nothing"}
+        floor |= set(names) if "(floor)" in parts else set()
+        if "above" in may:
+            may = set(table)
+        table |= dict.fromkeys(names, may)
+    return {name: (may - {"floor"}) | (floor if "floor" in may else set()) for name, may in table.items()}
+
+
+MAY_IMPORT = read_table()
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] != "builders")
 BUILDERS = sorted((ROOT / "builders").resolve().glob("*.py"))
 
@@ -110,7 +91,45 @@ def test_the_taxonomy_is_imported_without_the_heavy_libraries() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_the_command_line_starts_without_the_sdk() -> None:
-    code = "import sys, multifaceted.cli; print('openai' in sys.modules, 'datasets' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False False"
+CPU = """
+import resource, sys
+sys.argv = ["multifaceted", "--help"]
+{}
+try:
+    {}
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(used.ru_utime + used.ru_stime, *sorted(sys.modules), file=sys.stderr)
+"""
+HEAVY = {"aiohttp", "datasets", "httpx2", "numpy", "openai", "pandas", "polars", "pyarrow", "pydantic"}
+
+
+def measure_start(imports: str, call: str) -> tuple[float, set[str]]:
+    """Seconds of CPU that a start takes, the least of five; and the modules that it imported."""
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", CPU.format(imports, call)], capture_output=True, text=True, check=True
+        ).stderr.split()
+        for _ in range(5)
+    ]
+    return min(float(words[0]) for words in runs), set(runs[0][1:])
+
+
+def test_help_takes_little_more_than_typer_and_rich() -> None:
+    least, _ = measure_start("import typer, typer.rich_utils, rich.console, rich.table", "pass")
+    used, modules = measure_start("from multifaceted.__main__ import main", "main()")
+    assert modules & HEAVY == set()
+    assert used < least + 0.25
+
+
+def test_commands_import_nothing_late() -> None:
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.glob("cli/*.py")}
+    late = [
+        f"{path.name}:{node.lineno}"
+        for path, tree in trees.items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert late == []

@@ -259,7 +259,11 @@ def faults_of(folder: Path, stages: dict[str, Any], **changes: Any) -> list[tupl
         ({"after": "response"}, "stages.mine", "'template' is missing"),
         ({"after": "respons", "template": "t"}, "stages.mine.after", "did you mean 'response'?"),
         ({"after": "mine", "template": "t"}, "stages.mine.after", "there is no stage 'mine'"),
-        ({"after": "response", "template": "t", "reply": {"a": "text"}}, "stages.mine.reply.a", "is not a type"),
+        (
+            {"after": "response", "template": "t", "reply": {"a": "text"}},
+            "stages.mine.reply.a",
+            "is not a type",
+        ),
         ({"after": "response", "template": "t", "reply": {"a": []}}, "stages.mine.reply.a", "one type"),
         ({"after": "response", "template": "t", "reply": {}}, "stages.mine.reply", "names no field"),
         ({"after": "response", "template": "t", "reply": "string"}, "stages.mine.reply", "must be a map"),

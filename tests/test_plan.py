@@ -83,7 +83,7 @@ def test_the_variants_of_an_instruction_differ_in_every_subdimension(tmp_path: P
     tasks = tasks_of(compile_plan(write_recipe(tmp_path)))
     for first in range(0, 15, 3):
         for dimension in ("style", "harmlessness"):
-            ids = [task.seeds[dimension].id for task in tasks[first : first + 3]]
+            ids = [task.sampled[dimension].id for task in tasks[first : first + 3]]
             assert len({preference_id.rpartition("/")[0] for preference_id in ids}) == 3
 
 
@@ -94,7 +94,7 @@ def test_two_compilations_give_the_same_rows_and_another_seed_gives_others(tmp_p
     others = tasks_of(compile_plan(write_recipe(tmp_path, seed=8)))
     assert [task.id for task in others] == [task.id for task in tasks]
     assert {task.seed for task in others}.isdisjoint(task.seed for task in tasks)
-    assert [task.seeds.ids for task in others] != [task.seeds.ids for task in tasks]
+    assert [task.sampled.ids for task in others] != [task.sampled.ids for task in tasks]
 
 
 def test_rows_do_not_depend_on_the_pool_around_them(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_files_that_are_not_there_are_listed_together(tmp_path: Path) -> None:
 
 def test_templates_that_stumble_over_their_values_are_all_found_before_the_run(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, stages={"preferences": {"template": "one.j2"}}, repair="two.j2")
-    (tmp_path / "one.j2").write_text("{% block user %}\n{{ seeds[0].nme }}{% endblock %}", encoding="utf-8")
+    (tmp_path / "one.j2").write_text("{% block user %}\n{{ sampled[0].nme }}{% endblock %}", encoding="utf-8")
     (tmp_path / "two.j2").write_text("{% block user %}{{ problems.txt }}{% endblock %}", encoding="utf-8")
     found = [(Path(problem.file).name, problem.line) for problem in problems_of(recipe)]
     assert found == [("one.j2", 2), ("two.j2", 1)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated import SilentClient, run_simulated
 
-from multifaceted.chat.lane import REQUESTS_HELD, Lane
+from multifaceted.chat.limited_endpoint import REQUESTS_HELD, LimitedEndpoint
 from multifaceted.chat.limits import HEADROOM, Pace
 from multifaceted.chat.pool import LIMIT_PATIENCE, OUTAGE_PATIENCE, EndpointPool
 from multifaceted.errors import (
@@ -31,8 +31,8 @@ def make_pool(
 ) -> EndpointPool:
     """Endpoints A, B and so on, which live by the clock of the running loop."""
     clock = asyncio.get_running_loop().time
-    lanes = [
-        Lane(
+    endpoints = [
+        LimitedEndpoint(
             SilentClient(),
             name,
             concurrency,
@@ -43,7 +43,7 @@ def make_pool(
         )
         for name, concurrency in zip("ABCD", concurrencies, strict=False)
     ]
-    return EndpointPool(lanes)
+    return EndpointPool(endpoints)
 
 
 @dataclass
@@ -56,12 +56,12 @@ class World:
 
     async def ask_once(self, pool: EndpointPool, *, tokens: float = 1.0) -> str:
         """Send one request; gives the name of the endpoint that replied."""
-        async with pool.lane(tokens) as lane:
-            self.asked.append(lane.label)
+        async with pool.endpoint(tokens) as endpoint:
+            self.asked.append(endpoint.label)
             await asyncio.sleep(self.seconds)
-            if lane.label in self.errors:
-                raise self.errors[lane.label]
-            return lane.label
+            if endpoint.label in self.errors:
+                raise self.errors[endpoint.label]
+            return endpoint.label
 
     async def ask(self, pool: EndpointPool) -> str:
         """The same, again and again while errors are transient."""
@@ -76,7 +76,7 @@ class World:
 
 
 def count_in_flight(pool: EndpointPool) -> int:
-    return sum(lane.in_flight for lane in pool.lanes)
+    return sum(endpoint.in_flight for endpoint in pool.endpoints)
 
 
 def now() -> float:
@@ -94,7 +94,7 @@ def test_who_comes_first_is_served_first() -> None:
         pool, served = make_pool(2), list[int]()
 
         async def ask(number: int) -> None:
-            async with pool.lane(1.0):
+            async with pool.endpoint(1.0):
                 served.append(number)
                 await asyncio.sleep(1.0)
 
@@ -109,7 +109,7 @@ def test_a_small_request_does_not_overtake_a_large_one_that_waits_for_the_budget
         pool, order = make_pool(10, tokens=6000), list[str]()
 
         async def ask(name: str, tokens: float) -> None:
-            async with pool.lane(tokens):
+            async with pool.endpoint(tokens):
                 order.append(name)
 
         await asyncio.gather(ask("first", 500), ask("large", 400), ask("small", 1))
@@ -129,7 +129,7 @@ def test_the_least_busy_endpoint_is_asked_first(
         pool, world = make_pool(*concurrencies), World()
         tasks = [asyncio.create_task(world.ask(pool)) for _ in range(asked)]
         await settle()
-        found = [lane.in_flight for lane in pool.lanes]
+        found = [endpoint.in_flight for endpoint in pool.endpoints]
         await asyncio.gather(*tasks)
         return found
 
@@ -141,9 +141,9 @@ def test_a_slow_endpoint_is_asked_less_than_a_fast_one() -> None:
         pool, asked = make_pool(4, 4), list[str]()
 
         async def ask() -> None:
-            async with pool.lane(1.0) as lane:
-                asked.append(lane.label)
-                await asyncio.sleep(4.0 if lane.label == "A" else 1.0)
+            async with pool.endpoint(1.0) as endpoint:
+                asked.append(endpoint.label)
+                await asyncio.sleep(4.0 if endpoint.label == "A" else 1.0)
 
         await asyncio.gather(*(ask() for _ in range(100)))
         return asked.count("A")
@@ -157,7 +157,7 @@ def test_all_places_are_used_and_no_more() -> None:
 
         async def ask() -> None:
             nonlocal most
-            async with pool.lane(1.0):
+            async with pool.endpoint(1.0):
                 most = max(most, count_in_flight(pool))
                 await asyncio.sleep(1.0)
 
@@ -174,7 +174,7 @@ def test_a_run_through_a_pool_keeps_to_the_budget_and_uses_it() -> None:
         pool, sent = make_pool(16, requests=600), list[float]()
 
         async def ask() -> None:
-            async with pool.lane(1.0):
+            async with pool.endpoint(1.0):
                 sent.append(now())
                 await asyncio.sleep(0.3)
 
@@ -236,7 +236,7 @@ def test_an_endpoint_that_comes_back_takes_its_share_again() -> None:
 def test_a_waiter_that_is_cancelled_loses_no_place() -> None:
     async def main() -> None:
         pool, world = make_pool(1), World()
-        async with pool.lane(1.0):
+        async with pool.endpoint(1.0):
             waiting = [asyncio.create_task(world.ask(pool)) for _ in range(3)]
             await settle()
             waiting[0].cancel()
@@ -251,7 +251,7 @@ def test_a_waiter_that_is_cancelled_loses_no_place() -> None:
 def test_a_waiter_that_is_cancelled_at_the_moment_it_is_given_a_place_hands_it_on() -> None:
     async def main() -> None:
         pool, world = make_pool(1), World()
-        place = pool.lane(1.0)
+        place = pool.endpoint(1.0)
         await place.__aenter__()
         waiting = [asyncio.create_task(world.ask(pool)) for _ in range(2)]
         await settle()
@@ -293,7 +293,7 @@ def test_whoever_is_cancelled_and_whenever_all_others_are_served_and_no_place_is
 
         async def hold(arrives: int, lasts: int) -> None:
             await asyncio.sleep(arrives)
-            async with pool.lane(1.0):
+            async with pool.endpoint(1.0):
                 assert count_in_flight(pool) <= concurrency
                 await asyncio.sleep(lasts)
 
@@ -331,7 +331,7 @@ def test_stopping_sends_away_all_that_wait_and_all_that_come_but_not_those_at_wo
 def test_a_waiter_that_is_cancelled_and_sent_away_at_once_leaves_no_error_behind() -> None:
     async def main() -> None:
         pool, world = make_pool(1), World()
-        async with pool.lane(1.0):
+        async with pool.endpoint(1.0):
             waiting = asyncio.create_task(world.ask(pool))
             await settle()
             pool.stop()
@@ -350,7 +350,7 @@ def test_closing_closes_every_endpoint_and_sends_waiters_away() -> None:
         await pool.close()
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         assert sum(isinstance(end, InterruptedRunError) for end in ends) == 3
-        assert [getattr(lane.client, "closed", None) for lane in pool.lanes] == [True, True]
+        assert [getattr(endpoint.client, "closed", None) for endpoint in pool.endpoints] == [True, True]
 
     run_simulated(main())
 
@@ -452,7 +452,12 @@ def test_a_rejected_request_says_nothing_against_its_endpoint() -> None:
         for _ in range(10):
             with pytest.raises(RejectedRequestError):
                 await world.ask_once(pool)
-        lane = pool.lanes[0]
-        assert (lane.answered, lane.down_since, lane.silent_since, lane.in_flight) == (True, None, None, 0)
+        endpoint = pool.endpoints[0]
+        assert (endpoint.answered, endpoint.down_since, endpoint.silent_since, endpoint.in_flight) == (
+            True,
+            None,
+            None,
+            0,
+        )
 
     run_simulated(main())

@@ -23,7 +23,7 @@ from multifaceted.errors import InputError, SetupError
 from multifaceted.instructions import read_instructions
 from multifaceted.instructions.prepare import prepare
 from multifaceted.instructions.sample import share_out
-from multifaceted.instructions.sources import Source, SourcesRecipe
+from multifaceted.instructions.sources import PoolSource, SourcesRecipe
 from multifaceted.languages import open_identifier, settle_by_script
 from multifaceted.planning import compile_plan
 
@@ -572,7 +572,7 @@ def test_the_reference_shows_the_defaults_as_they_are() -> None:
     text = (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8")
     block = text.split('```yaml title="sources.yaml"\n')[1].split("```")[0]
     shown = SourcesRecipe.model_validate(yaml.safe_load(block))
-    assert shown == SourcesRecipe(sources=(Source(path=Path("pool.jsonl"), name="pool"),))
+    assert shown == SourcesRecipe(sources=(PoolSource(path=Path("pool.jsonl"), name="pool"),))
     assert set(yaml.safe_load(block)) == set(SourcesRecipe.model_fields)
 
 

@@ -9,7 +9,7 @@ from conftest import MakeRecipe
 from test_generate import run as generate
 
 from multifaceted.building.folder import build_folder
-from multifaceted.building.source import Source, open_run, open_source
+from multifaceted.building.source import RowSource, open_run, open_source
 from multifaceted.curation.recipe import load_curation
 from multifaceted.curation.run import curate_run
 from multifaceted.errors import StorageError
@@ -31,11 +31,11 @@ def curate(run: Path) -> None:
     assert curate_run(run, load_curation(recipe)).dropped
 
 
-def rows_of(source: Source) -> list[dict[str, Any]]:
+def rows_of(source: RowSource) -> list[dict[str, Any]]:
     return [row for batch in source.read_rows() for row in batch.to_pylist()]
 
 
-def published(source: Source, config: str, split: str) -> list[dict[str, Any]]:
+def published(source: RowSource, config: str, split: str) -> list[dict[str, Any]]:
     return [row for batch in source.read(config, split) for row in batch.to_pylist()]
 
 

@@ -110,7 +110,7 @@ def test_a_small_model_gets_the_sampled_subdimensions_fixed_and_its_texts_bounde
         *("The style tone", "The background clarity", "The safety tone")
     ]
     offered = [entry["properties"]["preference"]["enum"] for entry in entries.values()]
-    sampled = [preference.name for preference in make_task().seeds.preferences]
+    sampled = [preference.name for preference in make_task().sampled.preferences]
     assert all(name in names for name, names in zip(sampled, offered, strict=True))
     patterns = [entry["properties"]["description"]["pattern"] for entry in entries.values()]
     assert all(

@@ -33,7 +33,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "preference_set": {
         "dimensions": [{"slug": "style", "name": "Style", "description": "How it is written."}],
         "instruction": "Why is the sky blue?",
-        "seeds": [SEED],
+        "sampled": [SEED],
     },
     "system_message": {"descriptions": ["Wants warmth.", "Knows little."]},
     "response": {"instruction": "Why is the sky blue?", "system_message": "Be warm."},
@@ -104,7 +104,7 @@ def test_the_response_prompt_is_the_instruction_verbatim(instruction: str, syste
     assert turns == (Message("system", system), Message("user", instruction))
 
 
-@pytest.mark.parametrize("text", ["{{ 7*7 }}", "{% raw %}", "{# hush #}", "{{ seeds }}", "</instruction>"])
+@pytest.mark.parametrize("text", ["{{ 7*7 }}", "{% raw %}", "{# hush #}", "{{ sampled }}", "</instruction>"])
 def test_an_instruction_is_never_evaluated(text: str) -> None:
     _, user = load("preference_set").render({**VALUES["preference_set"], "instruction": text})
     assert f"\n{text}\n" in user.content
@@ -114,7 +114,7 @@ def test_the_system_block_of_the_preference_set_is_the_same_for_every_row() -> N
     template = load("preference_set")
     values = VALUES["preference_set"]
     one, other = (
-        template.render({**values, "instruction": text, "seeds": [{**SEED, "subdimension": text}]})
+        template.render({**values, "instruction": text, "sampled": [{**SEED, "subdimension": text}]})
         for text in ("How?", "When?")
     )
     assert one[0] == other[0]
@@ -293,10 +293,10 @@ def test_what_may_be_named_is_all_of_jinja_s_but_what_is_known_to_be_impure() ->
     [
         ("instruction.__class__.__mro__", "unsafe"),
         ("instruction | attr('__class__')", "unsafe"),
-        ("seeds.append(1)", "unsafe"),
-        ("seeds[0].update(dimension='x')", "unsafe"),
-        ("seeds[0].dimensoin", "dimensoin"),
-        ("seeds[3]", "no element 3"),
+        ("sampled.append(1)", "unsafe"),
+        ("sampled[0].update(dimension='x')", "unsafe"),
+        ("sampled[0].dimensoin", "dimensoin"),
+        ("sampled[3]", "no element 3"),
         ("instruction + 1", "str"),
         ("1 / 0", "division by zero"),
         ("range(10 ** 9) | list", "Range too big"),
@@ -318,8 +318,8 @@ def test_an_expression_that_fails_when_it_is_compiled_is_a_problem(tmp_path: Pat
 
 
 def test_what_a_template_may_not_change_stays_unchanged(tmp_path: Path) -> None:
-    problems_of(tmp_path, "{% block user %}{{ seeds.clear() }}{% endblock %}", name="preference_set")
-    assert VALUES["preference_set"]["seeds"] == [SEED]
+    problems_of(tmp_path, "{% block user %}{{ sampled.clear() }}{% endblock %}", name="preference_set")
+    assert VALUES["preference_set"]["sampled"] == [SEED]
 
 
 def test_a_template_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_good_row_is_told_from_its_instruction_to_where_it_is_published(run: P
         "original_source": "o",
         "variant": 2,
     }
-    assert len(story.seeds) == 4
+    assert len(story.sampled) == 4
     assert [turn["stage"] for turn in story.turns] == ["preferences", "system_message", "response"]
     assert [len(turn["replies"]) for turn in story.turns] == [1, 1, 1]
     assert story.made is not None

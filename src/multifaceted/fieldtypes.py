@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BeforeValidator, Field, JsonValue
 from typing_extensions import TypedDict  # pydantic takes typing's own from Python 3.12 on
 
-TypeSpec: TypeAlias = JsonValue  # one of SCALARS, a list of one type, or a map of names to types
+TypeSpec: TypeAlias = JsonValue  # one of SCALARS, a list of one type, or a map of name to type
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _INT64 = 2**63
@@ -49,7 +49,10 @@ def find_type_faults(
             yield from find_type_faults(inner, (*path, name))
     elif isinstance(spec, list):
         if len(spec) == 1 and isinstance(spec[0], list):
-            yield path, "a list of lists is not a column: name what an item holds, such as [{cells: [string]}]"
+            yield (
+                path,
+                "a list of lists is not a column: name what an item holds, such as [{cells: [string]}]",
+            )
         elif len(spec) == 1:
             yield from find_type_faults(spec[0], (*path, 0))
         else:
@@ -57,7 +60,7 @@ def find_type_faults(
     elif not (isinstance(spec, str) and spec in SCALARS):
         yield (
             path,
-            f"is not a type: one of {', '.join(SCALARS)}, a list such as [string], or a map of names to types",
+            f"is not a type: one of {', '.join(SCALARS)}, a list such as [string], or a map of name to type",
         )
 
 

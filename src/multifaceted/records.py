@@ -31,7 +31,7 @@ class RowTask:
 
     instruction: Instruction
     variant: int  # 1-based
-    seeds: PreferenceSet
+    sampled: PreferenceSet
     seed: int  # of this row; every request of the row derives its own from it
 
     @property

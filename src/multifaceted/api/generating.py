@@ -7,11 +7,11 @@ from pathlib import Path
 
 from multifaceted import pipeline
 from multifaceted.api.blocking import Session
+from multifaceted.api.inputs import INPUTS, write_inputs
 from multifaceted.api.runs import Run, read_kinds, to_path
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import FAILURE_KINDS, FailureKind, InputError, InterruptedRunError, Problem
 from multifaceted.planning import Plan, Recipe, compile_plan
-from multifaceted.planning.inputs import INPUTS, write_inputs
 from multifaceted.store.manifest import RunData, read_layout, read_recipe_file
 from multifaceted.store.mend import infer_layout, mend_run, refuse_foreign
 from multifaceted.store.run_folder import RunFolder

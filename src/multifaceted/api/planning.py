@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def plan(recipe: str | Path | Recipe, run: str | Path | Run | None = None) -> Ru
         return RunPlan(compiled, pipeline.estimate_run(compiled))
     if compiled.rows > LOOKED_AT:
         show.say(f"going through at most {LOOKED_AT:,} of {compiled.rows:,} rows, evenly spread …")
-    rest = pipeline.estimate_rest(compiled, folder.path)
+    rest = Session(progress=False).call(partial(pipeline.estimate_rest, compiled, folder.path))
     return RunPlan(compiled, rest.whole, rest)
 
 

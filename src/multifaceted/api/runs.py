@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
 
+from multifaceted.api.blocking import Session
 from multifaceted.building.source import RunSource
 from multifaceted.building.source import open_run as open_source
 from multifaceted.errors import FAILURE_KINDS, FailureKind, InputError, Problem
@@ -91,10 +93,10 @@ class Spent:
     unpriced: int  # replies whose price was not
     parts: list[dict[str, Any]]  # by stage, model and mode
 
+    words: str  # what it cost
+
     def __repr__(self) -> str:
-        unknown = f", and {self.unpriced:,} replies of unknown price" if self.unpriced else ""
-        tokens = f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"
-        return f"<{self.replies:,} replies, {tokens}, {self.usd:,.4f} USD{unknown}>"
+        return f"<{self.prompt_tokens:,} + {self.completion_tokens:,} tokens, {self.words}>"
 
 
 class RowList(list[dict[str, Any]]):
@@ -120,10 +122,7 @@ class Run:
         return str(self.path)
 
     def __repr__(self) -> str:
-        status = self.status
-        state = "finished" if status.finished else "not finished"
-        counts = ", ".join(f"{number:,} {name}" for name, number in status.rows.items() if number)
-        return f"<run {self.path}: {state}; rows: {counts}; {status.usd:,.4f} USD>"
+        return f"<run {self.path}: {repr(self.status)[1:-1]}>"
 
     @property
     def status(self) -> RunStatus:
@@ -174,6 +173,7 @@ class Run:
             usd=status.usd,
             unpriced=status.unpriced,
             parts=status.spent,
+            words=status.cost,
         )
 
     def rows(self, *, curated: bool = False) -> "Dataset":
@@ -222,7 +222,8 @@ class Run:
         """
         from multifaceted.why import tell_story  # noqa: PLC0415 - it renders prompts, which takes more imports
 
-        return tell_story(self.path, row_id, recipe=Path(recipe) if recipe else None)
+        story = partial(tell_story, self.path, row_id, recipe=Path(recipe) if recipe else None)
+        return Session(progress=False).call(story)
 
     def preview(self, rows: int = 1) -> RowList:
         """Return the first finished rows, to read."""

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from multifaceted.api.starter import write_starter
 from multifaceted.chat.weights import install_weights
 from multifaceted.instructions.prepare import prepare
-from multifaceted.instructions.watch import Watch
-from multifaceted.planning.starter import write_starter
+from multifaceted.instructions.watch import TellStep
 from multifaceted.terminal.steps import show_steps
 
 
@@ -42,7 +42,7 @@ def init(folder: str | Path, *, bench: bool = False) -> list[Path]:
     return write_starter(Path(folder), bench=bench)
 
 
-def prepare_instructions(sources: str | Path, out: str | Path, *, watch: Watch | None = None) -> Prepared:
+def prepare_instructions(sources: str | Path, out: str | Path, *, watch: TellStep | None = None) -> Prepared:
     """Read instruction pools, clean them, leave out duplicates and benchmark prompts, and draw a sample.
 
     Beside the file stand what was dropped and why (`.dropped`), what was changed (`.changed`), and a report.

@@ -141,21 +141,21 @@ class Asker:
         expected = self.usage.expect(request)
         try:
             # The place is held until the reply is on disk: a crash loses no more than what was in flight.
-            async with self._pools[request.label].lane(expected) as lane:
+            async with self._pools[request.label].endpoint(expected) as endpoint:
                 self._check_reins()
                 began = time.monotonic()
                 sent = vary_seed(request, journal)
-                body = await lane.client.ask(sent)
+                body = await endpoint.client.ask(sent)
                 seconds = time.monotonic() - began
-                reply = read_answer(request, body, allowed=lane.client.take_max_tokens(sent))
+                reply = read_answer(request, body, allowed=endpoint.client.take_max_tokens(sent))
                 entry = make_entry(request, body, reply, usage=self.usage, seconds=seconds)
                 await journal.put(entry)
                 self.usage.learn(request.label, request.characters, reply)
                 if reply is not None and reply.is_counted:
-                    lane.settle(expected, entry.prompt_tokens + entry.completion_tokens)
+                    endpoint.settle(expected, entry.prompt_tokens + entry.completion_tokens)
                 self.control.tally.count_reply(reply, entry.usd)
                 if reply is None or reply.ending == "broken":
-                    raise lane.client.explain(body, reply)
+                    raise endpoint.client.explain(body, reply)
         except (FatalEndpointError, StorageError) as error:
             self.control.stop(error)
             raise
@@ -232,7 +232,7 @@ def vary_seed(request: Request, journal: Journal) -> Request:
     return replace(request, parameters={**request.parameters, "seed": seed})
 
 
-class Asked(NamedTuple):
+class RequestNote(NamedTuple):
     """What must be remembered of a request until its reply is there."""
 
     key: str
@@ -243,7 +243,12 @@ class Asked(NamedTuple):
 
 
 def make_entry(
-    asked: Request | Asked, body: str, reply: Reply | None, *, usage: Usage, seconds: float | None = None
+    asked: Request | RequestNote,
+    body: str,
+    reply: Reply | None,
+    *,
+    usage: Usage,
+    seconds: float | None = None,
 ) -> JournalEntry:
     """What the journal keeps of a reply."""
     entry = JournalEntry(asked.key, asked.label, asked.row_id, asked.model, usage.mode, body, seconds=seconds)

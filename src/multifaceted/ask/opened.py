@@ -22,7 +22,7 @@ async def open_asker(
     """
     async with open_pools(models, concurrency=concurrency) as pools:
         distinct = list(dict.fromkeys(pools.values()))
-        control.endpoints = [lane for pool in distinct for lane in pool.lanes]
+        control.endpoints = [endpoint for pool in distinct for endpoint in pool.endpoints]
         for pool in distinct:
             control.tell_when_stopped(pool.stop)
         usage = Usage(find_prices(models, "live"))

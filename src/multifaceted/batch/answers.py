@@ -60,10 +60,10 @@ async def answer(
 
 async def _bring_replies(asker: Asker, collector: Collector, *, leave: int) -> None:
     control = asker.control
-    lanes, control.endpoints = control.endpoints, ()
+    endpoints, control.endpoints = control.endpoints, ()
     async with open_clients(asker.models, sleep=control.pause) as clients:
         await Waves(collector, clients, asker.max_usd).run(leave=leave)
-    control.endpoints = lanes
+    control.endpoints = endpoints
 
 
 async def do_jobs(customer: Customer[MadeT], asks: Asks, take: Callable[[MadeT], None]) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from multifaceted.ask.asker import Asked, make_entry
+from multifaceted.ask.asker import RequestNote, make_entry
 from multifaceted.batch.collect import Collector
 from multifaceted.batch.folder import BatchFailure, BatchRecord, IndexEntry
 from multifaceted.batch.lines import Answered, Line, Refused, Unanswered, read_lines, read_outcome
@@ -136,7 +136,7 @@ class Harvest:
             return known == hash(body)
         self._bodies[entry.custom_id] = hash(body)
         reply = self._read(entry, body)
-        asked = Asked(entry.key, entry.label, entry.row_id, self.record.model, entry.max_tokens)
+        asked = RequestNote(entry.key, entry.label, entry.row_id, self.record.model, entry.max_tokens)
         self._held[entry.group].append((make_entry(asked, body, reply, usage=self._usage), entry))
         is_good = reply is not None and reply.ending != "broken"
         self._answered[entry.custom_id] = None if is_good else explain_body(body, reply=reply)

@@ -32,7 +32,7 @@ Read = Callable[[str], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(ABC):
+class RowSource(ABC):
     """Rows that can be read again and again."""
 
     path: Path
@@ -72,7 +72,7 @@ class Source(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSource(Source):
+class RunSource(RowSource):
     """A run folder: its configs are made while they are read."""
 
     open: OpenFiles = field(default_factory=OpenFiles)  # rows of shards that were not whole
@@ -126,7 +126,7 @@ class RunSource(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuiltSource(Source):
+class BuiltSource(RowSource):
     """A built folder, of either format."""
 
     manifest: BuiltManifest
@@ -167,7 +167,7 @@ class BuiltSource(Source):
             yield pa.RecordBatch.from_pydict(columns)
 
 
-def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> Source:
+def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> RowSource:
     """Open a run folder or a built folder.
 
     Args:

@@ -12,7 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from multifaceted.building.config import PublishedConfig
-from multifaceted.building.source import Source
+from multifaceted.building.source import RowSource
 from multifaceted.ids import hash_file
 from multifaceted.store.atomic import settle_file
 from multifaceted.store.built_folder import BuiltConfig, BuiltFile, FileFormat
@@ -26,7 +26,7 @@ LAYOUTS: dict[FileFormat, tuple[TableFormat, int]] = {  # how rows are written, 
 }
 
 
-def write_configs(source: Source, out: Path, file_format: FileFormat) -> list[BuiltConfig]:
+def write_configs(source: RowSource, out: Path, file_format: FileFormat) -> list[BuiltConfig]:
     """Write the shards of every config below an empty folder; what has no rows is left out."""
     written = []
     for config in source.configs.values():
@@ -39,7 +39,7 @@ def write_configs(source: Source, out: Path, file_format: FileFormat) -> list[Bu
 
 
 def _write_split(
-    source: Source, config: PublishedConfig, split: str, out: Path, file_format: FileFormat
+    source: RowSource, config: PublishedConfig, split: str, out: Path, file_format: FileFormat
 ) -> list[BuiltFile]:
     table_format, batch_rows = LAYOUTS[file_format]
     batches = source.read(config.name, split)

@@ -1,4 +1,4 @@
-"""JSON bodies as others write them: `load_json(text)` gives the value, or None where it is not JSON at all."""
+"""JSON bodies as others write them: `load_json(text)` gives the value, or None where it is not JSON."""
 
 import json
 import math

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-from multifaceted.chat.lane import REQUESTS_HELD, TOKENS_HELD, Lane
+from multifaceted.chat.limited_endpoint import REQUESTS_HELD, TOKENS_HELD, LimitedEndpoint
 from multifaceted.chat.limits import Pace
 from multifaceted.chat.live import LiveClient
 from multifaceted.chat.local import LocalBackend
@@ -133,18 +133,18 @@ async def open_pools(models: Models, *, concurrency: int) -> AsyncIterator[dict[
             if model.identity not in shared:
                 served = BACKENDS[model.kind].serve(model, concurrency=concurrency)
                 endpoints = await stack.enter_async_context(served)
-                pool = EndpointPool([_open_lane(endpoint, model, concurrency) for endpoint in endpoints])
+                pool = EndpointPool([_limit_endpoint(endpoint, model, concurrency) for endpoint in endpoints])
                 stack.push_async_callback(pool.close)
                 shared[model.identity] = pool
         yield {label: shared[model.identity] for label, model in models.items()}
 
 
-def _open_lane(endpoint: EndpointSpec, model: Model, concurrency: int) -> Lane:
+def _limit_endpoint(endpoint: EndpointSpec, model: Model, concurrency: int) -> LimitedEndpoint:
     direct = not model.served_at  # a server that we started ourselves
     client = LiveClient(configure_sdk(endpoint, direct=direct), timeout=model.timeout, direct=direct)
     requests = Pace(endpoint.requests_per_minute, REQUESTS_HELD)
     tokens = Pace(endpoint.tokens_per_minute, TOKENS_HELD)
     width = endpoint.concurrency or concurrency
-    lane = Lane(client, endpoint.base_url, width, requests, tokens, first_rest=model.retry_wait)
-    client.observe = lane.read_headers
-    return lane
+    limited = LimitedEndpoint(client, endpoint.base_url, width, requests, tokens, first_rest=model.retry_wait)
+    client.observe = limited.read_headers
+    return limited

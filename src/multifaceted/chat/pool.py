@@ -1,8 +1,8 @@
 """The endpoints of one model: who asks gets the least busy one, in turn, as soon as its limits allow.
 
 Example:
-    async with pool.lane(tokens=900) as lane:
-        body = await lane.client.ask(request)
+    async with pool.endpoint(tokens=900) as endpoint:
+        body = await endpoint.client.ask(request)
 
 Waiting happens here and nowhere else, so that it counts neither as a timeout nor as a request in flight.
 """
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
-from multifaceted.chat.lane import Lane
+from multifaceted.chat.limited_endpoint import LimitedEndpoint
 from multifaceted.errors import (
     EndpointError,
     FatalEndpointError,
@@ -33,9 +33,9 @@ REFUSES_ALL = "mend the key, base_url or the model in the recipe, and run again:
 class EndpointPool:
     """Shared by all rows that ask the same model."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
-        self.lanes = list(lanes)
-        self._waiting: deque[tuple[float, asyncio.Future[Lane]]] = deque()
+    def __init__(self, endpoints: Sequence[LimitedEndpoint]) -> None:
+        self.endpoints = list(endpoints)
+        self._waiting: deque[tuple[float, asyncio.Future[LimitedEndpoint]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self.answered_before = False  # in an earlier session, as the journal knows
@@ -45,10 +45,10 @@ class EndpointPool:
     @property
     def capacity(self) -> int:
         """Requests that may be in flight at most."""
-        return sum(lane.concurrency for lane in self.lanes)
+        return sum(endpoint.concurrency for endpoint in self.endpoints)
 
     @asynccontextmanager
-    async def lane(self, tokens: float) -> AsyncIterator[Lane]:
+    async def endpoint(self, tokens: float) -> AsyncIterator[LimitedEndpoint]:
         """Hold a place at an endpoint for as long as the block lasts.
 
         Args:
@@ -59,41 +59,43 @@ class EndpointPool:
             FatalEndpointError: instead of the block's own error, where no endpoint is left to wait for, or
                 all of them refuse everything alike.
         """
-        lane = await self._get_lane(tokens)
-        sent_at, number = lane.clock(), lane.verdict.send()
+        endpoint = await self._get_endpoint(tokens)
+        sent_at, number = endpoint.clock(), endpoint.verdict.send()
         refused: RejectedRequestError | None = None
         try:
-            yield lane
+            yield endpoint
         except RejectedRequestError as error:
-            lane.note_error(error, sent_at)
+            endpoint.note_error(error, sent_at)
             refused = error
         except BaseException as error:
             if not isinstance(error, EndpointError):
-                lane.verdict.note_other(number)
+                endpoint.verdict.note_other(number)
                 raise
-            lane.note_error(error, sent_at)
+            endpoint.note_error(error, sent_at)
             if error.kind != "garbage":
-                lane.verdict.note_other(number)
+                endpoint.verdict.note_other(number)
                 self._check_outage(error)
             elif self.answered_before:  # so it is no matter of the configuration
-                lane.verdict.note_other(number)
-            elif lane.verdict.note_garbage(number):
-                raise self._exclude(lane, f"{lane.label} replies to no request: {error.message}") from error
+                endpoint.verdict.note_other(number)
+            elif endpoint.verdict.note_garbage(number):
+                raise self._exclude(
+                    endpoint, f"{endpoint.label} replies to no request: {error.message}"
+                ) from error
             raise
         else:
-            lane.note_answer()
-            lane.verdict.note_answer(number)
+            endpoint.note_answer()
+            endpoint.verdict.note_answer(number)
         finally:
-            lane.in_flight -= 1
+            endpoint.in_flight -= 1
             self._hand_out()
         if refused is not None:
-            raise await self._explain(refused, lane, number) from refused.__cause__
+            raise await self._explain(refused, endpoint, number) from refused.__cause__
 
     def stop(self) -> None:
         """Send away all that wait, and all that come."""
         self._stopped = True
-        for lane in self.lanes:
-            lane.verdict.stop()
+        for endpoint in self.endpoints:
+            endpoint.verdict.stop()
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():
@@ -104,41 +106,43 @@ class EndpointPool:
         self.stop()
         if self._timer is not None:
             self._timer.cancel()
-        for lane in self.lanes:
-            await lane.client.close()
+        for endpoint in self.endpoints:
+            await endpoint.client.close()
 
     def conclude(self) -> None:
         """Have it decided what the refusals mean that wait: no further request will come."""
-        for lane in self.lanes:
+        for endpoint in self.endpoints:
             # Where another endpoint is left, a row may still be made there.
-            lane.verdict.conclude(refuses_all=not self.answered_before or len(self._left()) > 1)
+            endpoint.verdict.conclude(refuses_all=not self.answered_before or len(self._left()) > 1)
 
-    async def _explain(self, refused: RejectedRequestError, lane: Lane, number: int) -> EndpointError:
+    async def _explain(
+        self, refused: RejectedRequestError, endpoint: LimitedEndpoint, number: int
+    ) -> EndpointError:
         """What a refusal means, once that is clear: the row's failure, the endpoint's, or the run's end."""
         async with self.aside():
-            if not await lane.verdict.hold(number, refused):
+            if not await endpoint.verdict.hold(number, refused):
                 return refused
         return self._exclude(
-            lane, f"{lane.label} refuses every request for the same reason: {refused.message}"
+            endpoint, f"{endpoint.label} refuses every request for the same reason: {refused.message}"
         )
 
-    def _exclude(self, lane: Lane, message: str) -> EndpointError:
+    def _exclude(self, endpoint: LimitedEndpoint, message: str) -> EndpointError:
         """Go on with the other endpoints, or stop the run where there is none."""
         if not self._left():
             return FatalEndpointError(message, hint=REFUSES_ALL)
-        if not lane.excluded:
-            lane.excluded = True
+        if not endpoint.excluded:
+            endpoint.excluded = True
             logger.warning("%s; the run continues on the other endpoints", message)
         return TransientEndpointError(message, kind="unavailable")
 
-    def _left(self) -> list[Lane]:
+    def _left(self) -> list[LimitedEndpoint]:
         """The endpoints that do not refuse everything."""
-        return [lane for lane in self.lanes if not lane.verdict.refuses_all]
+        return [endpoint for endpoint in self.endpoints if not endpoint.verdict.refuses_all]
 
-    async def _get_lane(self, tokens: float) -> Lane:
+    async def _get_endpoint(self, tokens: float) -> LimitedEndpoint:
         if self._stopped:
             raise InterruptedRunError("the run is stopping")
-        future: asyncio.Future[Lane] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[LimitedEndpoint] = asyncio.get_running_loop().create_future()
         self._waiting.append((tokens, future))
         self._hand_out()
         try:
@@ -154,12 +158,14 @@ class EndpointPool:
         while self._waiting:
             tokens, future = self._waiting[0]
             if not future.done():
-                wait, lane = min(((lane.wait(tokens), lane) for lane in self.lanes), key=_by_wait_and_load)
+                wait, endpoint = min(
+                    ((endpoint.wait(tokens), endpoint) for endpoint in self.endpoints), key=_by_wait_and_load
+                )
                 if wait > 0:
                     self._look_again_in(wait)
                     return
-                lane.take(tokens)
-                future.set_result(lane)
+                endpoint.take(tokens)
+                future.set_result(endpoint)
             self._waiting.popleft()
 
     def _look_again_in(self, seconds: float) -> None:
@@ -171,22 +177,22 @@ class EndpointPool:
 
     def _check_outage(self, error: EndpointError) -> None:
         """Endpoints that give no reply are rested and tried again; but not for ever."""
-        lanes = self._left()
-        since = [lane.silent_since for lane in lanes if lane.silent_since is not None]
-        if not isinstance(error, TransientEndpointError) or not since or len(since) < len(lanes):
+        endpoints = self._left()
+        since = [endpoint.silent_since for endpoint in endpoints if endpoint.silent_since is not None]
+        if not isinstance(error, TransientEndpointError) or not since or len(since) < len(endpoints):
             return
-        is_down = all(lane.down_since is not None for lane in lanes)
-        where = ", ".join(lane.label for lane in lanes)
-        if is_down and error.kind == "connection" and not any(lane.answered for lane in lanes):
+        is_down = all(endpoint.down_since is not None for endpoint in endpoints)
+        where = ", ".join(endpoint.label for endpoint in endpoints)
+        if is_down and error.kind == "connection" and not any(endpoint.answered for endpoint in endpoints):
             hint = "start the server, or correct base_url in the recipe"
             raise FatalEndpointError(f"no server answers at {where}: {error.message}", hint=hint) from error
-        silence = self.lanes[0].clock() - max(since)
+        silence = self.endpoints[0].clock() - max(since)
         if silence > (OUTAGE_PATIENCE if is_down else LIMIT_PATIENCE):
             message = f"no reply from {where} for {silence / 60:.0f} minutes: {error.message}"
             raise FatalEndpointError(message, hint="run again once it answers") from error
 
 
-def _by_wait_and_load(found: tuple[float, Lane]) -> tuple[float, bool, float]:
+def _by_wait_and_load(found: tuple[float, LimitedEndpoint]) -> tuple[float, bool, float]:
     """Soonest, then the one that answers: a row is not spent on an endpoint that may be down."""
-    wait, lane = found
-    return wait, lane.failing, lane.load
+    wait, endpoint = found
+    return wait, endpoint.failing, endpoint.load

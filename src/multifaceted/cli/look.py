@@ -61,12 +61,7 @@ def _show_spent(found: "RunStatus") -> None:
     ]
     title = "spent: replies and tokens, each reply counted once"
     show.table(title, columns, rows, optional=("cached", "reasoning", "USD"))
-    total = found.requests["total"]
-    if found.unpriced == total:
-        show.text(f"in all: {total:,} replies{' of unknown price' if total else ''}")
-        return
-    unknown = f", and {found.unpriced:,} replies of unknown price" if found.unpriced else ""
-    show.text(f"in all: {total:,} replies, {found.usd:,.4f} USD{unknown}")
+    show.text(f"in all: {found.cost}")
 
 
 def _usd_of(part: dict[str, Any]) -> str:

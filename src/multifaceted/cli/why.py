@@ -49,10 +49,10 @@ def _show_origin(story: dict[str, Any], *, brief: bool) -> None:
         names = [f"instruction {instruction['id']}", f"variant {instruction['variant']}", source]
         show.text(f"[{', '.join(name for name in names if name)}]")
         show.text(instruction["prompt"])
-    if story["seeds"] and not brief:
+    if story["sampled"] and not brief:
         show.text("[sampled preferences]")
-        for seed in story["seeds"]:
-            show.text(f"  {seed}")
+        for preference in story["sampled"]:
+            show.text(f"  {preference}")
 
 
 def _show_turn(turn: dict[str, Any]) -> None:

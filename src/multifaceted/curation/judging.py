@@ -28,7 +28,7 @@ from multifaceted.models import Model
 from multifaceted.records import Request
 from multifaceted.store.curation import JUDGES
 
-Watch = Callable[[RunControl], AbstractAsyncContextManager[Any]]
+WatchRun = Callable[[RunControl], AbstractAsyncContextManager[Any]]
 RowData = dict[str, Any]
 
 
@@ -124,7 +124,7 @@ class RowsToJudge:
         )
 
 
-async def judge_rows(rows: RowsToJudge, count: int, *, watch: Watch = nullcontext) -> Verdicts:
+async def judge_rows(rows: RowsToJudge, count: int, *, watch: WatchRun = nullcontext) -> Verdicts:
     """Have every row scored by every judge.
 
     Raises:

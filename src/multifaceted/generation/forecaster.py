@@ -18,7 +18,7 @@ from multifaceted.errors import InputError, StorageError
 from multifaceted.generation.forecast import Forecast, JournalAsker, StageForecast
 from multifaceted.generation.prepare import Prepared
 from multifaceted.generation.row import RowMaker
-from multifaceted.generation.work import Work, find_work
+from multifaceted.generation.work import ShardWork, find_work
 from multifaceted.journal import open_to_read
 from multifaceted.planning.cost import LOOKED_AT, count_parts
 from multifaceted.records import Instruction, Request, RowTask
@@ -73,7 +73,7 @@ class _Forecaster:
         return self.forecast
 
     def _portion(
-        self, instructions: list[Instruction], work: Work | None
+        self, instructions: list[Instruction], work: ShardWork | None
     ) -> Iterator[tuple[list[Instruction], int]]:
         """Instructions that have the same in store, and which part of them is looked at: every so many."""
         if self.steps == _Steps():
@@ -203,7 +203,7 @@ class _Forecaster:
                         self.forecast.stages[stage].again += requests
 
 
-def _tell_wanted(work: Work | None) -> Callable[[str], bool]:
+def _tell_wanted(work: ShardWork | None) -> Callable[[str], bool]:
     if work is None:
         return lambda _: False
     rows = work.rows

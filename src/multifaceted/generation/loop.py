@@ -18,7 +18,7 @@ from multifaceted.batch import Group
 from multifaceted.errors import LimitReachedError
 from multifaceted.generation.open_shard import OpenShard, open_shard, show_rows
 from multifaceted.generation.row import RowMaker
-from multifaceted.generation.work import Work
+from multifaceted.generation.work import ShardWork
 from multifaceted.records import Failure, Row, RowTask
 from multifaceted.store.moved_replies import MovedReplies
 from multifaceted.store.open_rows import OpenRowsWriter
@@ -35,7 +35,7 @@ class RowsToMake:
 
     maker: RowMaker
     folder: RunFolder  # where shards and journals lie
-    wanted: list[Work]  # in order
+    wanted: list[ShardWork]  # in order
 
     @property
     def path(self) -> Path:
@@ -47,7 +47,7 @@ class RowsToMake:
         for work, tasks in self.read():
             yield Group(work.shard.name, self._list_jobs(work, tasks), self.moved)
 
-    def _list_jobs(self, work: Work, tasks: Iterator[RowTask]) -> Iterator[RowJob]:
+    def _list_jobs(self, work: ShardWork, tasks: Iterator[RowTask]) -> Iterator[RowJob]:
         plan = self.maker.plan
         planned = plan.rows_in(work.shard)
         with show_rows(self.folder, work, planned=planned, model=plan.row_type) as shown:
@@ -63,7 +63,7 @@ class RowsToMake:
         shown.note(position, made)
         return made
 
-    def read(self) -> Iterator[tuple[Work, Iterator[RowTask]]]:
+    def read(self) -> Iterator[tuple[ShardWork, Iterator[RowTask]]]:
         """The shards, each with all of its rows; no more than one is held."""
         plan, work_on = self.maker.plan, {work.shard.index: work for work in self.wanted}
         for shard, instructions in plan.read_shards([work.shard for work in self.wanted]):
@@ -94,7 +94,7 @@ class _OpenShards:
     asks: Asks
     opened: list[OpenShard] = field(default_factory=list)
 
-    def open(self, work: Work) -> OpenShard:
+    def open(self, work: ShardWork) -> OpenShard:
         """Open the next shard."""
         plan = self.rows.maker.plan
         planned, others = plan.rows_in(work.shard), self.rows.moved

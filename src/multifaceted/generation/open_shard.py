@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from multifaceted.errors import StorageError
-from multifaceted.generation.work import Work
+from multifaceted.generation.work import ShardWork
 from multifaceted.ids import hash_file
 from multifaceted.journal import Journal, OtherJournals
 from multifaceted.records import Failure, Row
@@ -27,7 +27,7 @@ class OpenShard:
     """Rows come in by `add`; those that stay as they were come out of `take_kept`."""
 
     folder: RunFolder
-    work: Work
+    work: ShardWork
     planned: int
     journal: Journal
     writer: TableWriter
@@ -97,7 +97,7 @@ class OpenShard:
 
 
 def open_shard(
-    folder: RunFolder, work: Work, *, planned: int, model: type[Row], others: OtherJournals | None = None
+    folder: RunFolder, work: ShardWork, *, planned: int, model: type[Row], others: OtherJournals | None = None
 ) -> OpenShard:
     """Lock a shard of so many planned rows, and open its files; `others` hold replies of rows that moved.
 
@@ -117,7 +117,7 @@ def open_shard(
         return OpenShard(folder, work, planned, journal, writer, shown, stack.pop_all(), rows, failures)
 
 
-def show_rows(folder: RunFolder, work: Work, *, planned: int, model: type[Row]) -> OpenRowsWriter:
+def show_rows(folder: RunFolder, work: ShardWork, *, planned: int, model: type[Row]) -> OpenRowsWriter:
     """Open the file that lets readers see finished rows of a shard, which must be held.
 
     Raises:

@@ -16,7 +16,7 @@ from multifaceted.ask.opened import check_prices
 from multifaceted.ask.usage import find_prices
 from multifaceted.chat.factory import name_models
 from multifaceted.errors import FailureKind, InputError, Problem
-from multifaceted.generation.work import Work, find_whole, find_work, order_again
+from multifaceted.generation.work import ShardWork, find_whole, find_work, order_again
 from multifaceted.ids import content_id
 from multifaceted.models import Price
 from multifaceted.planning import Plan, Shard
@@ -39,11 +39,13 @@ class Prepared:
     # Of each stage's model in the mode of the recipe; None where it is unknown
     prices: Mapping[str, Price | None]
     expected: dict[Shard, str]  # the fingerprint that each shard will carry
-    found: dict[Shard, Work | None]  # what is to be done of each shard of this start; None where nothing is
+    found: dict[
+        Shard, ShardWork | None
+    ]  # what is to be done of each shard of this start; None where nothing is
     max_usd: float | None  # what it may cost, all its starts together; None for no bound
 
     @property
-    def wanted(self) -> list[Work]:
+    def wanted(self) -> list[ShardWork]:
         """What is to be done, in order."""
         return [work for work in self.found.values() if work is not None]
 

@@ -113,7 +113,7 @@ class RowMaker:
             original_source=instruction.original_source,
             prompt=instruction.prompt,
             seed=task.seed,
-            seed_preferences=list(task.seeds.ids),
+            seed_preferences=list(task.sampled.ids),
             taxonomy_version=taxonomy.taxonomy.version,
             taxonomy_fingerprint=taxonomy.fingerprint,
             **columns,

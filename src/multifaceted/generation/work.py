@@ -18,7 +18,7 @@ from multifaceted.store.run_folder import RunFolder, ShardSummary
 
 
 @dataclass(frozen=True)
-class Work:
+class ShardWork:
     """A shard to make, the fingerprint it will carry, and which of its rows; None means all."""
 
     shard: Shard
@@ -39,14 +39,14 @@ def find_work(
     *,
     models: Models,
     kinds: Collection[FailureKind] | None = None,
-) -> Work | None:
+) -> ShardWork | None:
     """What running again could change of a shard; None where nothing.
 
     With `kinds` only failures of these kinds count, and nothing of a shard that was never finished.
     """
     summary = find_whole(folder, shard, fingerprint)
     if summary is None or folder.verify([summary]):
-        return Work(shard, fingerprint) if kinds is None else None
+        return ShardWork(shard, fingerprint) if kinds is None else None
     if not summary.failed:
         return None
     rows = frozenset(
@@ -54,7 +54,7 @@ def find_work(
         for failure in folder.read_failures(shard.name)
         if (kinds is None or failure.kind in kinds) and _is_worth_asking(failure, models)
     )
-    return Work(shard, fingerprint, rows) if rows else None
+    return ShardWork(shard, fingerprint, rows) if rows else None
 
 
 def order_again(

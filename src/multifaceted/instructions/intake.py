@@ -16,9 +16,9 @@ from multifaceted.instructions.language import LanguageFilter
 from multifaceted.instructions.mapping import Candidate, NoPromptError, map_row
 from multifaceted.instructions.pools import read_pool
 from multifaceted.instructions.raw import RawRow
-from multifaceted.instructions.sources import Source, SourcesRecipe
+from multifaceted.instructions.sources import PoolSource, SourcesRecipe
 from multifaceted.instructions.spool import Spool
-from multifaceted.instructions.watch import Watch
+from multifaceted.instructions.watch import TellStep
 
 MAX_PROBLEMS = 100  # of one source; a wrong field would otherwise print a line for each of its rows
 MAX_RAW = 2000  # characters of a broken row that are worth keeping
@@ -39,7 +39,7 @@ class Intake:
         self._seen: dict[bytes, tuple[int, int, str]] = {}  # prompt's digest → pool, line, id
         self._faults: list[Problem] = []
 
-    def read(self, watch: Watch) -> None:
+    def read(self, watch: TellStep) -> None:
         """Read every source.
 
         Raises:
@@ -69,7 +69,7 @@ class Intake:
             **partner,
         )
 
-    def _take(self, row: RawRow, number: int, source: Source) -> None:
+    def _take(self, row: RawRow, number: int, source: PoolSource) -> None:
         try:
             candidate = self._map(row, number, source)
         except NoPromptError as error:
@@ -86,13 +86,13 @@ class Intake:
         candidate.prompt = prompt
         self._keep(candidate, source, removed)
 
-    def _map(self, row: RawRow, number: int, source: Source) -> Candidate:
+    def _map(self, row: RawRow, number: int, source: PoolSource) -> Candidate:
         candidate = map_row(row, number, source.fields)
         candidate.source = candidate.source or source.label
         candidate.licence = candidate.licence or source.licence
         return candidate
 
-    def _keep(self, candidate: Candidate, source: Source, removed: str) -> None:
+    def _keep(self, candidate: Candidate, source: PoolSource, removed: str) -> None:
         other = self._languages.find_other(candidate.prompt) if self._languages else ""
         if other:
             self.drop(candidate, "language", other)
@@ -132,7 +132,7 @@ class Intake:
         self._ids.add(name)
         return name
 
-    def _check_broken(self, source: Source) -> None:
+    def _check_broken(self, source: PoolSource) -> None:
         bound, rows = self._recipe.max_broken, self.funnel.read[source.label]
         if len(self._faults) > (bound if isinstance(bound, int) else bound * rows):
             shown = self._faults[:MAX_PROBLEMS]

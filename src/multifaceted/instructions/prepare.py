@@ -18,14 +18,14 @@ from multifaceted.instructions.intake import Intake
 from multifaceted.instructions.sample import Drawable, draw_sample
 from multifaceted.instructions.sources import SourcesRecipe, load_sources
 from multifaceted.instructions.spool import SpoolRows, open_spool
-from multifaceted.instructions.watch import Watch, watch_nothing
+from multifaceted.instructions.watch import TellStep, watch_nothing
 from multifaceted.similar.meaning import DIMENSIONS, Embedder, find_semantic_duplicates
 from multifaceted.similar.near import NearDuplicates, Progress, find_near_duplicates, sign_texts
 from multifaceted.similar.ngrams import Overlap
 from multifaceted.similar.words import Hashes
 
 
-def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> dict[str, Any]:
+def prepare(recipe_file: Path, out: Path, *, watch: TellStep = watch_nothing) -> dict[str, Any]:
     """Prepare instructions as a recipe asks, and write them, what was dropped, and a report.
 
     Returns:
@@ -69,7 +69,7 @@ def prepare(recipe_file: Path, out: Path, *, watch: Watch = watch_nothing) -> di
 class _Preparation:
     """The steps that need all rows at once."""
 
-    def __init__(self, recipe: SourcesRecipe, intake: Intake, rows: SpoolRows, watch: Watch) -> None:
+    def __init__(self, recipe: SourcesRecipe, intake: Intake, rows: SpoolRows, watch: TellStep) -> None:
         self._recipe, self._intake, self._rows, self._watch = recipe, intake, rows, watch
         self._alive = np.ones(len(rows), dtype=np.bool_)
         self._keys: Hashes | None = None  # for near duplicates, once they are made

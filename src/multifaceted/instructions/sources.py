@@ -99,7 +99,7 @@ class Pool(StrictModel):
         return self.format or FORMATS[self.path.suffix if self.path else ""]
 
 
-class Source(Pool):
+class PoolSource(Pool):
     """A pool of instructions."""
 
     licence: str = Field(default="", validation_alias=LICENCE)  # of the rows that name none
@@ -133,7 +133,7 @@ class SampleSpec(StrictModel):
 class SourcesRecipe(StrictModel):
     """The one configuration model of `instructions prepare`."""
 
-    sources: tuple[Source, ...]
+    sources: tuple[PoolSource, ...]
     decontaminate: tuple[Pool, ...] = ()
     max_broken: Bound = 0.01  # rows without a prompt or that cannot be read, of each source
     system_messages: Literal["remove", "drop", "keep"] = "remove"

@@ -41,7 +41,7 @@ class NoTurnError(ValueError):
 
 
 def user_turns(value: Any) -> tuple[str, ...]:
-    """All that the user says, in order; one text for what is not a conversation, nothing where nothing stands.
+    """All that the user says, in order; one text for what is not a conversation, nothing where it is empty.
 
     Raises:
         NoTurnError: where the value is neither a text nor a conversation with a user in it.

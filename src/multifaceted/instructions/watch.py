@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
-Watch = Callable[[str, int, int | None], None]  # told the step, what of it is done, and of how much, if known
+TellStep = Callable[
+    [str, int, int | None], None
+]  # told the step, what of it is done, and of how much, if known
 
 
 def watch_nothing(step: str, done: int, total: int | None) -> None:

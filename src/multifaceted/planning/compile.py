@@ -102,8 +102,8 @@ class Plan:
         seed, taxonomy = self.recipe.seed, self.prompts.taxonomy
         sampled = sample_preference_sets(taxonomy, f"{seed}:{instruction.id}", n=self.recipe.variants)
         return [
-            RowTask(instruction, variant, seeds, seed_from(seed, instruction.id, variant))
-            for variant, seeds in enumerate(sampled, start=1)
+            RowTask(instruction, variant, preferences, seed_from(seed, instruction.id, variant))
+            for variant, preferences in enumerate(sampled, start=1)
         ]
 
     def fingerprint(self, model_names: Mapping[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from multifaceted.models import Model
 from multifaceted.planning.recipe import Recipe
 
 # Requests, tokens, and seconds of one request where they are known.
-Work = tuple[int, int, float | None]
+StageWork = tuple[int, int, float | None]
 
 
 class Bound(NamedTuple):
@@ -17,12 +17,12 @@ class Bound(NamedTuple):
     limit: str
 
 
-def expect_seconds(recipe: Recipe, stages: Mapping[str, Work]) -> tuple[float | None, str]:
+def expect_seconds(recipe: Recipe, stages: Mapping[str, StageWork]) -> tuple[float | None, str]:
     """Seconds of a whole run and what decides them; None where neither limits nor latencies are known.
 
     Stages overlap, but those that ask the same model share its limits. The slowest model decides.
     """
-    models: dict[Hashable, tuple[Model, list[Work]]] = {}
+    models: dict[Hashable, tuple[Model, list[StageWork]]] = {}
     for stage, work in stages.items():
         model = recipe.model_for(stage)
         models.setdefault(model.identity, (model, []))[1].append(work)
@@ -35,7 +35,7 @@ def expect_seconds(recipe: Recipe, stages: Mapping[str, Work]) -> tuple[float | 
     return slowest.seconds, slowest.limit
 
 
-def _bounds_of(model: Model, works: list[Work], concurrency: int) -> list[Bound]:
+def _bounds_of(model: Model, works: list[StageWork], concurrency: int) -> list[Bound]:
     requests, tokens = sum(work[0] for work in works), sum(work[1] for work in works)
     bounds = []
     by_requests = [endpoint.requests_per_minute for endpoint in model.served_at]

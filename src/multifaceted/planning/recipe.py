@@ -183,6 +183,10 @@ class Recipe(SendingSpec):
         self.check_mode([self.model_for(name) for name in names])
         return self
 
+    def __repr__(self) -> str:
+        models = ", ".join(dict.fromkeys(model.label for model in self.models.values()))
+        return f"<recipe {self.name}: {self.instructions.path} in {self.variants} variants, by {models}>"
+
     def model_for(self, stage: str) -> Model:
         """The model of one stage: its own, else that of the run."""
         spec = self.stages.get(stage)

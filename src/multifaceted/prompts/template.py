@@ -100,7 +100,9 @@ def load_template(
         compiled = environment.from_string(tree)
     except TemplateSyntaxError as error:
         raise InputError([Problem(file, error.lineno, f"template syntax: {error.message}")]) from error
-    except TEMPLATE_ERRORS as error:  # over an expression of constants, which Jinja evaluates when it compiles
+    except (
+        TEMPLATE_ERRORS
+    ) as error:  # over an expression of constants, which Jinja evaluates when it compiles
         raise InputError([Problem(file, 0, f"template: {error}")]) from error
     return Template(file, hash_text(source), uses, compiled)
 

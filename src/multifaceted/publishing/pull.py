@@ -78,7 +78,9 @@ def pull(repo_id: str, out: Path, *, revision: str | None = None) -> Pulled:
 def _held(staging: Path, out: Path) -> Iterator[Path]:
     """Hold the folder into which files come first; it stays where not all came."""
     if staging.is_symlink() or (staging.exists() and not (staging / "lock").is_file()):
-        raise StorageError(f"{staging} is in the way, and was not written by multifaceted", hint="move it away")
+        raise StorageError(
+            f"{staging} is in the way, and was not written by multifaceted", hint="move it away"
+        )
     staging.mkdir(parents=True, exist_ok=True)
     lock = FileLock(staging / "lock", timeout=0)
     try:
@@ -100,7 +102,9 @@ def _read_published(repo: DatasetRepo, revision: str | None) -> tuple[RemoteStat
     try:
         manifest = read_remote_manifest(repo, state)
     except ValueError as error:
-        raise HubError(f"{MANIFEST} of {repo} is damaged, or was not written by multifaceted: {error}") from error
+        raise HubError(
+            f"{MANIFEST} of {repo} is damaged, or was not written by multifaceted: {error}"
+        ) from error
     if manifest is None:
         hint = "use load_dataset for datasets that were made otherwise"
         raise HubError(f"{repo} holds nothing that `multifaceted push` put there", hint=hint)

@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 
-from multifaceted.building.source import Source
+from multifaceted.building.source import RowSource
 from multifaceted.reporting.diversity import choose_ids
 from multifaceted.reporting.rows import read_frames
 
 
-def pick_rows(source: Source, count: int) -> list[dict[str, Any]]:
+def pick_rows(source: RowSource, count: int) -> list[dict[str, Any]]:
     """About `count` rows, all variants of each instruction, in the order of the run."""
     variants = max(1, source.run.variants)
     names = (name for frame in read_frames(source) for name in frame["instruction_id"].unique())
@@ -28,7 +28,7 @@ def pick_rows(source: Source, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _tell(row: dict[str, Any], source: Source, chosen_by: dict[str, str]) -> dict[str, Any]:
+def _tell(row: dict[str, Any], source: RowSource, chosen_by: dict[str, str]) -> dict[str, Any]:
     row_id = row["id"]
     return {
         "id": row_id,

@@ -31,7 +31,7 @@ class ConfigDiff:
     examples: dict[str, list[str]] = field(default_factory=dict)  # ids: added, removed, changed
 
 
-@dataclass
+@dataclass(repr=False)
 class FolderDiff:
     """Both folders; `configs` holds those that one of them has."""
 
@@ -39,6 +39,16 @@ class FolderDiff:
     failed: tuple[int, int]  # rows
     taxonomy: tuple[str, str]
     models: tuple[str, str]
+
+    def __repr__(self) -> str:
+        if self.equal:
+            return "<all rows are the same>"
+        parts = [
+            f"{name} +{found.added:,} -{found.removed:,} ~{found.changed:,}"
+            for name, found in self.configs.items()
+            if found.added or found.removed or found.changed
+        ]
+        return f"<rows added, removed, changed: {'; '.join(parts)}>"
 
     @property
     def equal(self) -> bool:

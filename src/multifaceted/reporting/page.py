@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from multifaceted.building.source import RunSource, Source
+from multifaceted.building.source import RowSource, RunSource
 from multifaceted.extras import import_extra
 from multifaceted.reporting.browser import pick_rows
 from multifaceted.reporting.coverage import Leaf
@@ -93,7 +93,7 @@ def _import_figures() -> Any:
     return figures
 
 
-def _read_cost(source: Source) -> float | None:
+def _read_cost(source: RowSource) -> float | None:
     """What the run cost so far; a built folder has no journal to tell."""
     if not isinstance(source, RunSource):
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from multifaceted.building.source import Source, open_source
+from multifaceted.building.source import RowSource, open_source
 from multifaceted.errors import StorageError
 
 TEXTS = ("system", "prompt", "output")
@@ -21,7 +21,7 @@ COLUMNS = (
 )
 
 
-def open_rows(path: Path, *, curated: bool = True) -> Source:
+def open_rows(path: Path, *, curated: bool = True) -> RowSource:
     """Open a run folder, whole or at work, or a built folder; `curated` leaves out what curation drops.
 
     Raises:
@@ -36,7 +36,7 @@ def open_rows(path: Path, *, curated: bool = True) -> Source:
     return source
 
 
-def read_frames(source: Source, *, further: Iterable[str] = ()) -> Iterator[pl.DataFrame]:
+def read_frames(source: RowSource, *, further: Iterable[str] = ()) -> Iterator[pl.DataFrame]:
     """Read the rows batch by batch: `COLUMNS`, the records of the run's stages, and further columns."""
     names = [*COLUMNS, *source.run.stages.values(), *further]
     batches = (batch.select(names) for batch in source.read_rows() if batch.num_rows)

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from multifaceted.building.source import Source
+from multifaceted.building.source import RowSource
 from multifaceted.building.summary import sum_tokens
 from multifaceted.reporting.coverage import CoverageCounter, Leaf
 from multifaceted.reporting.diversity import Spread, choose_ids, distinct_n, spread_within
@@ -62,7 +62,7 @@ class Statistics:
         return asdict(self)
 
 
-def measure(source: Source, taxonomy: Taxonomy | None) -> Statistics:
+def measure(source: RowSource, taxonomy: Taxonomy | None) -> Statistics:
     """Measure all rows.
 
     Args:
@@ -129,7 +129,7 @@ def _describe(lengths: pl.Series) -> Lengths:
     )
 
 
-def _compare_texts(source: Source, found: Statistics, instructions: Iterable[str]) -> None:
+def _compare_texts(source: RowSource, found: Statistics, instructions: Iterable[str]) -> None:
     """What needs the texts themselves, of a sample of the instructions."""
     wanted = sorted(choose_ids(instructions, SAMPLE, source.run.seed))
     # As Python objects: a filtered frame would keep the whole shard behind it in memory.

@@ -44,7 +44,7 @@ def preferences_schema(draft: Draft, *, small: bool) -> Schema:
         free = object_schema({name: {"type": "string"} for name in _Entry.model_fields})
         return object_schema(dict.fromkeys(draft.taxonomy.slugs, free))
     entries = {}
-    for seed in list_seeds(draft):
+    for seed in list_sampled(draft):
         names = [example["name"] for example in seed["examples"]]
         entries[seed["dimension"]] = object_schema(
             {
@@ -77,12 +77,12 @@ def list_dimensions(draft: Draft) -> list[dict[str, str]]:
     return [{"slug": d.slug, "name": d.name, "description": d.description} for d in draft.taxonomy.dimensions]
 
 
-def list_seeds(draft: Draft) -> list[dict[str, Any]]:
+def list_sampled(draft: Draft) -> list[dict[str, Any]]:
     """The sampled subdimension of each dimension, with examples: first the sampled preference."""
-    return [_describe_seed(draft, preference) for preference in draft.task.seeds.preferences]
+    return [_describe_sampled(draft, preference) for preference in draft.task.sampled.preferences]
 
 
-def _describe_seed(draft: Draft, preference: Preference) -> dict[str, Any]:
+def _describe_sampled(draft: Draft, preference: Preference) -> dict[str, Any]:
     subdimension = draft.taxonomy.subdimension_of(preference)
     others = [p for p in rank_by_key(subdimension.preferences, draft.task.id) if p.id != preference.id]
     examples = [preference, *others][:EXAMPLES_SHOWN]
@@ -96,7 +96,7 @@ def _describe_seed(draft: Draft, preference: Preference) -> dict[str, Any]:
 
 def _imagine_entries(draft: Draft) -> list[PreferenceEntry]:
     """The sampled preferences themselves."""
-    return list(map(_to_entry, draft.task.seeds.preferences))
+    return list(map(_to_entry, draft.task.sampled.preferences))
 
 
 def _to_entry(sampled: Preference) -> PreferenceEntry:
@@ -117,7 +117,7 @@ PREFERENCES = Stage(
     annotation=list[PreferenceEntry],
     template="preference_set",
     tokens=300,  # from trials with the shipped templates
-    values={"dimensions": list_dimensions, "seeds": list_seeds},
+    values={"dimensions": list_dimensions, "sampled": list_sampled},
     schema=preferences_schema,
     read=read_preferences,
     sample=_imagine_entries,

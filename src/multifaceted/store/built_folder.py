@@ -158,7 +158,9 @@ def read_built_manifest(folder: Path) -> BuiltManifest | None:
     try:
         return BuiltManifest.model_validate(data)
     except ValidationError as error:
-        raise StorageError(f"{path} is damaged, or was not written by multifaceted: {describe_faults(error)}") from error
+        raise StorageError(
+            f"{path} is damaged, or was not written by multifaceted: {describe_faults(error)}"
+        ) from error
 
 
 def describe_faults(error: ValidationError) -> str:

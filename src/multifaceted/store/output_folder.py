@@ -223,7 +223,9 @@ def _take_away(staging: Path) -> None:
 def _acquire(staging: Path, out: Path) -> FileLock:
     for attempt in range(_ATTEMPTS):
         if staging.is_dir() and not (staging / "lock").exists() and any(staging.iterdir()):
-            raise StorageError(f"{staging} is in the way, and was not written by multifaceted", hint="move it away")
+            raise StorageError(
+                f"{staging} is in the way, and was not written by multifaceted", hint="move it away"
+            )
         staging.mkdir(parents=True, exist_ok=True)
         lock = FileLock(staging / "lock", timeout=0)
         try:
@@ -294,6 +296,6 @@ def _holds_only(target: Path, moves: Moves, owned: Owned) -> bool:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """Everything in a folder that is not a folder; an empty folder, which somebody may have made, counts too."""
+    """All files in a folder, and empty folders, which somebody may have made."""
     paths = sorted(folder.rglob("*"))
     return [path for path in paths if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]

@@ -11,7 +11,7 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.waiting_batches import read_waiting
 
 
-@dataclass
+@dataclass(repr=False)
 class RunStatus:
     """The account of a run. Finished rows count, whether or not their shard is whole."""
 
@@ -29,6 +29,19 @@ class RunStatus:
     waiting: list[dict[str, object]] = field(default_factory=list)  # batches without their results
     spent: list[dict[str, object]] = field(default_factory=list)  # by stage, model and mode
     curation: dict[str, object] | None = None  # as `describe_curation` has it
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        counts = ", ".join(f"{number:,} {name}" for name, number in self.rows.items() if number)
+        return f"<{self.name}: {state}; rows: {counts}; {self.cost}>"
+
+    @property
+    def cost(self) -> str:
+        """What all replies cost, in words."""
+        if self.unpriced == self.requests.get("total", 0):
+            return f"{self.unpriced:,} replies{' of unknown price' if self.unpriced else ''}"
+        unknown = f", and {self.unpriced:,} replies of unknown price" if self.unpriced else ""
+        return f"{self.requests['total']:,} replies, {self.usd:,.4f} USD{unknown}"
 
 
 def read_status(folder: RunFolder) -> RunStatus:

@@ -93,6 +93,10 @@ class Taxonomy(StrictModel):
     version: Annotated[str, Field(pattern=SEMVER, description="Semantic version, such as 1.0.0.")]
     dimensions: tuple[Dimension, ...]
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.dimensions)} dimensions, {len(self.preferences)} preferences"
+        return f"<taxonomy {self.name} {self.version}: {counts}>"
+
     @property
     def subdimensions(self) -> tuple[Subdimension, ...]:
         """Every subdimension, in order."""

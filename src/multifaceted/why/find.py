@@ -18,7 +18,7 @@ NEAREST = 3
 
 
 @dataclass(frozen=True)
-class Place:
+class FoundRow:
     """A row's shard, and what became of it there; neither where it is not done."""
 
     shard: str
@@ -36,7 +36,7 @@ class Place:
 class Search:
     """What looking through all shards has brought."""
 
-    found: Place | None = None
+    found: FoundRow | None = None
     unfinished: list[str] = field(default_factory=list)  # shards that may have the row, if it is not done
     known: list[str] = field(default_factory=list)  # ids of the rows that are done
 
@@ -68,7 +68,7 @@ def find_row(folder: RunFolder, data: RunData, row_id: str) -> Search:
                 failures = {failure.id: failure for failure in shard.failures}
                 search.known += [*failures, *shard.ids]
                 row, failure = shard.find(row_id), failures.get(row_id)
-            search.found = Place(name, row, failure) if row or failure else None
+            search.found = FoundRow(name, row, failure) if row or failure else None
         if search.found:
             break
     return search
@@ -76,16 +76,16 @@ def find_row(folder: RunFolder, data: RunData, row_id: str) -> Search:
 
 def _find_in_files(
     folder: RunFolder, name: str, row_id: str, known: list[str], *, is_former: bool = False
-) -> Place | None:
+) -> FoundRow | None:
     failures = {failure.id: failure for failure in folder.read_failures(name)}
     if row_id in failures:
-        return Place(name, failure=failures[row_id], is_former=is_former)
+        return FoundRow(name, failure=failures[row_id], is_former=is_former)
     known += failures
     for batch in _open_batches(folder, name):
         ids = batch.column("id")
         index = pc.index(ids, row_id).as_py()
         if index >= 0:
-            return Place(name, row=batch.slice(index, 1).to_pylist()[0], is_former=is_former)
+            return FoundRow(name, row=batch.slice(index, 1).to_pylist()[0], is_former=is_former)
         known += ids.to_pylist()
     return None
 

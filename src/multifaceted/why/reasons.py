@@ -9,10 +9,10 @@ from typing import Any
 
 from multifaceted.curation.judge_prompt import read_reasons
 from multifaceted.curation.judge_spec import name_asker
-from multifaceted.why.replies import Turn
+from multifaceted.why.replies import SentRequest
 
 
-def add_reasons(scores: Sequence[dict[str, Any]], turns: Sequence[Turn]) -> list[dict[str, Any]]:
+def add_reasons(scores: Sequence[dict[str, Any]], turns: Sequence[SentRequest]) -> list[dict[str, Any]]:
     """The scores of a row, each with what its judge said of it; null where that cannot be read any more.
 
     Args:

@@ -29,7 +29,7 @@ from multifaceted.store.run_folder import RunFolder
 
 
 @dataclass
-class Turn:
+class SentRequest:
     """One request of a row and what came back, each time it was asked."""
 
     stage: str
@@ -40,10 +40,10 @@ class Turn:
 
 
 @dataclass
-class Asked:
+class RowRequests:
     """All turns of a row, and where it came from."""
 
-    turns: list[Turn]
+    turns: list[SentRequest]
     task: RowTask | None = None
     remarks: list[str] = field(default_factory=list)
     shard: str | None = None  # None: no shard knows the row
@@ -59,7 +59,7 @@ def read_asked(
     *,
     keys: Sequence[str] = (),
     recipe: Path | None = None,
-) -> Asked:
+) -> RowRequests:
     """What a row asked and was told, so far.
 
     Args:
@@ -76,7 +76,7 @@ def read_asked(
         remarks.append(f"prompts cannot be rendered again: {error.message}")
     shard = found.shard if found else _find_asking(folder, shards, row_id, keys)
     if shard is None:
-        return Asked([], remarks=remarks)
+        return RowRequests([], remarks=remarks)
     requests = found.requests if found else []
     turns, others = _join_turns(folder.journal_file(shard), row_id, keys, requests)
     if keys and requests and not turns[-1].replies:
@@ -84,21 +84,21 @@ def read_asked(
     if found and others:
         remarks.append("there are replies to prompts that the recipe does not give any more; they come last")
     waiting = next((turn.stage for turn in turns if not turn.replies), "") if found else None
-    return Asked([*turns, *others], found and found.task, remarks, shard, waiting)
+    return RowRequests([*turns, *others], found and found.task, remarks, shard, waiting)
 
 
-def read_judged(folder: RunFolder, seed: int, row: dict[str, Any]) -> Asked:
+def read_judged(folder: RunFolder, seed: int, row: dict[str, Any]) -> RowRequests:
     """What judges were asked of a finished row and what they said; nothing where there are none."""
     path, remarks = curation_folder(folder), list[str]()
     if not (path / JUDGES).exists():
-        return Asked([])
+        return RowRequests([])
     try:
         requests = _render_judges(path, seed, row)
     except MultifacetedError as error:
         remarks.append(f"prompts of judges cannot be rendered again: {error.message}")
         requests = []
     turns, others = _join_turns(path / JUDGES, row["id"], (), requests)
-    return Asked([*(turn for turn in turns if turn.replies), *others], remarks=remarks)
+    return RowRequests([*(turn for turn in turns if turn.replies), *others], remarks=remarks)
 
 
 class _Tracer:
@@ -181,7 +181,7 @@ def _trace(job: Callable[[Channel], Coroutine[Any, Any, object]], journal_file: 
 
 def _join_turns(
     journal_file: Path, row_id: str, keys: Sequence[str], requests: list[Request]
-) -> tuple[list[Turn], list[Turn]]:
+) -> tuple[list[SentRequest], list[SentRequest]]:
     """The turns of requests with their replies, and those of replies that are to none of them."""
     kept = read_replies(journal_file, row_id, [*keys, *(request.key for request in requests)])
     turns = [_to_turn(request, kept) for request in requests]
@@ -190,12 +190,12 @@ def _join_turns(
     found = []
     for key in dict.fromkeys(reply.key for reply in others):
         mine = [reply for reply in others if reply.key == key]
-        found.append(Turn(mine[0].stage, key, replies=[_describe(reply) for reply in mine]))
+        found.append(SentRequest(mine[0].stage, key, replies=[_describe(reply) for reply in mine]))
     return turns, found
 
 
-def _to_turn(request: Request, kept: list[KeptReply]) -> Turn:
-    return Turn(
+def _to_turn(request: Request, kept: list[KeptReply]) -> SentRequest:
+    return SentRequest(
         stage=request.label,
         key=request.key,
         messages=[{"role": message.role, "content": message.content} for message in request.messages],

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from multifaceted.building.source import RunSource, Source, open_source
+from multifaceted.building.source import RowSource, RunSource, open_source
 from multifaceted.curation.judge_spec import LOW_SCORE, UNJUDGED
 from multifaceted.curation.secrets import mask_nested
 from multifaceted.errors import InputError, Problem
@@ -86,7 +86,7 @@ def select_rows(
     return (mask_nested(row) for row in islice(found, limit))
 
 
-def parse_conditions(where: Iterable[str], source: Source) -> list[Condition]:
+def parse_conditions(where: Iterable[str], source: RowSource) -> list[Condition]:
     """Read conditions on the rows of a source.
 
     Raises:
@@ -130,7 +130,7 @@ def _pick(
             yield batch.slice(index, 1).to_pylist()[0]
 
 
-def _find_judged(source: Source, reason: str | None, kept: bool | None) -> Callable[[str], bool] | None:
+def _find_judged(source: RowSource, reason: str | None, kept: bool | None) -> Callable[[str], bool] | None:
     """Which ids are as curation is asked for; None where it is not asked.
 
     Raises:

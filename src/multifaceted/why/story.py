@@ -13,14 +13,14 @@ from multifaceted.errors import MultifacetedError
 from multifaceted.store.curation import curation_folder, describe_curation, find_curation_faults, read_record
 from multifaceted.store.manifest import RunData, read_manifest, read_run
 from multifaceted.store.run_folder import RunFolder
-from multifaceted.why.find import Place, find_row
+from multifaceted.why.find import FoundRow, find_row
 from multifaceted.why.reasons import add_reasons
-from multifaceted.why.replies import Asked, Turn, read_asked, read_judged
+from multifaceted.why.replies import RowRequests, SentRequest, read_asked, read_judged
 
 _TEXTS = ("preference_set", "system", "output")
 
 
-@dataclass
+@dataclass(repr=False)
 class Story:
     """Everything that is known of one row. Texts that look like a secret are blotted out."""
 
@@ -29,7 +29,7 @@ class Story:
     outcome: str  # ok, failed or pending
     waiting: str | None  # of a pending row, the stage whose reply comes next; "" where all replies are there
     instruction: dict[str, Any]
-    seeds: list[str]  # ids of the sampled preferences
+    sampled: list[str]  # ids of the sampled preferences
     turns: list[dict[str, Any]]  # requests in order, those of judges last, with prompt and replies
     made: dict[str, Any] | None  # preference set, system message and response
     provenance: dict[str, Any] | None
@@ -38,6 +38,11 @@ class Story:
     curation: dict[str, Any] | None  # None: the run was never curated
     published: dict[str, Any] | None  # configs, and the pair it is part of
     remarks: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        kind = f" ({self.failure['kind']} in stage {self.failure['stage']})" if self.failure else ""
+        verdict = f", curation: {self.curation.get('verdict', 'none')}" if self.curation else ""
+        return f"<row {self.id}: {self.outcome}{kind}, {self.spent['replies']} replies{verdict}>"
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -64,10 +69,10 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     asked = read_asked(folder, shards, row_id, keys=_keys_of(place, data), recipe=recipe)
     if asked.shard is None:
         raise search.refuse(folder, row_id)
-    place = place or Place(asked.shard)
+    place = place or FoundRow(asked.shard)
     if place.is_former:
         asked.remarks.append("this is the row of a former recipe: the run has not come to it again")
-    judged = read_judged(folder, data.seed, place.row) if place.row else Asked([])
+    judged = read_judged(folder, data.seed, place.row) if place.row else RowRequests([])
     turns = [*asked.turns, *judged.turns]
     asked.remarks += judged.remarks
     curation = _read_verdict(folder, row_id) if place.row else None
@@ -79,7 +84,7 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
         outcome=place.outcome,
         waiting=asked.waiting if place.outcome == "pending" else None,
         instruction=_describe_instruction(place, asked),
-        seeds=_seeds_of(place, asked),
+        sampled=_sampled_of(place, asked),
         turns=[asdict(turn) for turn in turns],
         made=_list_made(place.row, data) if place.row else None,
         provenance=_list_records(place.row, data) if place.row else None,
@@ -91,7 +96,7 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     )
 
 
-def _keys_of(place: Place | None, data: RunData) -> list[str]:
+def _keys_of(place: FoundRow | None, data: RunData) -> list[str]:
     if place is None:
         return []
     if place.failure is not None:
@@ -113,7 +118,7 @@ def _list_records(row: dict[str, Any], data: RunData) -> dict[str, Any]:
     return {stage: row[column] for stage, column in data.stages.items() if column in row}
 
 
-def _describe_instruction(place: Place, asked: Asked) -> dict[str, Any]:
+def _describe_instruction(place: FoundRow, asked: RowRequests) -> dict[str, Any]:
     if place.row is not None:
         names = {"instruction_id": "id", "prompt": "prompt", "main_source": "source"}
         return {
@@ -128,13 +133,13 @@ def _describe_instruction(place: Place, asked: Asked) -> dict[str, Any]:
     return {}
 
 
-def _seeds_of(place: Place, asked: Asked) -> list[str]:
+def _sampled_of(place: FoundRow, asked: RowRequests) -> list[str]:
     if place.row is not None:
         return list(place.row["seed_preferences"])
-    return list(asked.task.seeds.ids) if asked.task else []
+    return list(asked.task.sampled.ids) if asked.task else []
 
 
-def _sum_up(turns: list[Turn]) -> dict[str, Any]:
+def _sum_up(turns: list[SentRequest]) -> dict[str, Any]:
     replies = [reply for turn in turns for reply in turn.replies]
     return {
         "replies": len(replies),
@@ -154,7 +159,7 @@ def _read_verdict(folder: RunFolder, row_id: str) -> dict[str, Any] | None:
     return {"stale": about["stale"], **{key: value for key, value in verdict.items() if key != "id"}}
 
 
-def _find_published(folder: RunFolder, place: Place, remarks: list[str]) -> dict[str, Any] | None:
+def _find_published(folder: RunFolder, place: FoundRow, remarks: list[str]) -> dict[str, Any] | None:
     """What `build` makes of the row; the choice of pairs is over the whole run, and the same each time."""
     data = read_manifest(folder)
     if data is None or place.row is None:

@@ -31,7 +31,7 @@ DOWN_KINDS = ("connection", "timeout", "unavailable")
 
 
 @dataclass
-class Lane:
+class LimitedEndpoint:
     """An endpoint's client, and what is known of its limits."""
 
     client: ChatClient

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated import SilentClient, SimulatedClock
 
-from multifaceted.chat.lane import DEFAULT_PAUSE, LONGEST_PAUSE, LONGEST_REST, REQUESTS_HELD, Lane
+from multifaceted.chat.limited_endpoint import (
+    DEFAULT_PAUSE,
+    LONGEST_PAUSE,
+    LONGEST_REST,
+    REQUESTS_HELD,
+    LimitedEndpoint,
+)
 from multifaceted.chat.limits import Pace
 from multifaceted.chat.policy import translate_refusal
 from multifaceted.errors import FailureKind, FatalEndpointError, TransientEndpointError
@@ -16,13 +22,13 @@ MANY = 20  # 429s that are no chance any more
 
 
 class Traffic:
-    """A lane with a clock, and short words for what happens at its endpoint."""
+    """An endpoint with a clock, and short words for what happens at its endpoint."""
 
     def __init__(
         self, concurrency: int = 64, *, requests: float | None = None, tokens: float | None = None
     ) -> None:
         self.clock = SimulatedClock()
-        self.lane = Lane(
+        self.endpoint = LimitedEndpoint(
             SilentClient(),
             "http://127.0.0.1/v1",
             concurrency,
@@ -33,30 +39,30 @@ class Traffic:
         )
 
     def fill(self) -> int:
-        """Send as much as the lane takes now; gives how much is in flight then."""
-        while self.lane.wait(1) == 0:
-            self.lane.take(1)
-        return self.lane.in_flight
+        """Send as much as the endpoint takes now; gives how much is in flight then."""
+        while self.endpoint.wait(1) == 0:
+            self.endpoint.take(1)
+        return self.endpoint.in_flight
 
     def reply(self) -> None:
-        self.lane.note_answer()
-        self.lane.in_flight -= 1
+        self.endpoint.note_answer()
+        self.endpoint.in_flight -= 1
 
     def reply_to_all(self) -> None:
-        while self.lane.in_flight:
+        while self.endpoint.in_flight:
             self.reply()
 
     def fail(
         self, kind: FailureKind = "connection", *, retry_after: float = 0.0, sent_at: float | None = None
     ) -> None:
         error = TransientEndpointError("no reply", kind=kind, retry_after=retry_after)
-        self.lane.note_error(error, self.clock.now if sent_at is None else sent_at)
-        self.lane.in_flight -= 1
+        self.endpoint.note_error(error, self.clock.now if sent_at is None else sent_at)
+        self.endpoint.in_flight -= 1
 
     def refuse_all(self, *, retry_after: float = 0.0) -> None:
         """Everything in flight gets a 429, a little later than it was sent."""
         sent_at = self.clock.now
-        while self.lane.in_flight:
+        while self.endpoint.in_flight:
             self.clock.now += 0.001
             self.fail("rate_limited", retry_after=retry_after, sent_at=sent_at)
 
@@ -64,18 +70,18 @@ class Traffic:
         """Ten rounds of replies a second, all places taken; gives how many are in flight in the end."""
         for _ in range(round(seconds * 10)):
             self.clock.now += 0.1
-            for _ in range(self.lane.in_flight):
+            for _ in range(self.endpoint.in_flight):
                 self.reply()
                 self.fill()
-        return self.lane.in_flight
+        return self.endpoint.in_flight
 
 
 def grown(concurrency: int = 64) -> Traffic:
-    """A lane that has come to its ceiling."""
+    """An endpoint that has come to its ceiling."""
     traffic = Traffic(concurrency)
     traffic.fill()
     traffic.serve(1.0)
-    assert traffic.lane.in_flight == concurrency
+    assert traffic.endpoint.in_flight == concurrency
     return traffic
 
 
@@ -83,17 +89,17 @@ def test_the_window_doubles_with_each_round_of_replies_up_to_the_ceiling() -> No
     traffic = Traffic(100)
     widths = [traffic.fill()]
     for _ in range(4):
-        for _ in range(traffic.lane.in_flight):
+        for _ in range(traffic.endpoint.in_flight):
             traffic.reply()
             traffic.fill()
-        widths.append(traffic.lane.in_flight)
+        widths.append(traffic.endpoint.in_flight)
     assert widths == [16, 32, 64, 100, 100]
 
 
 def test_a_window_that_is_not_used_does_not_grow() -> None:
     traffic = Traffic(100)
     for _ in range(200):
-        traffic.lane.take(1)
+        traffic.endpoint.take(1)
         traffic.reply()
     assert traffic.fill() == 16
 
@@ -102,7 +108,7 @@ def test_a_window_that_is_not_used_does_not_grow() -> None:
 def test_a_ceiling_below_the_first_window_holds_from_the_start(concurrency: int) -> None:
     traffic = Traffic(concurrency)
     assert traffic.fill() == concurrency
-    assert traffic.lane.wait(1) == math.inf
+    assert traffic.endpoint.wait(1) == math.inf
     assert traffic.serve(5.0) == concurrency
 
 
@@ -114,7 +120,7 @@ def test_a_few_429s_among_many_answers_hold_nothing_back() -> None:
         for _ in range(19):
             traffic.reply()
             traffic.fill()
-    assert traffic.lane.in_flight == 64
+    assert traffic.endpoint.in_flight == 64
 
 
 def test_a_burst_of_429s_shrinks_the_window_once() -> None:
@@ -151,30 +157,30 @@ def test_a_small_window_grows_again_too() -> None:
         traffic.refuse_all()
         traffic.clock.now += 2 * DEFAULT_PAUSE
         traffic.fill()
-    assert traffic.lane.in_flight == 1
+    assert traffic.endpoint.in_flight == 1
     assert traffic.serve(10.0) == 4
 
 
 def test_retry_after_pauses_the_whole_endpoint() -> None:
     traffic = grown()
     traffic.refuse_all(retry_after=7.0)
-    assert traffic.lane.wait(1) == pytest.approx(7.0)
+    assert traffic.endpoint.wait(1) == pytest.approx(7.0)
     traffic.clock.now += 6.9
-    assert traffic.lane.wait(1) == pytest.approx(0.1)
+    assert traffic.endpoint.wait(1) == pytest.approx(0.1)
     traffic.clock.now += 0.2
-    assert traffic.lane.wait(1) == 0
+    assert traffic.endpoint.wait(1) == 0
 
 
 def test_a_429_that_names_no_time_pauses_for_a_moment() -> None:
     traffic = grown()
     traffic.refuse_all()
-    assert traffic.lane.wait(1) == pytest.approx(DEFAULT_PAUSE)
+    assert traffic.endpoint.wait(1) == pytest.approx(DEFAULT_PAUSE)
 
 
 def test_a_retry_after_of_an_hour_is_not_waited_for_in_one_go() -> None:
     traffic = grown()
     traffic.refuse_all(retry_after=3600.0)
-    assert traffic.lane.wait(1) == pytest.approx(LONGEST_PAUSE)
+    assert traffic.endpoint.wait(1) == pytest.approx(LONGEST_PAUSE)
 
 
 def test_a_later_and_shorter_retry_after_does_not_cut_a_pause_short() -> None:
@@ -183,21 +189,21 @@ def test_a_later_and_shorter_retry_after_does_not_cut_a_pause_short() -> None:
     for _ in range(MANY):
         traffic.fail("rate_limited", retry_after=60.0, sent_at=sent_at)
     traffic.fail("rate_limited", retry_after=1.0, sent_at=sent_at)
-    traffic.lane.in_flight = 0
-    assert traffic.lane.wait(1) == pytest.approx(60.0)
+    traffic.endpoint.in_flight = 0
+    assert traffic.endpoint.wait(1) == pytest.approx(60.0)
 
 
 def test_a_429_in_spite_of_a_pace_slows_the_pace_down_and_leaves_the_window() -> None:
     traffic = Traffic(16, requests=6000)
     traffic.fill()
     traffic.reply_to_all()
-    traffic.lane.requests.spend(50)
-    usual = traffic.lane.wait(1)
+    traffic.endpoint.requests.spend(50)
+    usual = traffic.endpoint.wait(1)
     assert usual > 0
-    traffic.lane.take(1)
+    traffic.endpoint.take(1)
     traffic.fail("rate_limited", retry_after=0.001)
     traffic.clock.now += 0.002
-    assert traffic.lane.wait(1) > usual
+    assert traffic.endpoint.wait(1) > usual
     traffic.clock.now += 60
     assert traffic.fill() == 16
 
@@ -205,20 +211,20 @@ def test_a_429_in_spite_of_a_pace_slows_the_pace_down_and_leaves_the_window() ->
 def test_budgets_are_learned_from_the_headers_of_any_answer() -> None:
     traffic = Traffic()
     headers = {"x-ratelimit-limit-requests": "600", "x-ratelimit-limit-tokens": "90000"}
-    traffic.lane.read_headers(headers)
-    assert (traffic.lane.requests.per_minute, traffic.lane.tokens.per_minute) == (600, 90_000)
-    assert traffic.lane.wait(3000) > traffic.lane.wait(1) > 0
+    traffic.endpoint.read_headers(headers)
+    assert (traffic.endpoint.requests.per_minute, traffic.endpoint.tokens.per_minute) == (600, 90_000)
+    assert traffic.endpoint.wait(3000) > traffic.endpoint.wait(1) > 0
 
 
 def test_a_request_waits_for_whichever_budget_is_scarcer() -> None:
     traffic = Traffic(requests=600, tokens=6000)
-    assert traffic.lane.wait(500) == 0
-    traffic.lane.take(500)
-    assert traffic.lane.wait(100) == pytest.approx(100 / (100 * 0.98))
-    traffic.lane.settle(expected=500, used=100)
-    assert traffic.lane.wait(100) == 0
-    traffic.lane.settle(expected=100, used=700)
-    assert traffic.lane.wait(100) == pytest.approx(300 / (100 * 0.98))
+    assert traffic.endpoint.wait(500) == 0
+    traffic.endpoint.take(500)
+    assert traffic.endpoint.wait(100) == pytest.approx(100 / (100 * 0.98))
+    traffic.endpoint.settle(expected=500, used=100)
+    assert traffic.endpoint.wait(100) == 0
+    traffic.endpoint.settle(expected=100, used=700)
+    assert traffic.endpoint.wait(100) == pytest.approx(300 / (100 * 0.98))
 
 
 def test_three_failures_in_a_row_make_it_rest_and_fewer_do_not() -> None:
@@ -228,14 +234,14 @@ def test_three_failures_in_a_row_make_it_rest_and_fewer_do_not() -> None:
         traffic.fail()
         traffic.fail()
         traffic.reply()
-    assert traffic.lane.down_since is None
-    assert traffic.lane.wait(1) == 0
+    assert traffic.endpoint.down_since is None
+    assert traffic.endpoint.wait(1) == 0
     for _ in range(3):
-        traffic.lane.take(1)
+        traffic.endpoint.take(1)
         traffic.fail()
-    traffic.lane.in_flight = 0
-    assert traffic.lane.down_since == traffic.clock.now
-    assert traffic.lane.wait(1) == pytest.approx(1.0)
+    traffic.endpoint.in_flight = 0
+    assert traffic.endpoint.down_since == traffic.clock.now
+    assert traffic.endpoint.wait(1) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("at_once", [3, 16])
@@ -246,13 +252,13 @@ def test_rests_double_and_one_request_at_a_time_tries(at_once: int) -> None:
     for _ in range(at_once):  # in flight together, so they are one try
         traffic.clock.now += 0.01
         traffic.fail(sent_at=sent_at)
-    traffic.lane.in_flight = 0
+    traffic.endpoint.in_flight = 0
     rests = []
     for _ in range(7):
-        rests.append(round(traffic.lane.wait(1), 1))
-        traffic.clock.now += traffic.lane.wait(1)
-        traffic.lane.take(1)
-        assert traffic.lane.wait(1) == math.inf
+        rests.append(round(traffic.endpoint.wait(1), 1))
+        traffic.clock.now += traffic.endpoint.wait(1)
+        traffic.endpoint.take(1)
+        assert traffic.endpoint.wait(1) == math.inf
         traffic.clock.now += 0.01
         traffic.fail(sent_at=traffic.clock.now - 0.01)
     assert rests[0] == pytest.approx(1.0, abs=0.2)
@@ -266,8 +272,8 @@ def test_old_requests_that_time_out_while_it_rests_make_the_rest_no_longer() -> 
     for _ in range(10):
         traffic.clock.now += 1.5  # the rest is over each time
         traffic.fail("timeout", sent_at=sent_at)
-    traffic.lane.in_flight = 0
-    assert traffic.lane.wait(1) <= 1.0
+    traffic.endpoint.in_flight = 0
+    assert traffic.endpoint.wait(1) <= 1.0
 
 
 def test_the_first_reply_ends_a_rest_for_good() -> None:
@@ -275,12 +281,12 @@ def test_the_first_reply_ends_a_rest_for_good() -> None:
     traffic.fill()
     for _ in range(3):
         traffic.fail()
-    traffic.lane.in_flight = 0
+    traffic.endpoint.in_flight = 0
     traffic.clock.now += 2.0
-    traffic.lane.take(1)
+    traffic.endpoint.take(1)
     traffic.reply()
     assert traffic.fill() == 16
-    assert traffic.lane.silent_since is None
+    assert traffic.endpoint.silent_since is None
 
 
 @pytest.mark.parametrize("kind", ["connection", "timeout", "unavailable"])
@@ -289,8 +295,8 @@ def test_it_is_down_where_nobody_answers(kind: FailureKind) -> None:
     traffic.fill()
     for _ in range(3):
         traffic.fail(kind)
-    assert traffic.lane.down_since is not None
-    assert traffic.lane.silent_since is not None
+    assert traffic.endpoint.down_since is not None
+    assert traffic.endpoint.silent_since is not None
 
 
 @pytest.mark.parametrize("kind", ["server_error", "garbage", "rate_limited"])
@@ -299,9 +305,9 @@ def test_an_endpoint_that_answers_with_errors_is_not_down(kind: FailureKind) -> 
     traffic.fill()
     for _ in range(10):
         traffic.fail(kind)
-    assert traffic.lane.down_since is None
-    assert traffic.lane.answered
-    assert (traffic.lane.silent_since is None) == (kind != "rate_limited")
+    assert traffic.endpoint.down_since is None
+    assert traffic.endpoint.answered
+    assert (traffic.endpoint.silent_since is None) == (kind != "rate_limited")
 
 
 def test_a_500_between_failures_shows_that_somebody_is_there() -> None:
@@ -310,14 +316,14 @@ def test_a_500_between_failures_shows_that_somebody_is_there() -> None:
     kinds: list[FailureKind] = ["connection", "connection", "server_error", "connection", "connection"]
     for kind in kinds:
         traffic.fail(kind)
-    assert traffic.lane.down_since is None
+    assert traffic.endpoint.down_since is None
 
 
 def test_a_wrong_key_is_an_answer_too() -> None:
     traffic = Traffic()
-    traffic.lane.take(1)
-    traffic.lane.note_error(FatalEndpointError("HTTP 401"), traffic.clock.now)
-    assert traffic.lane.answered
+    traffic.endpoint.take(1)
+    traffic.endpoint.note_error(FatalEndpointError("HTTP 401"), traffic.clock.now)
+    assert traffic.endpoint.answered
 
 
 @pytest.mark.parametrize("status", [503, 529, 522])
@@ -327,12 +333,12 @@ def test_an_endpoint_that_is_down_is_tried_again_whatever_it_says_of_waiting(sta
     traffic.fill()
     for _ in range(3):
         error = translate_refusal(status, {"retry-after": said}, "")
-        traffic.lane.note_error(error, traffic.clock.now)
-        traffic.lane.in_flight -= 1
-    traffic.lane.in_flight = 0
-    assert traffic.lane.down_since is not None
-    assert 0 < traffic.lane.wait(1) <= 1.0  # as if it had said nothing
-    assert traffic.lane.describe()
+        traffic.endpoint.note_error(error, traffic.clock.now)
+        traffic.endpoint.in_flight -= 1
+    traffic.endpoint.in_flight = 0
+    assert traffic.endpoint.down_since is not None
+    assert 0 < traffic.endpoint.wait(1) <= 1.0  # as if it had said nothing
+    assert traffic.endpoint.describe()
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "inf", "1", "1e308", "60, 60;w=60", "1000000"])
@@ -345,12 +351,12 @@ def test_no_header_of_limits_brings_an_endpoint_to_a_halt(limit: str, reset: str
         for part, value in (("limit", limit), ("reset", reset))
     }
     for _ in range(5):
-        traffic.lane.read_headers(headers)
-        traffic.clock.now += traffic.lane.wait(2000)
-        traffic.lane.take(2000)
+        traffic.endpoint.read_headers(headers)
+        traffic.clock.now += traffic.endpoint.wait(2000)
+        traffic.endpoint.take(2000)
         traffic.reply()
-        assert traffic.lane.wait(2000) <= LONGEST_PAUSE
-        assert len(traffic.lane.describe()) < 100
+        assert traffic.endpoint.wait(2000) <= LONGEST_PAUSE
+        assert len(traffic.endpoint.describe()) < 100
 
 
 def test_a_503_that_names_a_time_rests_for_it() -> None:
@@ -358,8 +364,8 @@ def test_a_503_that_names_a_time_rests_for_it() -> None:
     traffic.fill()
     for _ in range(3):
         traffic.fail("unavailable", retry_after=20.0)
-    traffic.lane.in_flight = 0
-    assert traffic.lane.wait(1) == pytest.approx(20.0)
+    traffic.endpoint.in_flight = 0
+    assert traffic.endpoint.wait(1) == pytest.approx(20.0)
 
 
 KINDS: list[FailureKind | None] = [  # None: a reply
@@ -384,53 +390,53 @@ def test_whatever_happens_the_ceiling_holds_and_an_idle_lane_takes_a_request_bef
         sent_at = traffic.clock.now
         assert traffic.fill() <= concurrency
         traffic.clock.now += passed
-        if not traffic.lane.in_flight:
+        if not traffic.endpoint.in_flight:
             continue
         if kind is None:
             traffic.reply()
         else:
             traffic.fail(kind, retry_after=retry_after, sent_at=sent_at)
-        assert traffic.lane.describe()
-    traffic.lane.in_flight = 0
-    assert traffic.lane.wait(1) <= max(LONGEST_PAUSE, LONGEST_REST) + 1e-6
+        assert traffic.endpoint.describe()
+    traffic.endpoint.in_flight = 0
+    assert traffic.endpoint.wait(1) <= max(LONGEST_PAUSE, LONGEST_REST) + 1e-6
 
 
 def test_it_says_that_it_is_starting_and_then_that_the_recipe_bounds_it() -> None:
     traffic = Traffic()
-    assert traffic.lane.describe() == "16 at once (starting)"
-    assert grown().lane.describe() == "64 at once (recipe)"
-    assert Traffic(8).lane.describe() == "8 at once (recipe)"
+    assert traffic.endpoint.describe() == "16 at once (starting)"
+    assert grown().endpoint.describe() == "64 at once (recipe)"
+    assert Traffic(8).endpoint.describe() == "8 at once (recipe)"
 
 
 def test_it_says_how_long_429s_make_it_wait_and_what_they_leave_it() -> None:
     traffic = grown()
     traffic.refuse_all(retry_after=7.0)
-    assert traffic.lane.describe() == "waits 7 s (Retry-After)"
+    assert traffic.endpoint.describe() == "waits 7 s (Retry-After)"
     traffic.clock.now += 7.1
     width = traffic.fill()
-    assert traffic.lane.describe() == f"{width} at once (429s)"
+    assert traffic.endpoint.describe() == f"{width} at once (429s)"
     unnamed = grown()
     unnamed.refuse_all()
-    assert unnamed.lane.describe() == "waits 1 s (429)"
+    assert unnamed.endpoint.describe() == "waits 1 s (429)"
 
 
 def test_it_says_which_budget_paces_it_and_where_that_is_from() -> None:
     traffic = Traffic(requests=1200)
-    assert traffic.lane.describe() == "16 at once (starting)"
+    assert traffic.endpoint.describe() == "16 at once (starting)"
     traffic.fill()
-    assert traffic.lane.describe() == "1,200 requests/min (recipe)"
-    traffic.lane.read_headers({"x-ratelimit-limit-requests": "600", "x-ratelimit-limit-tokens": "90000"})
+    assert traffic.endpoint.describe() == "1,200 requests/min (recipe)"
+    traffic.endpoint.read_headers({"x-ratelimit-limit-requests": "600", "x-ratelimit-limit-tokens": "90000"})
     traffic.reply_to_all()
     traffic.fill()
-    assert traffic.lane.describe() == "600 requests/min (headers) and 90,000 tokens/min (headers)"
+    assert traffic.endpoint.describe() == "600 requests/min (headers) and 90,000 tokens/min (headers)"
 
 
 def test_it_says_that_it_is_paced_for_as_long_as_a_slow_pace_makes_it_wait() -> None:
     traffic = Traffic(requests=6)
     traffic.fill()
-    assert traffic.lane.wait(1) == pytest.approx(10 / 0.98)
+    assert traffic.endpoint.wait(1) == pytest.approx(10 / 0.98)
     traffic.clock.now += 8.0
-    assert traffic.lane.describe() == "6 requests/min (recipe)"
+    assert traffic.endpoint.describe() == "6 requests/min (recipe)"
 
 
 def test_it_says_why_it_rests_and_that_it_tries_one_request() -> None:
@@ -438,8 +444,8 @@ def test_it_says_why_it_rests_and_that_it_tries_one_request() -> None:
     traffic.fill()
     for _ in range(3):
         traffic.fail("timeout")
-    assert traffic.lane.describe() == "waits 1 s (timeout)"
+    assert traffic.endpoint.describe() == "waits 1 s (timeout)"
     traffic.clock.now += 1.1
-    assert traffic.lane.describe() == "tries one request (timeout)"
+    assert traffic.endpoint.describe() == "tries one request (timeout)"
     traffic.reply()
-    assert traffic.lane.describe() == "17 at once (starting)"
+    assert traffic.endpoint.describe() == "17 at once (starting)"
