@@ -5,7 +5,7 @@ COMPAT := .venv-compat
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-compat test-trainers check format docs wheels bench clean
+.PHONY: browser demo test test-compat test-trainers check format docs wheels bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this
@@ -41,7 +41,15 @@ test-compat: $(VENV)/.installed-dev $(COMPAT)/.installed  ## load built folders 
 	HF_HUB_OFFLINE=1 MULTIFACETED_COMPAT_FOLDERS=$(COMPAT)/folders \
 		$(COMPAT)/bin/python -m pytest -c tests/compat/pytest.ini tests/compat
 
-check: $(VENV)/.installed-dev  ## what CI runs: format, lint, types, tests, the documentation's code blocks
+# Page tests need one. Debian's is installed where this may be done, and else those tests say that they were skipped.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "installing chromium for the page tests" && \
+		timeout 20 apt-get update -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=5 && \
+		DEBIAN_FRONTEND=noninteractive timeout 90 apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
+		echo "no chromium here: page tests are skipped"
+
+check: $(VENV)/.installed-dev browser  ## what CI runs: format, lint, types, tests, the documentation's code blocks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

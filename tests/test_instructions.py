@@ -119,7 +119,7 @@ def test_every_fault_is_listed_with_its_line(tmp_path: Path) -> None:
     assert [line for line, _ in found] == [2, 3, 4, 5, 5, 6, 7, 8]
     expected = [
         *("is not valid JSON", "'prompt' is missing", "'prompt' is empty", "'prompt': ", "'source': "),
-        *("id 'a' stands in line 1 already", "is not a JSON object", "'prompt' is empty"),
+        *("duplicate id 'a' (first used in line 1)", "is not a JSON object", "'prompt' is empty"),
     ]
     assert [message for (_, message), part in zip(found, expected, strict=True) if part not in message] == []
 

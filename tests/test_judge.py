@@ -490,9 +490,9 @@ def test_a_retry_that_was_interrupted_goes_on_and_pays_nothing_twice(
 
     server.fault = interrupt
     with pytest.raises(InterruptedRunError):
-        curate_run(run, load_curation(recipe), retry=True)
+        mf.curate(run, recipe, retry=True, progress=False)
     server.fault = good
-    assert curate_run(run, load_curation(recipe), retry=True).notes == {}
+    assert mf.curate(run, recipe, retry=True, progress=False).data.notes == {}
     assert len(server.bodies) == 3
     assert not (run / "curation" / "retry.json").exists()
 

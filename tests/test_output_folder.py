@@ -96,7 +96,7 @@ def count_steps(tmp_path: Path, before: Path, write: Write, *, can_swap: bool) -
 def prepared(place: Path, *prompts: str) -> None:
     with open_files(place / "out.jsonl") as files:
         for prompt in prompts:
-            files.out.add(id=prompt, prompt=prompt, source="s", original_source="o", licence="MIT")
+            files.out.add(id=prompt, prompt=prompt, source="s", original_source="o", license="MIT")
         files.settle({})
 
 
@@ -312,7 +312,7 @@ def test_what_only_looks_like_ours_is_left_alone(runs: tuple[Path, Path], tmp_pa
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis").write_text("mine")
-    with pytest.raises(StorageError, match="none of ours"):
+    with pytest.raises(StorageError, match="not written by multifaceted"):
         build_folder(runs[0], tmp_path / "out")
     shutil.rmtree(tmp_path / names[2])
     build_folder(runs[0], tmp_path / "out")

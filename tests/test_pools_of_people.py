@@ -122,7 +122,7 @@ def test_both_spellings_of_a_licence_are_read(tmp_path: Path, name: str) -> None
     sources = [{"path": "pool.jsonl", name: "MIT"}, {"path": "other.jsonl", "fields": {name: "terms"}}]
     code, told, kept, _ = prepare(tmp_path, {"sources": sources})
     assert code == 0, told
-    assert sorted(kept["licence"]) == ["CC0-1.0", "GPL", "MIT"]
+    assert sorted(kept["license"]) == ["CC0-1.0", "GPL", "MIT"]
 
 
 def test_a_pool_of_a_recipe_may_hold_conversations(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_nan_is_absence(tmp_path: Path) -> None:
     (tmp_path / "pool.jsonl").write_text(rows)
     code, told, kept, dropped = prepare(tmp_path, {"sources": [{"path": "pool.jsonl"}], "max_broken": 1})
     assert code == 0, told
-    assert kept.select("prompt", "source", "licence").rows() == [("Why is it so?", "pool", "")]
+    assert kept.select("prompt", "source", "license").rows() == [("Why is it so?", "pool", "")]
     assert not kept["id"].str.contains("(?i)nan").any()
     assert dropped["detail"].to_list() == ["'prompt' is empty"]
     frame = pa.table({"prompt": ["Why is it so?"], "id": [float("nan")], "source": pa.nulls(1)})

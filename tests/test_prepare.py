@@ -97,7 +97,7 @@ def test_the_command_keeps_what_is_sound_and_says_why_of_the_rest(recipe: Path, 
     made = run_prepare(recipe, "--out", out, "--json")
     assert made.returncode == 0, made.stderr
     report = json.loads(made.stdout)
-    assert [(row["id"], row["licence"]) for row in read_rows(out)] == [
+    assert [(row["id"], row["license"]) for row in read_rows(out)] == [
         ("a", "MIT"),
         ("c", "Apache-2.0"),
         ("j", "Apache-2.0"),
@@ -129,7 +129,7 @@ def test_the_command_keeps_what_is_sound_and_says_why_of_the_rest(recipe: Path, 
     assert partners["b"] == ("pool.jsonl", 1, "a")
     assert partners["d"] == ("pool.jsonl", 3, "c")
     assert partners["e"] == ("bench.jsonl", 1, "riddle")
-    assert report["licences"] == {"Apache-2.0": 2, "CC0-1.0": 1, "MIT": 1}
+    assert report["licenses"] == {"Apache-2.0": 2, "CC0-1.0": 1, "MIT": 1}
     assert report["decontamination"]["dropped_by"] == {"riddles": 1}
 
 
@@ -364,7 +364,7 @@ def test_a_hub_dataset_is_streamed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "prompt": "Why is glass clear?",
         "source": "org/name",
         "original_source": "",
-        "licence": "MIT",
+        "license": "MIT",
     }
     assert report["inputs"][0]["place"] == "hub:org/name"
 

@@ -212,12 +212,12 @@ def test_what_cannot_be_pushed_is_refused_before_the_hub_is_asked(
         send(tmp_path / "faulty")
     assert len(refused.value.problems) >= 2
     assert "SHA-256" in refused.value.message
-    with pytest.raises(StorageError, match="no built folder"):
+    with pytest.raises(StorageError, match="not a built folder"):
         send(folders / "run/first")
     with pytest.raises(InputError, match="needs an organization"):
         plan_push(folders / "first", "multifaceted_collection")
     for tag in ("main", "v 1", "-v1", "v1.", "a/b"):
-        with pytest.raises(InputError, match="no name for a tag"):
+        with pytest.raises(InputError, match="not a name for a tag"):
             plan_push(folders / "first", REPO, tag=tag)
     assert hub.requests.total() == 0
 

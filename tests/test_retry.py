@@ -171,7 +171,7 @@ def test_a_retry_takes_whole_shards_and_tells_of_the_others(
     with ChatServer(fault=strike(fault)) as server:
         recipe = make_recipe(server.base_url)
         first = multifaceted("generate", recipe, "--run", tmp_path / "run", "--shards", "0")
-        assert (first.returncode, "1 of 3 shards are whole" in first.stdout) == (1, True)
+        assert (first.returncode, "1 of 3 shards are finished" in first.stdout) == (1, True)
         asked = len(server.bodies)
         server.fault = strike(fault) if refused else None
         again = multifaceted("retry", tmp_path / "run")
@@ -179,7 +179,7 @@ def test_a_retry_takes_whole_shards_and_tells_of_the_others(
     rows = "9 ok + 3 failed" if refused else "12 ok + 0 failed"
     assert again.returncode == int(refused)
     assert again.stdout.startswith(f"30 rows planned = {rows} + 18 pending\n")
-    assert f"2 of 3 shards are not whole yet; go on with: multifaceted generate {recipe}" in again.stdout
+    assert f"2 of 3 shards are not finished yet; go on with: multifaceted generate {recipe}" in again.stdout
 
 
 def test_a_kind_that_does_not_exist_is_exit_code_2_with_the_one_that_was_meant(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_files_that_change_what_is_loaded_are_told(built: Path, tmp_path: Path, 
     shutil.copytree(built, tmp_path / "x")
     (tmp_path / "x" / name).write_text("{}")
     [fault] = check_folder(tmp_path / "x")
-    assert f"{name} is none of ours" in fault
+    assert f"{name} was not written by multifaceted" in fault
 
 
 def test_only_our_own_files_are_pushed(built: Path, hub: HubServer, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_folder_of_somebody_is_no_place_to_pull_into(built: Path, hub: HubServ
     carry_out(plan_push(built, REPO))
     (tmp_path / ".out.pulling").mkdir()
     (tmp_path / ".out.pulling/notes.txt").write_text("mine")
-    with pytest.raises(StorageError, match="in the way, and none of ours"):
+    with pytest.raises(StorageError, match="in the way, and was not written by multifaceted"):
         pull(REPO, tmp_path / "out")
     assert (tmp_path / ".out.pulling/notes.txt").read_text() == "mine"
     (tmp_path / "real").mkdir()

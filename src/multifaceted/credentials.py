@@ -59,12 +59,12 @@ def hold_secret(secret: str) -> None:
 
 
 def blot(text: str) -> str:
-    """The text without the secrets that this process holds."""
+    """Return the text without the secrets that this process holds."""
     return text if _pattern is None else _pattern.sub(MARK, text)
 
 
 def blot_body(text: str) -> str:
-    """The same of a JSON text, in which any letter may be written as an escape."""
+    """Return the same of a JSON text, in which any letter may be written as an escape."""
     text = blot(text)
     if _pattern is None or "\\u00" not in text:
         return text
@@ -101,17 +101,17 @@ def hold_headers(headers: Mapping[str, object]) -> None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a header or field of this name holds a secret."""
+    """Return whether a header or field of this name holds a secret."""
     return bool(_NAMES.search(name))
 
 
 def is_token(text: str) -> bool:
-    """Whether a text holds a key, by its form."""
+    """Return whether a text holds a key, by its form."""
     return bool(_TOKEN.search(text))
 
 
 def is_variable_name(text: str) -> bool:
-    """Whether a text is the name of an environment variable, and not a key that was pasted there."""
+    """Return whether a text is the name of an environment variable, and not a key that was pasted there."""
     is_mixed = bool(re.search(r"[a-z]", text)) and bool(re.search(r"\d", text))
     looks_like_key = (
         text.startswith(_BEGINNINGS) or is_token(text) or (is_mixed and len(text) > _LONGEST_MIXED)

@@ -29,7 +29,7 @@ def import_extra(library: str, extra: str, need: str) -> Any:
 
 
 def install_command(extra: str) -> str:
-    """The command that adds an extra to this very installation: a checkout is on no registry."""
+    """Return the command that adds an extra to this very installation: a checkout is on no registry."""
     words = [sys.executable, "-m", "pip", "install"]
     url, editable = _find_origin()
     if url.startswith("file:"):

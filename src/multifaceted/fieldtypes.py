@@ -65,7 +65,7 @@ def find_type_faults(
 
 
 def parse_type(spec: TypeSpec, name: str = "Reply") -> Any:
-    """The annotation of a sound type: a scalar, `list[...]`, or a `TypedDict` of that name."""
+    """Return the annotation of a sound type: a scalar, `list[...]`, or a `TypedDict` of that name."""
     if isinstance(spec, dict):
         fields = {key: parse_type(inner, f"{name}_{key}") for key, inner in spec.items()}
         return TypedDict(name, fields)  # type: ignore[operator] # its fields are known at run time only
@@ -75,7 +75,7 @@ def parse_type(spec: TypeSpec, name: str = "Reply") -> Any:
 
 
 def parse_nullable(spec: TypeSpec, name: str = "Reply") -> Any:
-    """The annotation of a sound type whose values may be missing, those in a list too."""
+    """Return the annotation of a sound type whose values may be missing, those in a list too."""
     if isinstance(spec, list):
         return types.GenericAlias(list, parse_type(spec[0], name) | None) | None
     return parse_type(spec, name) | None
@@ -101,7 +101,7 @@ def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def sample_value(spec: TypeSpec, text: str) -> Any:
-    """A value of a sound type, for a look at what uses it; every string in it says `text`."""
+    """Return a value of a sound type, for a look at what uses it; every string in it says `text`."""
     if isinstance(spec, dict):
         return {name: sample_value(inner, text) for name, inner in spec.items()}
     if isinstance(spec, list):

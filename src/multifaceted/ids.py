@@ -32,7 +32,7 @@ def content_id(value: Any, *, length: int = 64) -> str:
 
 
 def name_prompt(prompt: str) -> str:
-    """The id of an instruction that has none of its own: the same prompt has it wherever it stands."""
+    """Return the id of an instruction that has none of its own: the same prompt has it wherever it stands."""
     return f"i{content_id(['instruction', prompt], length=16)}"
 
 
@@ -68,5 +68,5 @@ def hash_stream(parts: Iterable[Any]) -> str:
 
 
 def seed_from(*parts: str | int) -> int:
-    """A 31-bit seed from `parts`: the same in any process, and positive for every known endpoint."""
+    """Return a 31-bit seed from `parts`: the same in any process, and positive for every known endpoint."""
     return int(content_id(list(parts), length=8), 16) & 0x7FFF_FFFF

@@ -15,7 +15,7 @@ _MAX_NAME = 300  # characters of a path that are worth repeating
 
 
 def require_input(path: Path) -> int:
-    """The size in bytes of a file that is about to be read.
+    """Return the size in bytes of a file that is about to be read.
 
     Raises:
         InputError: where there is none, or something that would never end, such as a pipe or a device.

@@ -125,7 +125,7 @@ def _refuse_function(value: Any) -> Any:
 
 
 def _listed(lazy: Callable[..., Any]) -> Callable[..., Any]:
-    """The same filter, giving a list."""
+    """Return the same filter, giving a list."""
 
     @wraps(lazy)
     def give_list(*args: Any, **kwargs: Any) -> Any:
@@ -163,7 +163,7 @@ def pick(options: Any, seed: int, *purposes: str | int) -> Any:
 
 
 def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEnvironment:
-    """An environment for text that is not HTML: no undefined names, nothing unsafe, nothing random."""
+    """Return an environment for text that is not HTML: no undefined names, nothing unsafe, nothing random."""
     environment = _StrictEnvironment(
         undefined=StrictUndefined,
         autoescape=False,
@@ -184,7 +184,7 @@ def strict_environment(loader: BaseLoader | None = None) -> ImmutableSandboxedEn
 def find_unknown(
     tree: nodes.Template, environment: ImmutableSandboxedEnvironment, suggest: Callable[[str, list[str]], str]
 ) -> Iterator[tuple[int, str]]:
-    """Lines and messages of what a template names and the environment lacks: filters and tests.
+    """Yield lines and messages of what a template names and the environment lacks: filters and tests.
 
     Args:
         tree: the template.

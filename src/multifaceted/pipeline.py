@@ -97,7 +97,7 @@ def _close_run(prepared: Prepared, data: RunData) -> RunData:
 
 
 def estimate_run(plan: Plan) -> Estimate:
-    """What a whole run of a plan will cost."""
+    """Return what a whole run of a plan will cost."""
     return estimate(plan)
 
 
@@ -112,7 +112,7 @@ class Rest:
 
 
 def estimate_rest(plan: Plan, run: Path) -> Rest:
-    """What making a plan in the folder of a run would ask now, and what that will cost.
+    """Return what making a plan in the folder of a run would ask now, and what that will cost.
 
     Replies that the plan has no use for any more, such as those to a former template, count for nothing but
     lengths, and for these only where there are too few others.
@@ -135,7 +135,7 @@ def estimate_rest(plan: Plan, run: Path) -> Rest:
 
 
 def find_changes(plan: Plan, run: Path) -> list[str]:
-    """What rows depend on and has changed since a run was last started, in words."""
+    """Return what rows depend on and has changed since a run was last started, in words."""
     folder = RunFolder(run)
     after = outline_run(plan, folder, _name_stages(plan, folder))
     before = Described(read_run(folder), read_recipe(folder))
@@ -143,7 +143,7 @@ def find_changes(plan: Plan, run: Path) -> list[str]:
 
 
 def _name_stages(plan: Plan, folder: RunFolder) -> dict[str, str]:
-    """How requests name the models; of weights that are not here, as the run named them."""
+    """Return how requests name the models; of weights that are not here, as the run named them."""
     known = read_run(folder).models
     names: dict[str, str] = {}
     for stage, model in plan.models.items():

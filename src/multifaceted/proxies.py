@@ -28,7 +28,7 @@ _Address = IPv4Address | IPv6Address
 
 
 def find_proxy(url: str) -> str | None:
-    """The proxy that the environment names for a URL; None where it goes without.
+    """Return the proxy that the environment names for a URL; None where it goes without.
 
     Raises:
         SetupError: where there is one that cannot be used.
@@ -58,12 +58,12 @@ def describe_proxy(url: str) -> str:
 
 
 def is_socks(proxy: str | None) -> bool:
-    """Whether a proxy speaks SOCKS, which aiohttp does not."""
+    """Return whether a proxy speaks SOCKS, which aiohttp does not."""
     return (proxy or "").startswith("socks")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine: `localhost`, 127.0.0.1, ::1."""
+    """Return whether a host is this machine: `localhost`, 127.0.0.1, ::1."""
     address = _read_address(host)
     return host == "localhost" if address is None else address.is_loopback
 
@@ -116,7 +116,7 @@ def _find_variable(name: str) -> str:
 
 
 def _check(proxy: str) -> str:
-    """A proxy as HTTP libraries take it.
+    """Return a proxy as HTTP libraries take it.
 
     Raises:
         ValueError: where it is none, in words that hold no password.
@@ -150,7 +150,7 @@ def _check(proxy: str) -> str:
 
 
 def _is_plain(proxy: str) -> bool:
-    """Whether every HTTP library takes it as it is written."""
+    """Return whether every HTTP library takes it as it is written."""
     try:
         return _check(proxy) == proxy
     except ValueError:

@@ -38,7 +38,7 @@ class YamlDocument:
         return self.lines.get(self._known(path), 0)
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """A problem at `path`, with its line."""
+        """Return a problem at `path`, with its line."""
         return Problem(self.file, self.line_of(path), message, show_path(self._known(path)))
 
     def validate(self, model: type[M], *, more: list[Problem] | None = None) -> M:

@@ -229,7 +229,7 @@ def find_changed_recipe(run: Path) -> str:
 
 
 def _name_recipe(run: Path) -> str:
-    """Where the recipe of a run is, as far as the run can tell."""
+    """Return where the recipe of a run is, as far as the run can tell."""
     try:
         return str(read_recipe_file(RunFolder(run)))
     except StorageError:

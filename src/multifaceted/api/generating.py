@@ -92,7 +92,7 @@ def retry(
 
 
 def _compile(path: Path, folder: RunFolder) -> Plan:
-    """The plan of a run, in the layout with which the run was started."""
+    """Return the plan of a run, in the layout with which the run was started."""
     mend_run(folder)
     layout = read_layout(folder)
     compiled = compile_plan(path, instructions_per_shard=layout)

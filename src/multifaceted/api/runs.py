@@ -17,7 +17,7 @@ from multifaceted.errors import FAILURE_KINDS, FailureKind, InputError, Problem
 from multifaceted.journal import read_bodies
 from multifaceted.records import Failure, Tally
 from multifaceted.store.curation import curation_folder, read_curation
-from multifaceted.store.manifest import read_run
+from multifaceted.store.manifest import read_recipe_file, read_run
 from multifaceted.store.present import read_present_failures
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published
@@ -130,6 +130,11 @@ class Run:
         return read_status(RunFolder(self.path))
 
     @property
+    def recipe_file(self) -> Path:
+        """Where its recipe lay when it was last started."""
+        return read_recipe_file(RunFolder(self.path))
+
+    @property
     def failures(self) -> Failures:
         """The rows that failed so far, in order."""
         return self.list_failures()
@@ -140,7 +145,7 @@ class Run:
         Raises:
             InputError: where there is no such kind.
         """
-        folder, wanted = RunFolder(self.path), read_kinds(kinds) or FAILURE_KINDS
+        wanted, folder = read_kinds(kinds) or FAILURE_KINDS, RunFolder(self.path)
         present = read_present_failures(folder, read_run(folder))
         return Failures(
             FailedRow(failure, shard, self.path)

@@ -46,7 +46,7 @@ class Asks(Protocol):
         ...
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
-        """The reply to a request.
+        """Return the reply to a request.
 
         Raises:
             EndpointError: where there is none.
@@ -84,7 +84,7 @@ class Asker:
         return sum(pool.capacity for pool in set(self._pools.values()))
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
-        """The reply to a request, paid for at most once.
+        """Return the reply to a request, paid for at most once.
 
         Raises:
             EndpointError: where there is none: rejected, or transient after the last attempt.
@@ -188,7 +188,7 @@ class Asker:
 
 
 def find_reply(request: Request, journal: Journal) -> Reply | None:
-    """The usable reply to a request; None where there is none, or one that was cut too early.
+    """Return the usable reply to a request; None where there is none, or one that was cut too early.
 
     What the journal lacks is looked for in the other journals of the run.
     """
@@ -221,7 +221,7 @@ def read_answer(request: Request, body: str, *, allowed: int | None) -> Reply | 
 
 
 def vary_seed(request: Request, journal: Journal) -> Request:
-    """The request as it is sent: with a seed of its own each time its replies were set aside.
+    """Return the request as it is sent: with a seed of its own each time its replies were set aside.
 
     An endpoint that honors seeds would give the unwanted reply again. The request keeps its key.
     """
@@ -250,7 +250,7 @@ def make_entry(
     usage: Usage,
     seconds: float | None = None,
 ) -> JournalEntry:
-    """What the journal keeps of a reply."""
+    """Return what the journal keeps of a reply."""
     entry = JournalEntry(asked.key, asked.label, asked.row_id, asked.model, usage.mode, body, seconds=seconds)
     if reply is None:
         return entry

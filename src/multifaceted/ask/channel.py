@@ -87,7 +87,7 @@ class Channel:
             raise NoReplyError(again, "invalid_reply", str(still)) from still
 
     async def _fetch(self, request: Request) -> Reply:
-        """The reply, as long as it is whole."""
+        """Return the reply, as long as it is whole."""
         try:
             reply = await self.asks.ask(request, self.journal)
         except FatalEndpointError:
@@ -128,7 +128,7 @@ async def finish_all(asked: Sequence[Coroutine[Any, Any, ValueT]]) -> list[Value
 
 
 def _find_fault(reply: Reply) -> tuple[FailureKind, str] | None:
-    """Why a reply cannot be used, whatever its text says."""
+    """Return why a reply cannot be used, whatever its text says."""
     if reply.refusal:
         return "refused", reply.refusal
     if not reply.text.strip() and reply.ending == "whole":

@@ -27,7 +27,7 @@ class Watched(Protocol):
     in_flight: int
 
     def describe(self) -> str:
-        """The limit in force and why."""
+        """Return the limit in force and why."""
         ...
 
 
@@ -41,7 +41,7 @@ class BatchView:
     done: int = 0
 
     def describe(self) -> str:
-        """Its state, in words."""
+        """Return its state, in words."""
         return f"batch {self.status}, {self.done:,} of {self.in_flight:,} done"
 
 

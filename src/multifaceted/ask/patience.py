@@ -21,7 +21,7 @@ class StopAsking(stop_base):
         self._first: float | None = None
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        """Whether the last attempt was the last one."""
+        """Return whether the last attempt was the last one."""
         if error_of(retry_state).kind == "rate_limited":
             return False
         now = time.monotonic()
@@ -46,7 +46,7 @@ class WaitBeforeRetry(wait_exponential_jitter):
 
 
 def error_of(state: RetryCallState) -> TransientEndpointError:
-    """The error that the last attempt met."""
+    """Return the error that the last attempt met."""
     error = state.outcome.exception() if state.outcome else None
     assert isinstance(error, TransientEndpointError)  # noqa: S101 - nothing else is tried again
     return error

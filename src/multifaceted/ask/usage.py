@@ -50,7 +50,7 @@ def check_usage_is_known(tally: Tally, max_usd: float | None) -> None:
 
 
 def find_prices(models: Models, mode: Mode) -> dict[str, Price | None]:
-    """The price of each label's model; None where it is unknown."""
+    """Return the price of each label's model; None where it is unknown."""
     return {label: model.find_price(mode) for label, model in models.items()}
 
 
@@ -67,13 +67,13 @@ class Usage:
     _means: defaultdict[str, _Mean] = field(default_factory=lambda: defaultdict(_Mean))
 
     def expect(self, request: Request) -> float:
-        """Tokens that a request is expected to use, prompt and reply together."""
+        """Return tokens that a request is expected to use, prompt and reply together."""
         mean = self._means[request.label]
         longest = request.max_tokens or mean.reply_tokens
         return request.characters / mean.characters_per_token + min(mean.reply_tokens, longest)
 
     def expect_usd(self, request: Request) -> float:
-        """What a request is expected to cost; 0 where the price is unknown."""
+        """Return what a request is expected to cost; 0 where the price is unknown."""
         price = self.prices.get(request.label)
         if price is None:
             return 0.0

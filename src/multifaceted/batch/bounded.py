@@ -68,7 +68,7 @@ class Bound:
 
 
 def keeps_origin(response: httpx2.Response) -> bool:
-    """Whether a redirect leads to the same scheme, host and port as the request."""
+    """Return whether a redirect leads to the same scheme, host and port as the request."""
     asked = response.request.url
     try:
         target = asked.join(response.headers["location"])

@@ -105,7 +105,7 @@ class BatchClient:
         return await self._persist(find_or_create)
 
     async def poll(self, batch_id: str) -> BatchState | None:
-        """How far a batch is; None where the endpoint knows of no such batch."""
+        """Return how far a batch is; None where the endpoint knows of no such batch."""
 
         async def look() -> BatchState | None:
             try:
@@ -156,7 +156,7 @@ class BatchClient:
         await self._sdk.close()
 
     async def _find(self, tag: str, file_id: str) -> str | None:
-        """The batch that carries a tag; or is made of our file, for some servers keep no metadata."""
+        """Return the batch that carries a tag; or is made of our file, for some servers keep no metadata."""
         after, page = "", await self._list("")
         while True:
             for batch in page.batches:
@@ -214,7 +214,7 @@ class BatchClient:
 
 
 def _as_run_error(error: EndpointError) -> EndpointError:
-    """A refused call is no matter of a single row: what will not pass stops the run."""
+    """Return a refused call is no matter of a single row: what will not pass stops the run."""
     if isinstance(error, TransientEndpointError | FatalEndpointError):
         return error
     return FatalEndpointError(error.message, hint=NO_BATCH_API)

@@ -74,11 +74,11 @@ class Collector:
             return wave.finish()
 
     def form_of(self, model: str) -> WireForm:
-        """How the endpoint wants requests to `model` written, as far as it is known."""
+        """Return how the endpoint wants requests to `model` written, as far as it is known."""
         return self.forms.setdefault(model, WireForm())
 
     def queue_of(self, model: str, base_url: str) -> QueueRoom:
-        """How much the endpoint's queue for `model` takes, as far as it is known."""
+        """Return how much the endpoint's queue for `model` takes, as far as it is known."""
         return self.queues.setdefault((model, base_url), QueueRoom(self.spec.max_requests))
 
 
@@ -129,7 +129,7 @@ class _Wave:
         return Needs(written + self._left_over, sorted(self._records, key=lambda record: record.number))
 
     def _writer_for(self, queue: tuple[str, str], size: int) -> BatchWriter | None:
-        """The file that takes the next line; None where there are files enough."""
+        """Return the file that takes the next line; None where there are files enough."""
         writer, collector = self._open.get(queue), self._collector
         most = collector.queue_of(*queue).batch_size
         if writer is not None and (writer.requests >= most or writer.bytes + size > collector.spec.max_bytes):

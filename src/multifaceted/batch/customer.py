@@ -31,11 +31,11 @@ class Customer(Protocol[MadeT_co]):
         ...
 
     def groups(self) -> Iterator[Group[MadeT_co]]:
-        """What it has still to make, in order."""
+        """Return what it has still to make, in order."""
         ...
 
     def journal_file(self, name: str) -> Path:
-        """The journal of a group."""
+        """Return the journal of a group."""
         ...
 
     def lock(self, name: str) -> AbstractContextManager[None]:

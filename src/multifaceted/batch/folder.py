@@ -105,7 +105,7 @@ class BatchFolder:
         return self.path / f"{number:04d}.{part}.jsonl"
 
     def read_records(self) -> list[BatchRecord]:
-        """All batches so far, in order.
+        """Return all batches so far, in order.
 
         Raises:
             StorageError: where one is damaged.
@@ -116,7 +116,7 @@ class BatchFolder:
         return [self._records[number] for number in sorted(self._records)]
 
     def record_file(self, number: int) -> Path:
-        """Where it stands what is known of a batch."""
+        """Return where it stands what is known of a batch."""
         return self.path / f"{number:04d}.json"
 
     def write_record(self, record: BatchRecord) -> BatchRecord:
@@ -127,7 +127,7 @@ class BatchFolder:
         return record
 
     def read_index(self, number: int) -> dict[str, IndexEntry]:
-        """The requests of a batch by the custom id of their lines.
+        """Return the requests of a batch by the custom id of their lines.
 
         Raises:
             StorageError: where they cannot be read.
@@ -141,7 +141,7 @@ class BatchFolder:
             raise StorageError(f"{file} is damaged: {error}") from error
 
     def read_body(self, number: int, offset: int) -> dict[str, Any]:
-        """The body of a request as it was uploaded."""
+        """Return the body of a request as it was uploaded."""
         with self.file(number, "input").open("rb") as file:
             file.seek(offset)
             body: dict[str, Any] = json.loads(file.readline())["body"]

@@ -175,7 +175,7 @@ class Harvest:
         )
 
     def _read_failures(self, state: BatchState) -> tuple[dict[str, BatchFailure], EndpointError | None]:
-        """What becomes of each request without a reply, by key; and what would become of any other."""
+        """Return what becomes of each request without a reply, by key; and what would become of any other."""
         reason, fatal = NO_RESULT.get(state.status, NO_RESULT["completed"]), None
         if state.fault:
             reason = reason._replace(message=f"{reason.message}: {state.fault}"[:MAX_MESSAGE])
@@ -193,12 +193,12 @@ class Harvest:
         return failures, fatal
 
     def _quote(self, name: str, error: EndpointError) -> str:
-        """A refusal as the endpoint wrote it."""
+        """Return a refusal as the endpoint wrote it."""
         outcome = self._failed.get(name)
         return outcome.text if isinstance(outcome, Refused) else error.message
 
     def _find_error(self, name: str) -> EndpointError | None:
-        """What is wrong with the result of a request; None where it is well, or there is none."""
+        """Return what is wrong with the result of a request; None where it is well, or there is none."""
         outcome = self._failed.get(name)
         if name in self._answered or outcome is None:
             return self._answered.get(name)
@@ -238,6 +238,6 @@ class Harvest:
         return FatalEndpointError(message, hint=REFUSED_ALIKE)
 
     def _has_succeeded(self) -> bool:
-        """Whether any reply ever came."""
+        """Return whether any reply ever came."""
         customer = self.collector.customer
         return any(sum_replies(customer.journal_file(group.name)) for group in customer.groups())

@@ -65,7 +65,7 @@ Outcome = Answered | Refused | Unanswered
 
 
 def read_lines(file: Path) -> Iterator[Line]:
-    """The objects of a result file, in order; blank lines are none, an array is as many as it holds."""
+    """Yield the objects of a result file, in order; blank lines are none, an array is as many as it holds."""
     for text in _read_texts(file):
         try:
             found = _parse(text)
@@ -102,7 +102,7 @@ def read_outcome(line: dict[str, Any]) -> Outcome:
 
 
 def _is_sound(text: str) -> bool:
-    """Whether a text can be stored: half an emoji cannot, unless it is written as JSON."""
+    """Return whether a text can be stored: half an emoji cannot, unless it is written as JSON."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -120,7 +120,7 @@ def _read_texts(file: Path) -> Iterator[str]:
 
 
 def _parse(text: str) -> list[Any]:
-    """The JSON values on a line, which is one where the server keeps its lines apart.
+    """Return the JSON values on a line, which is one where the server keeps its lines apart.
 
     What stands before the first object is passed over: a mark, or part of a line that was cut.
     """
@@ -142,7 +142,7 @@ def _read_int(digits: str) -> int | float:
 
 
 def _join_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; of two values under one key, an empty one hides none that was paid for."""
+    """Return an object; of two values under one key, an empty one hides none that was paid for."""
     joined: dict[str, Any] = {}
     for key, value in pairs:
         if value or not joined.get(key):
@@ -154,7 +154,7 @@ _DECODER = json.JSONDecoder(strict=False, parse_int=_read_int, object_pairs_hook
 
 
 def _unpack(value: Any) -> Any:
-    """A value, or what it holds where it is a text of JSON."""
+    """Return a value, or what it holds where it is a text of JSON."""
     if not isinstance(value, str) or not value.lstrip().startswith("{"):
         return value
     try:

@@ -26,7 +26,7 @@ class ReplayAsker:
         self._live = live
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
-        """The reply to a request, if there is one.
+        """Return the reply to a request, if there is one.
 
         Raises:
             EndpointError: where a batch brought a failure.

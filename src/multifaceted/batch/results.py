@@ -94,14 +94,14 @@ class Results:
         self._note(record, wait)
 
     def given_up(self, record: BatchRecord) -> str:
-        """Why nothing more is expected of a batch in this start; empty where something is."""
+        """Return why nothing more is expected of a batch in this start; empty where something is."""
         wait = self._waits.get(record.number)
         return wait.problem if wait and wait.is_over else ""
 
     async def _fetch(
         self, record: BatchRecord, state: BatchState, client: BatchClient
     ) -> tuple[list[Path], str]:
-        """The files that can be read, and why another cannot."""
+        """Return the files that can be read, and why another cannot."""
         files, unread = [], ""
         for number, file_id in enumerate(state.files):
             file = self.collector.batches.file(record.number, f"results-{number}")

@@ -82,7 +82,7 @@ class BatchState:
 
 
 def read_state(text: str) -> BatchState:
-    """What matters of an answer that describes a batch.
+    """Return what matters of an answer that describes a batch.
 
     Raises:
         EndpointError: where it describes none.
@@ -112,7 +112,7 @@ def read_state(text: str) -> BatchState:
 
 
 def read_id(text: str) -> str:
-    """The id of the file or batch that an answer describes.
+    """Return the id of the file or batch that an answer describes.
 
     Raises:
         EndpointError: where it describes none.
@@ -135,7 +135,7 @@ def read_page(text: str) -> Page:
 
 
 def as_count(value: object) -> int | None:
-    """A number of requests, however it is written; None where it is none."""
+    """Return a number of requests, however it is written; None where it is none."""
     try:
         count = int(float(value)) if isinstance(value, str | float) else value
     except (ValueError, OverflowError):
@@ -144,7 +144,7 @@ def as_count(value: object) -> int | None:
 
 
 def inner_status(error: object) -> int | None:
-    """The HTTP status that an error object names as its code; None where it names none."""
+    """Return the HTTP status that an error object names as its code; None where it names none."""
     found = _dict(error)
     codes = (as_count(found.get(name)) for name in ("code", "status", "status_code"))
     return next((code for code in codes if code in _ERRORS), None)
@@ -204,7 +204,7 @@ def _read_counts(batch: dict[str, Any]) -> tuple[int | None, int | None, int | N
 
 
 def _read_files(batch: dict[str, Any]) -> dict[str, None]:
-    """The ids of files with results, each once."""
+    """Return the ids of files with results, each once."""
     files = (batch.get(name) for name in ("output_file_id", "output_file", "error_file_id", "error_file"))
     return dict.fromkeys(str(file) for file in files if isinstance(file, str | int) and file)
 

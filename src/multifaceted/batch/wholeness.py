@@ -29,7 +29,7 @@ class Found(NamedTuple):
 
 
 def is_whole(state: BatchState, found: Found) -> bool:
-    """Whether nothing more is to be expected."""
+    """Return whether nothing more is to be expected."""
     if not found.missing:
         return True
     # One that expired or was cancelled need not name the requests that it did not get to.
@@ -38,7 +38,7 @@ def is_whole(state: BatchState, found: Found) -> bool:
 
 
 def are_unanswered(state: BatchState, found: Found) -> bool:
-    """Whether, all waiting done, the endpoint says that what is missing was not answered."""
+    """Return whether, all waiting done, the endpoint says that what is missing was not answered."""
     if not state.ended:
         return False
     if state.completed is None:
@@ -49,7 +49,7 @@ def are_unanswered(state: BatchState, found: Found) -> bool:
 
 
 def describe_missing(state: BatchState, found: Found) -> str:
-    """What is missing, in words."""
+    """Return what is missing, in words."""
     if state.completed is None:
         counted = "does not count what it answered"
     else:

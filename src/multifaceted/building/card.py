@@ -56,7 +56,7 @@ class StageView:
 
 
 def render_card(template: CardTemplate, manifest: BuiltManifest, summary: RowSummary, folder: Path) -> str:
-    """The card's whole text.
+    """Return the card's whole text.
 
     Raises:
         InputError: where the template fails, or leaves out of the YAML what the folder needs.
@@ -142,7 +142,7 @@ def _group_prices(stages: list[StageView]) -> dict[str, list[str]]:
 
 
 def _read_example(folder: Path, config: BuiltConfig) -> dict[str, Any]:
-    """The first row, as `load_dataset` gives it."""
+    """Return the first row, as `load_dataset` gives it."""
     [batch] = islice(read_published(folder / config.files[0].path), 1)
     row: dict[str, Any] = batch.slice(0, 1).to_pylist()[0]
     return row

@@ -25,7 +25,7 @@ TAGS = ("synthetic", "alignment", "preferences", "system-messages")
 
 
 def render_header(manifest: BuiltManifest) -> str:
-    """The YAML, without the dashes around it."""
+    """Return the YAML, without the dashes around it."""
     run = manifest.run
     published = configs_of(run)
     data = DatasetCardData(
@@ -46,17 +46,17 @@ def render_header(manifest: BuiltManifest) -> str:
 
 
 def pretty_name(manifest: BuiltManifest) -> str:
-    """The collection's name as a title."""
+    """Return the collection's name as a title."""
     return manifest.name.replace("_", " ").replace("-", " ").title()
 
 
 def size_category(rows: int) -> str:
-    """The Hub's name for a number of rows."""
+    """Return the Hub's name for a number of rows."""
     return next((name for name, least in SIZES if rows < least), LARGEST)
 
 
 def locate_config(config: BuiltConfig, *, default: bool) -> dict[str, Any]:
-    """Where `datasets` finds a config's files, and the digest of what is in them."""
+    """Return where `datasets` finds a config's files, and the digest of what is in them."""
     suffix = config.files[0].path.rsplit(".", 1)[-1]
     # The pattern ends in the extension: else it would match temporary files too.
     files = [{"split": split, "path": f"{config.name}/{split}-*.{suffix}"} for split in config.splits]

@@ -97,7 +97,7 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
 
 
 def _make_environment(sources: Mapping[str, tuple[str, str]]) -> ImmutableSandboxedEnvironment:
-    """An environment that knows templates by name; each has its text and its file."""
+    """Return an environment that knows templates by name; each has its text and its file."""
     environment = strict_environment(
         FunctionLoader(lambda name: (*sources[name], lambda: True) if name in sources else None)
     )

@@ -27,7 +27,7 @@ _LOADED = (".huggingface.yaml", "dataset_infos.json")
 
 
 def check_folder(folder: Path) -> list[str]:
-    """Everything that is wrong with a built folder or a run folder; empty where nothing is."""
+    """Return everything that is wrong with a built folder or a run folder; empty where nothing is."""
     try:
         built = read_built_manifest(folder)
         if built is not None:
@@ -45,7 +45,7 @@ def check_folder(folder: Path) -> list[str]:
 
 
 def _check_shards(folder: RunFolder) -> Iterator[str]:
-    """What is damaged of the shards of a run beside their rows."""
+    """Yield what is damaged of the shards of a run beside their rows."""
     for path in sorted(folder.path.glob("shards/*")):
         try:
             folder.finished(path.name)

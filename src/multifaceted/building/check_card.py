@@ -19,7 +19,7 @@ from multifaceted.yamllimits import ExcessError, find_odd_values
 
 
 def find_card_faults(card: str, manifest: BuiltManifest) -> Iterator[str]:
-    """What is wrong with a card; nothing where all is well."""
+    """Yield what is wrong with a card; nothing where all is well."""
     header = _read_header(card)
     if header is None:
         yield "has no YAML header, or none that can be read"
@@ -43,7 +43,7 @@ def find_card_faults(card: str, manifest: BuiltManifest) -> Iterator[str]:
 
 
 def _read_header(card: str) -> dict[str, Any] | None:
-    """The YAML between the first two lines of dashes."""
+    """Return the YAML between the first two lines of dashes."""
     before, _, rest = card.partition("---\n")
     text, end, _ = rest.partition("\n---\n")
     if before.strip() or not end:

@@ -61,7 +61,7 @@ def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
 
 
 def keep_rows(batches: Iterable[pa.RecordBatch], kept: pa.BooleanArray | None) -> Iterator[pa.RecordBatch]:
-    """The rows of a run without those that curation drops."""
+    """Yield the rows of a run without those that curation drops."""
     position = 0
     for batch in batches:
         yield batch if kept is None else batch.filter(kept.slice(position, batch.num_rows))
@@ -69,7 +69,7 @@ def keep_rows(batches: Iterable[pa.RecordBatch], kept: pa.BooleanArray | None) -
 
 
 def _choose_test(rejected: dict[str, str], seed: int) -> frozenset[str]:
-    """The pairs of the test split: one for each instruction, so no instruction is in both."""
+    """Return the pairs of the test split: one for each instruction, so no instruction is in both."""
     if len(rejected) < FEWEST_FOR_TEST:
         return frozenset()
     count = min(MOST_TESTS, max(1, round(TEST_SHARE * len(rejected))))

@@ -54,12 +54,12 @@ CONTEXT: dict[str, Any] = {
 
 
 def render_croissant(manifest: BuiltManifest) -> str:
-    """The file's whole text; a function of the manifest and the row models alone."""
+    """Return the file's whole text; a function of the manifest and the row models alone."""
     return json.dumps(describe_folder(manifest), indent=2, ensure_ascii=False) + "\n"
 
 
 def describe_folder(manifest: BuiltManifest) -> dict[str, Any]:
-    """The JSON-LD as plain data."""
+    """Return the JSON-LD as plain data."""
     run = manifest.run
     published = configs_of(run)
     return {
@@ -110,7 +110,7 @@ def _without_words(value: Any) -> Any:
 
 
 def _distribute(config: BuiltConfig) -> Iterator[dict[str, Any]]:
-    """Each shard with its hash, and all of them as the set that rows are read from."""
+    """Yield each shard with its hash, and all of them as the set that rows are read from."""
     for file in config.files:
         yield {
             "@type": "cr:FileObject",
@@ -155,7 +155,7 @@ def _describe_config(config: BuiltConfig, published: PublishedConfig) -> Iterato
 
 
 def _describe_split(config: BuiltConfig, splits: str) -> dict[str, Any]:
-    """The split, which stands in the name of the file alone."""
+    """Return the split, which stands in the name of the file alone."""
     names = "|".join(map(re.escape, config.splits))
     return {
         "@type": "cr:Field",

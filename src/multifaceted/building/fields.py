@@ -37,7 +37,7 @@ class Column:
 
 
 def describe_columns(model: type[BaseModel], above: tuple[str, ...] = ()) -> tuple[Column, ...]:
-    """The fields of a row model, in order, each with those inside of it."""
+    """Return the fields of a row model, in order, each with those inside of it."""
     found = zip(arrow_schema(model), model.model_fields.values(), strict=True)
     return tuple(_describe(field, above, info.description or "", info.annotation) for field, info in found)
 
@@ -65,7 +65,7 @@ class FieldLine:
 
 
 def describe_fields(model: type[BaseModel]) -> list[FieldLine]:
-    """The lines of a model's table of fields; structs of one kind are told once, and referred to."""
+    """Return the lines of a model's table of fields; structs of one kind are told once, and referred to."""
     return list(_tell(describe_columns(model), "", {}))
 
 

@@ -27,7 +27,7 @@ def escape_line(text: str) -> str:
 
 
 def quote_text(text: str) -> str:
-    """A text as a block quote, line by line as it stands; a very long one is cut, and says so."""
+    """Return a text as a block quote, line by line as it stands; a very long one is cut, and says so."""
     lines = [_escape_start(line) for line in _cut(_show(text), MAX_QUOTE).splitlines()]
     text = "\n".join(lines)
     # A backslash is a line end that Markdown keeps; a line without words ends the paragraph by itself.
@@ -36,7 +36,7 @@ def quote_text(text: str) -> str:
 
 
 def show_value(value: Any) -> str:
-    """The value of one field, to stand behind its name: a short one in line, else below.
+    """Return the value of one field, to stand behind its name: a short one in line, else below.
 
     Long text is quoted, a list of flat structs becomes a table, anything deeper bullets.
     """

@@ -21,7 +21,7 @@ class PairNote(NamedTuple):
 def iter_pairs(
     rows: Batches, choice: Choice, split: Literal["train", "test", "all"] = "all"
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each pair's chosen and rejected row, in the order of the run."""
+    """Yield each pair's chosen and rejected row, in the order of the run."""
     wanted = {
         row: chosen
         for chosen, rejected in choice.rejected.items()

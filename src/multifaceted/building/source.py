@@ -96,7 +96,7 @@ class RunSource(RowSource):
         return content_id([[summary.sha256 for summary in self.run.summaries], curation], length=16)
 
     def schema(self, config: str) -> pa.Schema:
-        """The schema of a config's rows."""
+        """Return the schema of a config's rows."""
         return self.configs[config].schema
 
     def read(self, config: str, split: str = "train") -> Iterator[pa.RecordBatch]:
@@ -121,7 +121,7 @@ class RunSource(RowSource):
         }
 
     def _choice_for(self, config: str) -> Choice:
-        """The choice, which is not made for configs that have all rows."""
+        """Return the choice, which is not made for configs that have all rows."""
         return self.choice if self.configs[config].rows != "all" else Choice(kept=self.kept)
 
 

@@ -73,7 +73,7 @@ class RowSummary:
 
 
 def sum_tokens(records: pl.Series) -> dict[str, int]:
-    """Tokens of the records of one stage, by kind."""
+    """Return tokens of the records of one stage, by kind."""
     if isinstance(records.dtype, pl.List):  # of a stage that asks once for each preference
         records = records.explode()
     return records.struct.field("tokens").struct.unnest().sum().row(0, named=True)

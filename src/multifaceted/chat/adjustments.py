@@ -75,22 +75,22 @@ def find_changes(refusal: Refusal, request: Request, body: dict[str, Any]) -> It
 
 
 def still_names(refusal: Refusal, change: Change) -> bool:
-    """Whether a parameter is named though it was left out."""
+    """Return whether a parameter is named though it was left out."""
     return change.kind == "drop" and bool(_PATTERNS[change.name].search(f"{refusal.pointed} {refusal.words}"))
 
 
 def has_system(body: dict[str, Any]) -> bool:
-    """Whether a body holds a system message."""
+    """Return whether a body holds a system message."""
     return any(message.get("role") == "system" for message in body["messages"])
 
 
 def says_json(body: dict[str, Any]) -> bool:
-    """Whether any message of a body holds the word that JSON mode wants."""
+    """Return whether any message of a body holds the word that JSON mode wants."""
     return any("json" in str(message.get("content")).lower() for message in body["messages"])
 
 
 def name_own(refusal: Refusal, request: Request) -> list[str]:
-    """The keys of the recipe's `extra_body` that a refusal names."""
+    """Return the keys of the recipe's `extra_body` that a refusal names."""
     own = request.parameters.get("extra_body", {})
     said = f"{refusal.pointed} {refusal.words}"
     return [name for name in own if re.search(rf"\b{re.escape(name)}\b", said)]
@@ -105,7 +105,7 @@ def _order_named(refusal: Refusal) -> list[str]:
 
 
 def _is_for_the_recipe(name: str, refusal: Refusal, request: Request) -> bool:
-    """Whether to go without a parameter would change what the recipe asks for in so many words."""
+    """Return whether to go without a parameter would change what the recipe asks for in so many words."""
     if name not in request.stated:
         return False
     if _RANGE.search(refusal.words):

@@ -23,7 +23,7 @@ def load_json(text: str) -> Any:
 
 
 def is_text(text: str) -> bool:
-    """Whether a text can be written as UTF-8."""
+    """Return whether a text can be written as UTF-8."""
     if text.isascii():
         return True
     try:

@@ -57,7 +57,7 @@ class Capabilities:
             self._log(change, "refuses how requests are written; from now on they are sent")
 
     def shows_needless(self, change: Change) -> bool:
-        """Whether a request was answered though it held what the change takes away."""
+        """Return whether a request was answered though it held what the change takes away."""
         return not self.accepted.isdisjoint(_list_before(change))
 
     def _log(self, change: Change, what: str) -> None:
@@ -119,7 +119,7 @@ class Attempt:
         self._capabilities.accepted |= _list_features(self.body, self._request.label)
 
     def name_own(self) -> list[str]:
-        """The keys of the recipe's `extra_body` that the last refusal names."""
+        """Return the keys of the recipe's `extra_body` that the last refusal names."""
         return [] if self.refusal is None else name_own(self.refusal, self._request)
 
     def describe_refusal(self, status: int) -> str:
@@ -164,13 +164,13 @@ class Attempt:
 
 
 def list_echoes(request: Request) -> list[str]:
-    """What an error may repeat of a request."""
+    """Return what an error may repeat of a request."""
     contents = (message.content for message in request.messages)
     return [request.model, *(content for content in contents if len(content) >= _SHORTEST_ECHO)]
 
 
 def is_about_writing(status: int) -> bool:
-    """Whether an answer of this status may be about how the request is written."""
+    """Return whether an answer of this status may be about how the request is written."""
     if status in (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED):
         return True
     return (
@@ -181,7 +181,7 @@ def is_about_writing(status: int) -> bool:
 def learn_from_line(
     form: WireForm, text: str, body: dict[str, Any], *, label: str, model: Model
 ) -> Change | None:
-    """What the refusal of a batch's line tells that its request did not heed; None where nothing.
+    """Return what the refusal of a batch's line tells that its request did not heed; None where nothing.
 
     Args:
         form: how the request was written.

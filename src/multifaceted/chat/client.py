@@ -22,7 +22,7 @@ class ChatClient(Protocol):
         ...
 
     def explain(self, body: str, reply: Reply | None) -> EndpointError:
-        """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
+        """Return what a body means that holds no reply, or one that the endpoint stopped in the middle of."""
         ...
 
     async def close(self) -> None:

@@ -24,7 +24,7 @@ _LOGIN = re.compile(r"//[^/@\s]+@")  # of a proxy
 
 
 def no_answer() -> TransientEndpointError:
-    """The error for an exchange that took too long."""
+    """Return the error for an exchange that took too long."""
     return TransientEndpointError("no answer in time", kind="timeout")
 
 
@@ -72,7 +72,7 @@ def _describe(cause: BaseException) -> str:
 
 
 def _describe_answer(cause: BaseException, said: str) -> str:
-    """The same, where there was a connection."""
+    """Return the same, where there was a connection."""
     if isinstance(cause, aiohttp.ServerDisconnectedError) or "disconnected without" in said:
         return "it closed the connection before it answered"
     if isinstance(cause, aiohttp.ClientPayloadError | httpx2.ReadError) or "peer closed connection" in said:
@@ -90,7 +90,7 @@ def _quote(cause: BaseException) -> str:
 
 
 def _causes_of(error: BaseException) -> Iterator[BaseException]:
-    """An error and what led to it, nearest first; of several at once, each."""
+    """Yield an error and what led to it, nearest first; of several at once, each."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

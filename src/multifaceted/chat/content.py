@@ -84,7 +84,7 @@ class Content:
         return False
 
     def text(self) -> str:
-        """What was read.
+        """Return what was read.
 
         Raises:
             TransientEndpointError: of kind garbage, where a reply is packed in a way that nobody asked for.
@@ -132,7 +132,7 @@ class _Inflater(_Unpacker):
         self._members = 1
 
     def unpack(self, data: bytes, most: int) -> bytes:
-        """The same, unpacked."""
+        """Return the same, unpacked."""
         plain = b""
         while data and len(plain) < most and not self.ended:
             if self._stream.eof:
@@ -156,7 +156,7 @@ def _choose_unpacker(start: bytes, encoding: str) -> _Unpacker:
 
 
 def _find_codec(content_type: str) -> str:
-    """The encoding that a label names, for bytes that are not UTF-8."""
+    """Return the encoding that a label names, for bytes that are not UTF-8."""
     label = _CHARSET.search(content_type)
     try:
         name = codecs.lookup(label[1]).name if label else ""

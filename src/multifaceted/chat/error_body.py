@@ -146,7 +146,7 @@ class Fault(NamedTuple):
 
 
 def is_unpaid(codes: Iterable[str]) -> bool:
-    """Whether one of the codes says that the account has no credit left."""
+    """Return whether one of the codes says that the account has no credit left."""
     return any(_to_status(_normalize(code)) == _UNPAID for code in codes)
 
 
@@ -179,20 +179,20 @@ def find_bare_error(data: Mapping[str, Any]) -> Fault | None:
 
 
 def find_title(page: str) -> str:
-    """The title or first heading of a web page; empty where a text is none, or has none."""
+    """Return the title or first heading of a web page; empty where a text is none, or has none."""
     title = _TITLE.search(page[:_MAX_PAGE])
     return " ".join(html.unescape(title[2]).split())[:MAX_MESSAGE] if title else ""
 
 
 def _is_none(error: Any) -> bool:
-    """Whether an `error` says that there is none: nulls, code 0, "success"."""
+    """Return whether an `error` says that there is none: nulls, code 0, "success"."""
     said = [error.get(name) for name in (*_CODES, *_WORDS)] if isinstance(error, Mapping) else [error]
     known = all(str(value).strip().lower() in _NO_ERROR for value in said)
     return known and (not isinstance(error, Mapping) or bool(set(error) & {*_CODES, *_WORDS}))
 
 
 def _pick_words(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What stands beside an error that is a text, such as `"error": "Not Found", "message": "…"`."""
+    """Return what stands beside an error that is a text, such as `"error": "Not Found", "message": "…"`."""
     return {name: data[name] for name in (*_WORDS, *_CODES) if data.get(name)}
 
 
@@ -207,7 +207,7 @@ def _read_fault(error: Mapping[str, Any]) -> Fault:
 
 
 def _describe_text(text: str) -> str:
-    """The words of a body that is not an object."""
+    """Return the words of a body that is not an object."""
     if title := find_title(text):
         return f"a web page, {title!r}"
     value = load_json(text)
@@ -219,7 +219,7 @@ def _read_words(words: str) -> int:
 
 
 def _normalize(code: Any) -> str:
-    """A code as the lists have it: AWS's `ThrottlingException` is "throttling"."""
+    """Return a code as the lists have it: AWS's `ThrottlingException` is "throttling"."""
     if isinstance(code, bool) or not isinstance(code, int | float | str):
         return ""
     text = str(int(code) if isinstance(code, float) and code.is_integer() else code).strip()

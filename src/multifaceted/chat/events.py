@@ -36,7 +36,7 @@ def read_body(body: str) -> dict[str, Any] | None:
 
 
 def _is_chunk(data: Any) -> bool:
-    """Whether something is a part of a stream; Ollama's own have no choices."""
+    """Return whether something is a part of a stream; Ollama's own have no choices."""
     if not isinstance(data, dict):
         return False
     choice = _first(data.get("choices"))
@@ -44,7 +44,7 @@ def _is_chunk(data: Any) -> bool:
 
 
 def _open_envelope(data: dict[str, Any]) -> dict[str, Any]:
-    """The completion that a gateway wraps into an object of its own, where there is one."""
+    """Return the completion that a gateway wraps into an object of its own, where there is one."""
     if data.get("choices") or "message" in data:
         return data
     for name in _ENVELOPES:
@@ -73,7 +73,7 @@ def _join_events(body: str) -> dict[str, Any] | None:
 
 
 def _read_chunks(lines: Iterable[str]) -> Iterator[Any]:
-    """The data of each event; one may be spread over several lines."""
+    """Yield the data of each event; one may be spread over several lines."""
     held: list[str] = []
     for line in [*lines, ""]:
         if line.startswith("data:"):
@@ -122,7 +122,7 @@ def _join(chunks: list[Any], *, is_whole: bool) -> dict[str, Any]:
 
 
 def _join_parts(parts: list[Any]) -> Any:
-    """Texts as one; where some came as lists of parts, as Mistral's thoughts do, one list of all."""
+    """Return texts as one; where some came as lists of parts, as Mistral's thoughts do, one list of all."""
     if all(isinstance(part, str) for part in parts):
         return "".join(parts)
     lists = (part if isinstance(part, list) else [part] for part in parts)

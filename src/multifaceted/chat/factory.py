@@ -30,7 +30,7 @@ class Backend(Protocol):
     names_itself: bool  # whether the name in a reply may be more exact than the one that was asked for
 
     def name(self, model: Any) -> str:
-        """How requests name the model.
+        """Return how requests name the model.
 
         Raises:
             SetupError: where it is not there.
@@ -38,7 +38,7 @@ class Backend(Protocol):
         ...
 
     def serve(self, model: Any, *, concurrency: int) -> AbstractAsyncContextManager[tuple[EndpointSpec, ...]]:
-        """Where it is reached, for as long as the block lasts.
+        """Return where it is reached, for as long as the block lasts.
 
         Raises:
             SetupError: where it cannot be started.
@@ -68,7 +68,7 @@ BACKENDS: dict[str, Backend] = {"endpoint": EndpointBackend(), "local": LocalBac
 
 
 def name_models(models: Models) -> dict[str, str]:
-    """The model name of each label's requests; that of local weights holds their hash.
+    """Return the model name of each label's requests; that of local weights holds their hash.
 
     Raises:
         SetupError: where local weights are not there.
@@ -77,7 +77,7 @@ def name_models(models: Models) -> dict[str, str]:
 
 
 def read_key(endpoint: EndpointSpec) -> str:
-    """The API key from the environment; an endpoint on this machine may do without.
+    """Return the API key from the environment; an endpoint on this machine may do without.
 
     Without `api_key_env` no key goes anywhere but OpenAI's key to OpenAI.
 
@@ -97,13 +97,13 @@ def read_key(endpoint: EndpointSpec) -> str:
 
 
 def name_key_variable(endpoint: EndpointSpec) -> str:
-    """The variable that holds the key of an endpoint; empty where it gets none."""
+    """Return the variable that holds the key of an endpoint; empty where it gets none."""
     host = urlsplit(endpoint.base_url).hostname
     return endpoint.api_key_env or ("OPENAI_API_KEY" if host == "api.openai.com" else "")
 
 
 def configure_sdk(endpoint: EndpointSpec, *, direct: bool = False) -> AsyncOpenAI:
-    """The SDK client for an endpoint; what the recipe does not say, it reads from the environment.
+    """Return the SDK client for an endpoint; what the recipe does not say, it reads from the environment.
 
     Args:
         endpoint: of the recipe, or a server of our own.

@@ -125,7 +125,7 @@ class LimitedEndpoint:
             self.silent_since = None
 
     def describe(self) -> str:
-        """The limit in force and why, for people."""
+        """Return the limit in force and why, for people."""
         now = self.clock()
         if self.verdict.refuses_all:
             return "left out: it refuses everything"

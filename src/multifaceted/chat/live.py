@@ -62,7 +62,7 @@ class LiveClient:
                 raise self._explain(answer, attempt)
 
     def explain(self, body: str, reply: Reply | None) -> EndpointError:
-        """What a body means that holds no reply, or one that the endpoint stopped in the middle of."""
+        """Return what a body means that holds no reply, or one that the endpoint stopped in the middle of."""
         error = explain_body(body, reply=reply)
         if isinstance(error, RejectedRequestError) and error.kind == "request_rejected":
             refusal = read_refusal(body)
@@ -70,7 +70,7 @@ class LiveClient:
         return self._name_self(error) if isinstance(error, FatalEndpointError) else error
 
     def capabilities_of(self, model: str) -> Capabilities:
-        """How this endpoint wants requests to `model` written, as far as it is known."""
+        """Return how this endpoint wants requests to `model` written, as far as it is known."""
         return self._capabilities.setdefault(model, Capabilities(self.base_url, model))
 
     def take_max_tokens(self, request: Request) -> int | None:
@@ -83,7 +83,7 @@ class LiveClient:
         await self._sdk.close()
 
     def _explain(self, answer: HttpAnswer, attempt: Attempt) -> EndpointError:
-        """The error for an answer, with what people need to know to mend it."""
+        """Return the error for an answer, with what people need to know to mend it."""
         error = translate_refusal(answer.status, answer.headers, answer.text)
         if isinstance(error, FatalEndpointError):  # of several endpoints, which?
             return self._name_self(error)
@@ -101,7 +101,7 @@ class LiveClient:
 
 
 def _find_refusal(body: str) -> int:
-    """The status of a refusal that came with status 200; 0 where the body is none."""
+    """Return the status of a refusal that came with status 200; 0 where the body is none."""
     if '"choices"' in body or "error" not in body:  # nearly all bodies, and they are long
         return 0
     data = read_body(body)

@@ -33,7 +33,7 @@ class LocalBackend:
     names_itself = False  # llama.cpp names the path of its file
 
     def name(self, model: LocalModel) -> str:
-        """The name of the weights, which holds their hash."""
+        """Return the name of the weights, which holds their hash."""
         return name_weights(find_weights(model.weights))
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ async def _read_url(process: Process, weights: str, errors: IO[bytes]) -> str:
 
 
 def explain_failure(code: int, error: str, said: str, weights: str) -> SetupError:
-    """Why the child process serves nothing: its exit code, its exception and its last words."""
+    """Return why the child process serves nothing: its exit code, its exception and its last words."""
     if code == -signal.SIGILL:
         return SetupError(
             "this processor cannot run the embedded model: it lacks AVX2",

@@ -99,7 +99,7 @@ def translate_refusal(status: int, headers: Mapping[str, str], text: str) -> End
 
 
 def _find_target(status: int, headers: Mapping[str, str]) -> str:
-    """Where a redirect leads, without what may be secret in it: user, password, query and fragment."""
+    """Return where a redirect leads, without what may be secret in it: user, password, query and fragment."""
     location = headers.get("location", "") if 300 <= status <= 399 else ""  # noqa: PLR2004
     try:
         parts = urlsplit(location.strip())

@@ -136,7 +136,7 @@ class EndpointPool:
         return TransientEndpointError(message, kind="unavailable")
 
     def _left(self) -> list[LimitedEndpoint]:
-        """The endpoints that do not refuse everything."""
+        """Return the endpoints that do not refuse everything."""
         return [endpoint for endpoint in self.endpoints if not endpoint.verdict.refuses_all]
 
     async def _get_endpoint(self, tokens: float) -> LimitedEndpoint:

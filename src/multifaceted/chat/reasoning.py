@@ -83,7 +83,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
 
 
 def _unwrap(answer: str, *, thoughts: bool) -> str | None:
-    """What a model wraps its answer in, taken off; None where there is nothing of the kind."""
+    """Return what a model wraps its answer in, taken off; None where there is nothing of the kind."""
     patterns = (*(_WRAPPED if answer.lstrip().startswith("<|") else ()), *((_ANSWER,) if thoughts else ()))
     found = next(filter(None, (pattern.fullmatch(answer) for pattern in patterns)), None)
     return None if found is None else found["text"]
@@ -111,7 +111,7 @@ def _split_blocks(text: str) -> tuple[list[str], str]:
 
 
 def _read_block(text: str, opening: re.Match[str], *, name: str = "") -> tuple[str, str] | None:
-    """The inside of a block and what comes after it; None where it is not thoughts."""
+    """Return the inside of a block and what comes after it; None where it is not thoughts."""
     name = name or opening[1]
     is_sure = re.fullmatch(_SURE, name, re.IGNORECASE) is not None
     closings = (closing.format(name=_SURE if is_sure else re.escape(name)) for _, closing in _MARKS)
@@ -128,7 +128,7 @@ def _read_block(text: str, opening: re.Match[str], *, name: str = "") -> tuple[s
 
 
 def _split_at_closing(text: str) -> tuple[list[str], str]:
-    """Where the chat template wrote the opening mark, the first closing one ends the thoughts."""
+    """Return where the chat template wrote the opening mark, the first closing one ends the thoughts."""
     lowered = text.lower()
     if not any(word in lowered for word in ("think", "thought", "<channel|>", "inner_suffix")):
         return [], text  # nearly all that have angle brackets
@@ -144,7 +144,7 @@ def _split_at_closing(text: str) -> tuple[list[str], str]:
 
 
 def _is_in_json(text: str, position: int) -> bool:
-    """Whether a position is inside the object that a text begins with, which may speak of tags."""
+    """Return whether a position is inside the object that a text begins with, which may speak of tags."""
     start = text.find("{")
     if start < 0 or text[:start].strip():
         return False

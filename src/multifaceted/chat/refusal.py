@@ -102,7 +102,7 @@ def _walk(value: Any, *, depth: int, is_pointer: bool = False) -> Iterator[tuple
 
 
 def _walk_text(text: str, *, depth: int, is_pointer: bool) -> Iterator[tuple[bool, str]]:
-    """A text, in which JSON may begin anywhere."""
+    """Yield a text, in which JSON may begin anywhere."""
     start = text.find("{")
     if start >= 0:
         try:

@@ -160,11 +160,11 @@ def _read_refusal(message: Mapping[str, Any], finish_reason: str, text: str) -> 
 
 
 def _is_counted(tokens: Tokens, text: str) -> bool:
-    """Whether it is known how many tokens there were: a prompt takes some, and so does a text."""
+    """Return whether it is known how many tokens there were: a prompt takes some, and so does a text."""
     return bool(tokens.prompt) and tokens.completion is not None and bool(tokens.completion or not text)
 
 
 def _to_text(value: Any) -> str:
-    """A text, or a number as one; "" for everything else."""
+    """Return a text, or a number as one; "" for everything else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value if isinstance(value, str) else str(value) if is_number else ""

@@ -96,7 +96,7 @@ def _read_duration(value: str, now: float) -> float | None:
 
 
 def _sum_durations(text: str, start: int) -> tuple[float, int]:
-    """What durations that follow one another come to, and where they end."""
+    """Return what durations that follow one another come to, and where they end."""
     seconds = 0.0
     while match := _DURATION.match(text, start):
         seconds, start = seconds + float(match[1]) * _unit(match[2]), match.end()
@@ -119,7 +119,7 @@ def _read_date(value: str, now: float) -> float | None:
 
 
 def _read_clock(headers: Mapping[str, str]) -> float:
-    """The endpoint's clock: a date in its headers is meant by that one, and ours may be wrong."""
+    """Return the endpoint's clock: a date in its headers is meant by that one, and ours may be wrong."""
     here = time.time()
     there = _read_date(headers.get("date", "")[:_MOST], 0.0)
     return here if there is None else there
@@ -134,7 +134,7 @@ def _read_headers(headers: Mapping[str, str], now: float) -> Iterator[float]:
 
 
 def _find_headers(data: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of the provider behind OpenRouter, which stand in the body."""
+    """Return the headers of the provider behind OpenRouter, which stand in the body."""
     metadata = data.get("metadata")
     headers = metadata.get("headers") if isinstance(metadata, dict) else None
     return {name.lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
@@ -150,7 +150,7 @@ def _read_body(data: Mapping[str, Any], now: float) -> Iterator[float]:
 
 
 def _scale(seconds: float | None, unit: float) -> float:
-    """What makes no sense in seconds makes none in milliseconds."""
+    """Return what makes no sense in seconds makes none in milliseconds."""
     return (seconds or 0.0) * (unit if (seconds or 0.0) < LONGEST else 1.0)
 
 

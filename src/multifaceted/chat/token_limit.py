@@ -48,7 +48,7 @@ class TokenLimit(NamedTuple):
 
 
 def read_token_limit(words: str, *, sent: int, wanted: int) -> TokenLimit | None:
-    """The room for a reply, where it is smaller than `sent`; None where a refusal does not tell it.
+    """Return the room for a reply, where it is smaller than `sent`; None where a refusal does not tell it.
 
     Args:
         words: of the refusal.
@@ -82,7 +82,7 @@ def halve(tokens: int, *, wanted: int) -> TokenLimit | None:
 
 
 def _find_context(words: str, numbers: set[int], sent: int) -> tuple[int | None, int | None]:
-    """The tokens of the context and of the prompt, where both are told."""
+    """Return the tokens of the context and of the prompt, where both are told."""
     most = max(numbers, default=0)
     for prompt in sorted(numbers - {sent}, key=lambda number: number + sent != most):
         total = prompt + sent

@@ -57,7 +57,7 @@ def read_tokens(usage: Any) -> Tokens:
 
 
 def _first(counts: Any, *names: str) -> int | None:
-    """The first of some counts that is given and makes sense."""
+    """Return the first of some counts that is given and makes sense."""
     found = (read_count(counts.get(name)) for name in names) if isinstance(counts, Mapping) else ()
     return next((count for count in found if count is not None), None)
 

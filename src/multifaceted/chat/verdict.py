@@ -47,7 +47,7 @@ class Verdict:
         self._look()
 
     def note_garbage(self, number: int) -> bool:
-        """A request brought a body that is not a reply; true where the endpoint gives nothing else."""
+        """Return a request brought a body that is not a reply; true where the endpoint gives nothing else."""
         self._garbage += 1
         if self._garbage >= NO_REPLIES:
             self._settle(refuses_all=True)

@@ -37,12 +37,12 @@ BUILTIN = BuiltinWeights(
 
 
 def builtin_path() -> Path:
-    """Where the built-in weights lie once they are installed."""
+    """Return where the built-in weights lie once they are installed."""
     return platformdirs.user_cache_path("multifaceted") / "models" / f"{BUILTIN.name}.gguf"
 
 
 def find_weights(spec: str) -> Path:
-    """The GGUF file that a recipe's `weights` means; one on the Hub is downloaded.
+    """Return the GGUF file that a recipe's `weights` means; one on the Hub is downloaded.
 
     Raises:
         SetupError: where it is not there.
@@ -60,7 +60,7 @@ def find_weights(spec: str) -> Path:
 
 @cache
 def name_weights(path: Path) -> str:
-    """The model name that stands in requests: equal names, equal weights."""
+    """Return the model name that stands in requests: equal names, equal weights."""
     return f"{path.stem}@{hash_file(path)[:12]}"
 
 

@@ -41,7 +41,7 @@ class Change:
     lasts: bool = True
 
     def describe(self) -> str:
-        """How requests are sent with it, for people."""
+        """Return how requests are sent with it, for people."""
         return {
             "drop": f"without {self.name}",
             "rename": f"with max_tokens under the name of {self.value}",
@@ -66,7 +66,7 @@ class WireForm:
     says_json: bool = False
 
     def changed(self, change: Change) -> "WireForm":
-        """The form with one change more."""
+        """Return the form with one change more."""
         given: dict[str, Any] = {}
         match change.kind:
             case "drop":
@@ -86,7 +86,7 @@ class WireForm:
         return replace(self, **given)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as a chat-completions body for this endpoint."""
+        """Return the request as a chat-completions body for this endpoint."""
         parameters = dict(request.parameters)
         extra = parameters.pop("extra_body", {})
         turns = fold_system(request.messages) if self.folds_system else request.messages
@@ -107,7 +107,7 @@ class WireForm:
         return {**body, **extra}
 
     def fit(self, max_tokens: int) -> int:
-        """The `max_tokens` that is sent where the recipe asks for so many."""
+        """Return the `max_tokens` that is sent where the recipe asks for so many."""
         return max_tokens if self.most_tokens is None else min(max_tokens, self.most_tokens)
 
     def _response_format(self, request: Request) -> dict[str, Any]:

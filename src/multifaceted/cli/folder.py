@@ -39,6 +39,8 @@ def build(
     """
     built = mf.build(run, out, file_format=file_format.value, card=card, curation=curation, partial=partial)
     manifest = built.manifest
+    if built.notice:
+        show.say(f"note: {built.notice}")
     if as_json:
         show.data(
             {

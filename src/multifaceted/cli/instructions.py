@@ -53,7 +53,7 @@ def _show(report: dict[str, Any], out: Path) -> None:
     sources = [[name, funnel["by_source"][name]["read"], funnel["by_source"][name]["kept"]] for name in names]
     show.table("sources", ["source", "read", "kept"], sources)
     show.table(
-        "licences of what is kept", ["licence", "rows"], [list(row) for row in report["licences"].items()]
+        "licenses of what is kept", ["license", "rows"], [list(row) for row in report["licenses"].items()]
     )
     if report["decontamination"]:
         found = report["decontamination"]["dropped_by"]

@@ -73,7 +73,7 @@ def failures(run: Run, kind: Kinds = None, as_json: Json = False) -> None:
 
     Example: `multifaceted failures run --kind truncated`
     """
-    made = mf.open_run(run)
+    made = mf.Run(run)
     found = made.list_failures(kind or ())
     if as_json:
         for row, reply in zip(found, found.read_replies(), strict=True):

@@ -86,7 +86,7 @@ def _show_whole(row: dict[str, Any]) -> None:
 
 
 def _shorten(text: str) -> str:
-    """The first line that says anything, cut where it is long."""
+    """Return the first line that says anything, cut where it is long."""
     first = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return first if len(first) <= SHOWN else f"{first[:SHOWN]}…"
 

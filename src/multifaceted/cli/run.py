@@ -85,7 +85,7 @@ def retry(
     with _told(again, as_json=as_json):
         progress = _print_event if as_json else None
         made = mf.retry(run, kind or (), recipe=recipe, max_usd=max_usd, progress=progress)
-    _report(made, ["generate", str(recipe or "RECIPE"), "--run", str(run)], as_json=as_json)
+    _report(made, ["generate", str(made.recipe_file), "--run", str(run)], as_json=as_json)
 
 
 def _print_event(seen: "Snapshot") -> None:

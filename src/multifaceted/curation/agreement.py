@@ -28,5 +28,5 @@ def weigh_kappa(pairs: Pairs) -> float | None:
 
 
 def share_equal(pairs: Pairs) -> float | None:
-    """The share of equal scores; None without pairs."""
+    """Return the share of equal scores; None without pairs."""
     return sum(one == other for one, other in pairs) / len(pairs) if pairs else None

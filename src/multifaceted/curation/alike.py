@@ -23,7 +23,7 @@ class AlikeResponsesFilter(VariantFilter):
     threshold: float = Field(default=0.85, gt=0, le=1)  # Jaccard similarity of the words
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         return find_alike(rows, pl.col("output"), self.threshold)
 
 
@@ -36,14 +36,14 @@ class AlikePreferencesFilter(VariantFilter):
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity of the words of all descriptions
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         entry = pl.element().struct
         text = pl.col("preference_set").list.eval(entry["preference"] + " " + entry["description"])
         return find_alike(rows, text.list.join(" "), self.threshold)
 
 
 def find_alike(rows: pl.DataFrame, text: pl.Expr, threshold: float) -> pl.DataFrame:
-    """Rows whose text is like that of an earlier variant that stays.
+    """Return rows whose text is like that of an earlier variant that stays.
 
     Args:
         rows: with `instruction_id` and `id`, those of an instruction one after the other.

@@ -42,7 +42,7 @@ class RowFilter(Filter, ABC):
 
     @abstractmethod
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
 
 
 class VariantFilter(Filter, ABC):
@@ -58,4 +58,4 @@ class RunFilter(Filter, ABC):
 
     @abstractmethod
     def begin(self) -> RunFinder:
-        """A finder for one run; it gets the rows that nothing before it dropped."""
+        """Return a finder for one run; it gets the rows that nothing before it dropped."""

@@ -61,7 +61,7 @@ class JudgePrompt:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """The shipped template, or a file of one's own in its place.
+        """Return the shipped template, or a file of one's own in its place.
 
         Raises:
             InputError: where it cannot be read, or fails on the values of a row.
@@ -77,7 +77,7 @@ class JudgePrompt:
         return self._template.hash
 
     def render(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
-        """The chat turns for one row.
+        """Return the chat turns for one row.
 
         Raises:
             InputError: where the template fails.
@@ -90,7 +90,7 @@ class JudgePrompt:
         return self._template.render(values)
 
     def parse(self, row: Mapping[str, Any], text: str) -> dict[str, int]:
-        """The score of each dimension.
+        """Return the score of each dimension.
 
         Raises:
             ReplyError: with everything that is wrong with the reply.

@@ -59,7 +59,7 @@ class JudgeSpec(SendingSpec):
 
 
 def name_asker(judge: str) -> str:
-    """The label under which a judge asks."""
+    """Return the label under which a judge asks."""
     return f"judge {judge}"
 
 

@@ -71,11 +71,11 @@ class RowsToJudge:
         return name_models(self.models)
 
     def groups(self) -> Iterator[Group[Judged]]:
-        """All rows, whose replies lie in one journal."""
+        """Yield all rows, whose replies lie in one journal."""
         yield Group(JUDGES, (partial(self.judge, row) for row in self.rows()))
 
     def journal_file(self, name: str) -> Path:
-        """The journal of the judges."""
+        """Return the journal of the judges."""
         return self.path / name
 
     def lock(self, name: str) -> AbstractContextManager[None]:
@@ -98,7 +98,7 @@ class RowsToJudge:
         )
 
     async def _ask(self, judge: str, row: RowData, channel: Channel) -> dict[str, int] | str:
-        """The scores of one judge, or why it gave none."""
+        """Return the scores of one judge, or why it gave none."""
         try:
             exchange = await channel.ask(
                 self._request(judge, row), read=partial(self.prompt.parse, row), repair=self.prompt.repair

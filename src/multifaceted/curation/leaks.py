@@ -48,7 +48,7 @@ class LeakFilter(RowFilter):
     min_words: int = Field(default=_SENTENCE_WORDS, ge=3)
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         sentences = read_sentences(self.templates, self.min_words)
         marked = rows.select(
             pl.all(),
@@ -80,7 +80,7 @@ def _name(flag: str) -> pl.Expr:
 
 @cache
 def read_sentences(templates: tuple[Path, ...] = (), min_words: int = _SENTENCE_WORDS) -> list[str]:
-    """The long sentences of the shipped templates and of others, as far as no variable stands in them.
+    """Return the long sentences of the shipped templates and of others, as far as no variable stands in them.
 
     Raises:
         InputError: where a template cannot be read.

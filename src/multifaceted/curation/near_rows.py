@@ -26,7 +26,7 @@ class NearSystemFilter(RunFilter):
     threshold: float = Field(default=0.7, gt=0, le=1)  # Jaccard similarity
 
     def begin(self) -> RunFinder:
-        """A finder that remembers the system messages of the rows that stay."""
+        """Return a finder that remembers the system messages of the rows that stay."""
         stream = NearStream(NearSpec(threshold=self.threshold, permutations=_PERMUTATIONS))
         ids: list[str] = []
 
@@ -50,7 +50,7 @@ class DuplicateIdFilter(RunFilter):
     summary: ClassVar[str] = "another row has the same id"
 
     def begin(self) -> RunFinder:
-        """A finder that remembers all ids."""
+        """Return a finder that remembers all ids."""
         seen = pl.DataFrame(schema={"_hash": pl.UInt64})
 
         def find(rows: pl.DataFrame) -> pl.DataFrame:

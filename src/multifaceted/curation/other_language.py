@@ -65,7 +65,7 @@ class LanguageFilter(RowFilter):
         return self.identifier == "fasttext" or (self.identifier == "auto" and has_identifier())
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         texts = rows.select("position", _cut_sample("prompt"), _cut_sample("output"))
         scripts = {"_asked": name_scripts(texts["prompt"]), "_given": name_scripts(texts["output"])}
         texts = texts.with_columns(**scripts)
@@ -117,12 +117,12 @@ class LanguageFilter(RowFilter):
 
 @cache
 def load_identifier() -> Identify:
-    """The identifier, loaded once: that takes a second."""
+    """Return the identifier, loaded once: that takes a second."""
     return open_identifier()
 
 
 def _cut_sample(column: str) -> pl.Expr:
-    """The beginning of a text, without code: programs are in no language."""
+    """Return the beginning of a text, without code: programs are in no language."""
     text = pl.col(column).str.slice(0, 4 * _SAMPLE)
     has_code = text.str.contains("[`]|://")
     return (

@@ -61,7 +61,7 @@ class PersonalDataFilter(RowFilter):
     kinds: tuple[Kind, ...] = ("email", "phone", "card", "iban")
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         details: dict[int, str] = {}
         for column in self.columns:
             for kind in self.kinds:
@@ -81,7 +81,7 @@ class SecretFilter(RowFilter):
     summary: ClassVar[str] = "what looks like a secret key stands in a text"
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         names = [name for name in rows.columns if name != "id"]
         held = {name: holds_token(name, rows.schema[name]) for name in (*COLUMNS, *names)}
         return rows.filter(pl.any_horizontal(*held.values())).with_columns(
@@ -101,12 +101,12 @@ def _find_kind(rows: pl.DataFrame, column: str, kind: Kind) -> Iterator[int]:
 
 
 def is_real_email(address: str) -> bool:
-    """Whether an address is nobody's example."""
+    """Return whether an address is nobody's example."""
     return not _EXAMPLE_NAME.match(address) and not _EXAMPLE_HOST.search(address.rsplit("@", 1)[1])
 
 
 def is_real_phone(number: str) -> bool:
-    """Whether a number can be a person's: no hotline, none set apart for fiction, no 123-456-7890."""
+    """Return whether a number can be a person's: no hotline, none set apart for fiction, no 123-456-7890."""
     digits = re.sub(r"\D", "", number)
     if not number.startswith("+") or digits.startswith("1"):
         local = digits.removeprefix("1")
@@ -122,7 +122,7 @@ def is_real_phone(number: str) -> bool:
 
 
 def is_real_card(number: str) -> bool:
-    """Whether the check digit is right (Luhn), and the number none that manuals use for tests."""
+    """Return whether the check digit is right (Luhn), and the number none that manuals use for tests."""
     digits = re.sub(r"\D", "", number)
     total = 0
     for index, digit in enumerate(map(int, reversed(digits))):
@@ -133,7 +133,7 @@ def is_real_card(number: str) -> bool:
 
 
 def is_real_iban(number: str) -> bool:
-    """Whether the check digits are right (ISO 13616: the rearranged number modulo 97 is 1)."""
+    """Return whether the check digits are right (ISO 13616: the rearranged number modulo 97 is 1)."""
     compact = number.replace(" ", "")
     if not 15 <= len(compact) <= 34:  # noqa: PLR2004 - as the standard has it
         return False

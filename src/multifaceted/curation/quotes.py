@@ -21,7 +21,7 @@ class QuotedFilter(RowFilter):
     min_words: int = Field(default=12, ge=4)
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         system = pl.col("system").str.to_lowercase()
         entries = rows.select("position", "preference_set", _system=system).explode("preference_set")
         entries = entries.unnest("preference_set")
@@ -49,7 +49,7 @@ class QuotedFilter(RowFilter):
 
 
 def longest_shared(one: str, other: str) -> int:
-    """How many words the longest run of words has that stands in both texts."""
+    """Return how many words the longest run of words has that stands in both texts."""
     left, right = _WORD.findall(one.lower()), _WORD.findall(other.lower())
     places: dict[str, list[int]] = {}
     for index, word in enumerate(right):

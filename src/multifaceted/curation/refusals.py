@@ -57,7 +57,7 @@ class RefusalFilter(RowFilter):
     max_characters: int = Field(default=800, ge=1)
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         places = [(name, self._declines(pl.col(name))) for name in ("output", "system")]
         return rows.filter(pl.any_horizontal(*(found for _, found in places))).with_columns(
             detail=pl.coalesce(
@@ -113,7 +113,7 @@ class BoilerplateFilter(RowFilter):
     summary: ClassVar[str] = "the response speaks of itself as a language model"
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         output = pl.col("output")
         near = rows.filter(output.str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
         speaks = pl.any_horizontal(*(output.str.contains(pattern) for pattern in BOILERPLATE))

@@ -60,7 +60,7 @@ def look_at_frames(
 
 
 def read_frames(paths: Iterable[Path]) -> Iterator[pl.DataFrame]:
-    """The rows of a run with their `position`, in frames that hold whole instructions."""
+    """Yield the rows of a run with their `position`, in frames that hold whole instructions."""
     held: list[pa.RecordBatch] = []
     position = 0
     for path in paths:
@@ -79,7 +79,7 @@ def read_frames(paths: Iterable[Path]) -> Iterator[pl.DataFrame]:
 
 
 def _last_start(table: pa.Table) -> int:
-    """Where the last instruction begins; it may go on in the next batch."""
+    """Return where the last instruction begins; it may go on in the next batch."""
     instructions = pl.Series(pl.from_arrow(table.column("instruction_id")))
     return int(instructions.rle_id().search_sorted(instructions.rle_id()[-1]))
 
@@ -91,7 +91,7 @@ def _to_frame(table: pa.Table, position: int) -> pl.DataFrame:
 def _look_ahead(
     frames: Iterator[pl.DataFrame], filters: Sequence[Filter]
 ) -> Iterator[tuple[pl.DataFrame, _Looked]]:
-    """Each frame in order, with what those filters make of it that need no other frame."""
+    """Yield each frame in order, with what those filters make of it that need no other frame."""
     workers = os.cpu_count() or 1
     waiting: deque[tuple[pl.DataFrame, Future[_Looked]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -123,7 +123,7 @@ def _look(rows: pl.DataFrame, filters: Sequence[Filter]) -> _Looked:
 def _call(
     filter_: Filter, find: Callable[[pl.DataFrame], pl.DataFrame] | RunFinder, rows: pl.DataFrame
 ) -> pl.DataFrame:
-    """What a filter finds, in the shape of the record."""
+    """Return what a filter finds, in the shape of the record."""
     try:
         found = find(rows)
         columns = [

@@ -190,7 +190,7 @@ def make_record(
 
 
 def _count(findings: pl.DataFrame, action: str, curation: Curation) -> dict[str, int]:
-    """Rows by reason, in the order of the filters."""
+    """Return rows by reason, in the order of the filters."""
     taken = findings.filter(pl.col("action") == action)["reason"].value_counts()
     counts: dict[str, int] = dict(taken.iter_rows())
     return {name: counts[name] for name in (*curation.described, LOW_SCORE, UNJUDGED) if name in counts}

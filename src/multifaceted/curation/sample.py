@@ -28,7 +28,7 @@ class Example:
 
 
 def read_examples(run: Path, place: Path, reason: str, limit: int) -> list[Example]:
-    """Rows with a reason, drawn from all over the run and the same each time, in the order of the run.
+    """Return rows with a reason, drawn from all over the run and the same each time, in the order of the run.
 
     Raises:
         StorageError: where the record in `place` is of other rows.

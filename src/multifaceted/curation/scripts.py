@@ -31,7 +31,7 @@ IDEOGRAPH_WEIGHT = 3  # letters of an alphabet that one of these characters stan
 
 
 def name_scripts(texts: pl.Series) -> pl.Series:
-    """The script that most letters of each text belong to; null where it has none."""
+    """Return the script that most letters of each text belong to; null where it has none."""
     frame = texts.to_frame("text")
     # Most texts are plain ASCII: then no letter needs to be counted.
     is_ascii = pl.col("text").str.len_bytes() == pl.col("text").str.len_chars()
@@ -57,6 +57,6 @@ def name_scripts(texts: pl.Series) -> pl.Series:
 
 
 def is_english(text: pl.Expr) -> pl.Expr:
-    """Whether a text is English beyond doubt, by its commonest words."""
+    """Return whether a text is English beyond doubt, by its commonest words."""
     words = text.str.count_matches(r"\S+")
     return (words > 0) & (text.str.count_matches(ENGLISH) >= ENGLISH_SHARE * words)

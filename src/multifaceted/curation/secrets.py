@@ -11,7 +11,7 @@ _PATTERN = re.compile(TOKENS)
 
 
 def holds_token(name: str, kind: pl.DataType) -> pl.Expr:
-    """Whether a column holds what looks like a key, in its texts or anywhere in its lists and maps."""
+    """Return whether a column holds what looks like a key, in its texts or anywhere in its lists and maps."""
     if kind == pl.String:
         return pl.col(name).str.contains(TOKENS).fill_null(value=False)
     if not kind.is_nested():
@@ -20,12 +20,12 @@ def holds_token(name: str, kind: pl.DataType) -> pl.Expr:
 
 
 def mask_secrets(text: str) -> str:
-    """The text with what looks like a key blotted out, for showing it."""
+    """Return the text with what looks like a key blotted out, for showing it."""
     return _PATTERN.sub("[a secret]", text)
 
 
 def mask_nested(value: Any) -> Any:
-    """The same of all texts in lists and maps."""
+    """Return the same of all texts in lists and maps."""
     if isinstance(value, str):
         return mask_secrets(value)
     if isinstance(value, dict):

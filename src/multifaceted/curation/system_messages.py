@@ -47,7 +47,7 @@ class PersonFilter(RowFilter):
         return pattern
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         system = pl.col("system")
         counted = rows.with_columns(
             _you=system.str.count_matches(self.second_person), _me=system.str.count_matches(_FIRST_PERSON)
@@ -69,7 +69,7 @@ class ShapeFilter(RowFilter):
     max_bullets: int = Field(default=1, ge=0)
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         system = pl.col("system").str.strip_chars()
         faults = {
             "a list": system.str.count_matches(_BULLET) > self.max_bullets,
@@ -94,7 +94,7 @@ class LengthFilter(RowFilter):
     max_characters: int = Field(default=3000, ge=1)
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         length = pl.col("system").str.len_chars()
         found = rows.filter(~length.is_between(self.min_characters, self.max_characters))
         return found.with_columns(score=length.cast(pl.Float64), detail=pl.format("{} characters", length))
@@ -110,7 +110,7 @@ class ListedFilter(RowFilter):
     max_labels: int = Field(default=1, ge=0)  # names followed by a colon or an arrow
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         entries = rows.select("position", "preference_set", system=_plain("system")).explode("preference_set")
         entries = entries.unnest("preference_set").with_columns(_plain("dimension"), _plain("subdimension"))
         # A cheap look first: most system messages hold none of the words.

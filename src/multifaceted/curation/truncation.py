@@ -38,7 +38,7 @@ class TruncatedFilter(RowFilter):
     min_words: int = Field(default=8, ge=1)  # of a last line that should end in a mark
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows it objects to."""
+        """Return the rows it objects to."""
         texts = rows.with_columns(_text=pl.col("output").str.strip_chars_end(" \t\r\n*_"))
         tail = pl.col("_text").str.slice(-20)
         fences = pl.col("output").str.count_matches(_FENCE)

@@ -26,15 +26,15 @@ class View:
 
 
 def open_conversation(row: PublishedRow) -> list[Turn]:
-    """The turns before the response: system message and instruction."""
+    """Return the turns before the response: system message and instruction."""
     return [Turn(role="system", content=row["system"]), Turn(role="user", content=row["prompt"])]
 
 
 def respond(text: str) -> Turn:
-    """The turn that the model is trained on."""
+    """Return the turn that the model is trained on."""
     return Turn(role="assistant", content=text)
 
 
 def last_text(turns: list[dict[str, str]]) -> str:
-    """The response of a published conversation."""
+    """Return the response of a published conversation."""
     return turns[-1]["content"]

@@ -20,7 +20,7 @@ class Described:
 
 
 def list_changes(before: Described, after: Described) -> list[str]:
-    """What rows depend on and is not as it was, in words; empty where rows are the same.
+    """Return what rows depend on and is not as it was, in words; empty where rows are the same.
 
     A larger `max_tokens` asks again for what was cut, and is told as well.
     """

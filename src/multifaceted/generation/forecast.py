@@ -72,7 +72,7 @@ class JournalAsker:
         self._asked.clear()
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
-        """The reply in the journal.
+        """Return the reply in the journal.
 
         Raises:
             MissingReply: where there is none.
@@ -94,7 +94,7 @@ class JournalAsker:
         return reply
 
     def is_repair(self, request: Request) -> bool:
-        """Whether it goes on from a request of this row whose reply did not validate."""
+        """Return whether it goes on from a request of this row whose reply did not validate."""
         turns = request.messages
         return any(
             label == request.label and len(turns) > len(before) and turns[: len(before)] == before

@@ -95,7 +95,7 @@ class _Forecaster:
         return [f"{instruction.id}-v{variant}" for variant in range(1, self.plan.recipe.variants + 1)]
 
     def _read_known(self) -> set[str]:
-        """The rows that ever asked anything."""
+        """Return the rows that ever asked anything."""
         known = set[str]()
         for file in self.folder.list_journals():
             with open_to_read(file) as connection:

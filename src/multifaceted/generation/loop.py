@@ -43,7 +43,7 @@ class RowsToMake:
         return self.folder.path
 
     def groups(self) -> Iterator[Group[Row | Failure]]:
-        """The shards, each with a job for each row that is to be made."""
+        """Yield the shards, each with a job for each row that is to be made."""
         for work, tasks in self.read():
             yield Group(work.shard.name, self._list_jobs(work, tasks), self.moved)
 
@@ -64,7 +64,7 @@ class RowsToMake:
         return made
 
     def read(self) -> Iterator[tuple[ShardWork, Iterator[RowTask]]]:
-        """The shards, each with all of its rows; no more than one is held."""
+        """Yield the shards, each with all of its rows; no more than one is held."""
         plan, work_on = self.maker.plan, {work.shard.index: work for work in self.wanted}
         for shard, instructions in plan.read_shards([work.shard for work in self.wanted]):
             yield (
@@ -73,7 +73,7 @@ class RowsToMake:
             )
 
     def journal_file(self, name: str) -> Path:
-        """The journal of a shard."""
+        """Return the journal of a shard."""
         return self.folder.journal_file(name)
 
     @cached_property
@@ -105,7 +105,7 @@ class _OpenShards:
     def list_jobs(
         self, shard: OpenShard, tasks: Iterator[RowTask]
     ) -> Iterator[Job[Row | Failure] | Settled[Row | Failure]]:
-        """A job for each row: to make it, or to keep it as it is on disk."""
+        """Yield a job for each row: to make it, or to keep it as it is on disk."""
         channel = Channel(self.asks, shard.journal)
         for position, task in enumerate(tasks):
             if shard.is_wanted(task.id):

@@ -48,11 +48,11 @@ class OpenShard:
         return self.writer.rows + len(self.failures) == self.planned
 
     def is_wanted(self, row_id: str) -> bool:
-        """Whether a row is to be made, and not kept."""
+        """Return whether a row is to be made, and not kept."""
         return self.work.rows is None or row_id in self.work.rows
 
     def take_kept(self, row_id: str) -> Row | Failure:
-        """What stays of a row that is not wanted; rows are taken in order.
+        """Return what stays of a row that is not wanted; rows are taken in order.
 
         Raises:
             StorageError: where the shard on disk has fewer than it said.

@@ -100,7 +100,7 @@ def prepare_run(
 
 
 def outline_run(plan: Plan, folder: RunFolder, names: dict[str, str]) -> Prepared:
-    """What a plan would make in a run folder, before anybody looks at what is there."""
+    """Return what a plan would make in a run folder, before anybody looks at what is there."""
     fingerprint = plan.fingerprint(names)
     expected = {shard: plan.shard_fingerprint(shard, fingerprint) for shard in plan.shards}
     prices = find_prices(plan.models, plan.recipe.mode)
@@ -108,7 +108,7 @@ def outline_run(plan: Plan, folder: RunFolder, names: dict[str, str]) -> Prepare
 
 
 def describe_run(prepared: Prepared) -> RunData:
-    """What a run is about to make, as `run.json` says it."""
+    """Return what a run is about to make, as `run.json` says it."""
     plan, recipe, taxonomy = prepared.plan, prepared.plan.recipe, prepared.plan.prompts.taxonomy
     fingerprints = {shard.name: expected for shard, expected in prepared.expected.items()}
     shown = {"temperature", "top_p", "max_tokens"}

@@ -27,7 +27,7 @@ class ShardWork:
 
 
 def find_whole(folder: RunFolder, shard: Shard, fingerprint: str) -> ShardSummary | None:
-    """The summary of a shard that is whole and is what the plan asks for."""
+    """Return the summary of a shard that is whole and is what the plan asks for."""
     summary = folder.finished(shard.name)
     return summary if summary is not None and summary.fingerprint == fingerprint else None
 
@@ -40,7 +40,7 @@ def find_work(
     models: Models,
     kinds: Collection[FailureKind] | None = None,
 ) -> ShardWork | None:
-    """What running again could change of a shard; None where nothing.
+    """Return what running again could change of a shard; None where nothing.
 
     With `kinds` only failures of these kinds count, and nothing of a shard that was never finished.
     """

@@ -63,7 +63,7 @@ class Benchmarks:
         }
 
     def _count_shared(self) -> Counter[tuple[str, str]]:
-        """Rows that stand in a benchmark already, by (their source, that benchmark)."""
+        """Return rows that stand in a benchmark already, by (their source, that benchmark)."""
         pairs = ((row, first) for first, rows in self._equals.items() for row in rows)
         return Counter((self.prompts[row].source, self.prompts[first].source) for row, first in pairs)
 

@@ -60,7 +60,7 @@ def fit_value(value: JsonValue, column_type: ColumnType) -> JsonValue:
 
 
 def _type_of(value: JsonValue) -> ScalarType | None:
-    """The narrowest type of a scalar; None for an object or a list."""
+    """Return the narrowest type of a scalar; None for an object or a list."""
     if isinstance(value, bool):  # first: to Python it is an int
         return "boolean"
     if isinstance(value, int):
@@ -71,7 +71,7 @@ def _type_of(value: JsonValue) -> ScalarType | None:
 
 
 def _join(types: set[ScalarType | None]) -> ScalarType | None:
-    """The one type that holds all of these; None where there is none."""
+    """Return the one type that holds all of these; None where there is none."""
     if types == {"integer", "number"}:
         return "number"
     return None if len(types) > 1 else next(iter(types), "string")

@@ -106,7 +106,7 @@ def _take_until_quote(lines: _Lines, taken: list[str]) -> str:
 
 
 def _is_row(line: str, delimiter: str, columns: int) -> bool:
-    """Whether a line is a whole row by itself, of a table with several columns."""
+    """Return whether a line is a whole row by itself, of a table with several columns."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter, strict=True), [])) == columns > 1
     except csv.Error:

@@ -66,7 +66,7 @@ def _find_encoding(path: Path, _size: int, _changed: int) -> str:
 
 
 def _read_mark(head: bytes) -> str:
-    """What the first bytes say; empty where they say nothing."""
+    """Return what the first bytes say; empty where they say nothing."""
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name

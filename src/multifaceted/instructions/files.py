@@ -24,7 +24,7 @@ KIND = "multifaceted-instructions"
 FORMATS: dict[str, TableFormat] = {".parquet": "parquet", ".jsonl": "jsonl"}  # by suffix
 BATCH_ROWS = 1000
 _TEXT, _WHOLE, _REAL = pa.string(), pa.int64(), pa.float64()
-OUT_SCHEMA = pa.schema([(name, _TEXT) for name in ("id", "prompt", "source", "original_source", "licence")])
+OUT_SCHEMA = pa.schema([(name, _TEXT) for name in ("id", "prompt", "source", "original_source", "license")])
 PLACE = [("pool", _TEXT), ("file", _TEXT), ("line", _WHOLE)]
 DROPPED_SCHEMA = pa.schema(
     [
@@ -95,7 +95,7 @@ def open_files(out: Path) -> Iterator[OutFiles]:
 
 
 def _require_ours(folder: Path, *, shown: Path, names: tuple[str, ...], report: str) -> dict[str, str]:
-    """The SHA-256 of the files that an earlier preparation wrote."""
+    """Return the SHA-256 of the files that an earlier preparation wrote."""
     path = folder / report
     found = read_json(path) if path.is_file() else None
     ours: dict[str, str] = {}

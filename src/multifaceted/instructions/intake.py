@@ -89,7 +89,7 @@ class Intake:
     def _map(self, row: RawRow, number: int, source: PoolSource) -> Candidate:
         candidate = map_row(row, number, source.fields)
         candidate.source = candidate.source or source.label
-        candidate.licence = candidate.licence or source.licence
+        candidate.license = candidate.license or source.license
         return candidate
 
     def _keep(self, candidate: Candidate, source: PoolSource, removed: str) -> None:
@@ -113,7 +113,7 @@ class Intake:
             self._files.changed.add(**place, id=candidate.id, prompt=candidate.prompt, removed=removed)
 
     def describe_partner(self, partner: Candidate, similarity: float) -> dict[str, Any]:
-        """The columns that tell what a dropped row is like."""
+        """Return the columns that tell what a dropped row is like."""
         return {
             "partner_file": self._recipe.sources[partner.pool].place,
             "partner_line": partner.line,
@@ -123,7 +123,7 @@ class Intake:
         }
 
     def _name(self, candidate: Candidate) -> str:
-        """An id that is unlike every other row's: its own, one made of its prompt, or both."""
+        """Return an id that is unlike every other row's: its own, one made of its prompt, or both."""
         name = candidate.id
         if not name or name in self._ids:
             made = name_prompt(candidate.prompt)

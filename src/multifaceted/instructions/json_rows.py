@@ -69,7 +69,7 @@ def read_json(path: Path, wanted: Collection[str] | None) -> Iterator[RawRow]:
 
 
 def _begins_with_row(text: bytes | str) -> bool:
-    """Whether the first line is a whole JSON object, so that this is a file of lines."""
+    """Return whether the first line is a whole JSON object, so that this is a file of lines."""
     first = next((line for line in text[:1_000_000].splitlines() if line.strip()), b"")
     try:
         return isinstance(from_json(first), dict)
@@ -101,7 +101,7 @@ def _find_rows(path: Path, value: Any, wanted: Collection[str]) -> list[Any]:
 
 
 def _are_columns(values: list[Any]) -> bool:
-    """Whether these are lists as long as each other, which hold something else than rows."""
+    """Return whether these are lists as long as each other, which hold something else than rows."""
     lists = all(isinstance(value, list) and len(value) == len(values[0]) for value in values)
     return lists and not _holds_rows(values[0])
 

@@ -23,7 +23,7 @@ class Candidate:
     id: str = ""  # empty where the row has none
     source: str = ""
     original_source: str = ""
-    licence: str = ""
+    license: str = ""
 
 
 class NoPromptError(ValueError):
@@ -53,7 +53,7 @@ def map_turns(row: RawRow, pool: int, fields: Fields) -> list[Candidate]:
 
 
 def _read_prompts(row: RawRow, fields: Fields) -> list[tuple[str, ...]]:
-    """The turns of the user in each prompt field, those of blanks left out."""
+    """Return the turns of the user in each prompt field, those of blanks left out."""
     if row.fault:
         raise NoPromptError(row.fault)
     found = []
@@ -72,7 +72,7 @@ def _read_prompts(row: RawRow, fields: Fields) -> list[tuple[str, ...]]:
 
 def _make(row: RawRow, pool: int, fields: Fields, prompt: str) -> Candidate:
     data = row.data
-    licences = [_to_name(data.get(name)) for name in fields.licences]
+    licenses = [_to_name(data.get(name)) for name in fields.licenses]
     return Candidate(
         pool=pool,
         line=row.line,
@@ -80,7 +80,7 @@ def _make(row: RawRow, pool: int, fields: Fields, prompt: str) -> Candidate:
         id=_to_name(data.get(fields.id)),
         source=_to_name(data.get(fields.source)),
         original_source=_to_name(data.get(fields.original_source)),
-        licence=next(filter(None, licences), ""),
+        license=next(filter(None, licenses), ""),
     )
 
 

@@ -45,14 +45,14 @@ def prepare(recipe_file: Path, out: Path, *, watch: TellStep = watch_nothing) ->
         if benchmarks:
             work.drop_contaminated(benchmarks)
         work.drop_unsampled()
-        licences = work.write(files)
+        licenses = work.write(files)
         intake.funnel.check(kept=files.out.rows, dropped=files.dropped.rows)
         semantic = recipe.semantic_duplicates
         report = {
             "recipe": content_id(recipe.model_dump(mode="json")),
             "inputs": _describe_inputs(recipe, folder),
             "funnel": intake.funnel.as_dict(),
-            "licences": licences,
+            "licenses": licenses,
             "changed": {
                 "unicode": intake.cleaner.unicode_changed,
                 "system_message": intake.system_removed,
@@ -153,16 +153,16 @@ class _Preparation:
         self._alive[list(reasons)] = False
 
     def write(self, files: OutFiles) -> dict[str, int]:
-        """Write what is left, in the order of the sources; gives rows by licence."""
-        licences: Counter[str] = Counter()
+        """Write what is left, in the order of the sources; gives rows by license."""
+        licenses: Counter[str] = Counter()
         pools: Counter[int] = Counter()
         for batch in self._rows.read_batches(np.flatnonzero(self._alive)):
-            licences.update(licence or "unknown" for licence in batch["licence"].to_pylist())
+            licenses.update(name or "unknown" for name in batch["license"].to_pylist())
             pools.update(batch["pool"].to_pylist())
             files.out.add_batch(batch.select(OUT_SCHEMA.names))
         for pool, rows in pools.items():
             self._intake.funnel.kept[self._recipe.sources[pool].label] = rows
-        return dict(sorted(licences.items()))
+        return dict(sorted(licenses.items()))
 
 
 def _describe_inputs(recipe: SourcesRecipe, folder: Path) -> list[dict[str, Any]]:

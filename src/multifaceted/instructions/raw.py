@@ -15,7 +15,7 @@ class RawRow:
 
 
 def accept_row(number: int, data: Any) -> RawRow:
-    """A row of what was read; NaN, which tables write where nothing is, becomes None."""
+    """Return a row of what was read; NaN, which tables write where nothing is, becomes None."""
     if not isinstance(data, dict):
         return RawRow(number, {}, "is not a JSON object", str(data))
     if any(isinstance(value, float) and value != value for value in data.values()):  # noqa: PLR0124 - is NaN

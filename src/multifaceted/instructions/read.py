@@ -126,7 +126,7 @@ class InstructionReader:
         return instruction
 
     def _pick_metadata(self, data: dict[str, Any]) -> dict[str, JsonValue]:
-        """The further fields of a row that are wanted, as JSON can hold them."""
+        """Return the further fields of a row that are wanted, as JSON can hold them."""
         names = data if self.metadata is None else self.metadata
         found = {name: data[name] for name in names if name in data and name not in FIELDS}
         picked: dict[str, JsonValue] = found and to_jsonable_python(

@@ -29,8 +29,8 @@ Bound = Annotated[
 ]
 
 
-LICENCES = ("license", "licence")  # both spellings, in keys and in columns
-LICENCE = AliasChoices(*LICENCES)
+LICENSES = ("license", "licence")  # both spellings, in keys and in columns
+LICENSE = AliasChoices(*LICENSES)
 
 
 class Fields(StrictModel):
@@ -40,7 +40,7 @@ class Fields(StrictModel):
     id: Name = "id"
     source: Name = "source"
     original_source: Name = "original_source"
-    licence: Name | None = Field(default=None, validation_alias=LICENCE)  # null: either of the two names
+    license: Name | None = Field(default=None, validation_alias=LICENSE)  # null: either of the two names
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
@@ -48,14 +48,14 @@ class Fields(StrictModel):
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
 
     @property
-    def licences(self) -> tuple[str, ...]:
-        """The fields that may name a licence."""
-        return LICENCES if self.licence is None else (self.licence,)
+    def licenses(self) -> tuple[str, ...]:
+        """The fields that may name a license."""
+        return LICENSES if self.license is None else (self.license,)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All fields."""
-        return (*self.prompts, self.id, self.source, self.original_source, *self.licences)
+        return (*self.prompts, self.id, self.source, self.original_source, *self.licenses)
 
 
 class Pool(StrictModel):
@@ -102,7 +102,7 @@ class Pool(StrictModel):
 class PoolSource(Pool):
     """A pool of instructions."""
 
-    licence: str = Field(default="", validation_alias=LICENCE)  # of the rows that name none
+    license: str = Field(default="", validation_alias=LICENSE)  # of the rows that name none
     quota: int | None = Field(default=None, ge=0)  # at most so many of it in the sample
     # Its part of `sample.size`, relative to those of the other sources; null in all: as they have rows.
     weight: float | None = Field(default=None, gt=0, le=1e6, allow_inf_nan=False)

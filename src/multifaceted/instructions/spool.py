@@ -14,7 +14,7 @@ from multifaceted.store.table_file import TableWriter
 BATCH_ROWS = 2000
 SCHEMA = pa.schema(  # the fields of a candidate, in their order
     [("pool", pa.int32()), ("line", pa.int64())]
-    + [(name, pa.string()) for name in ("prompt", "id", "source", "original_source", "licence")]
+    + [(name, pa.string()) for name in ("prompt", "id", "source", "original_source", "license")]
 )
 
 
@@ -60,17 +60,17 @@ class SpoolRows:
         return len(self.ids)
 
     def read_prompts(self, numbers: Places) -> Iterator[tuple[Places, list[str]]]:
-        """The prompts of some rows by ascending number, batch by batch, with these numbers."""
+        """Yield the prompts of some rows by ascending number, batch by batch, with these numbers."""
         for some, rows in self._take(numbers):
             yield some, rows["prompt"].to_pylist()
 
     def read_batches(self, numbers: Places) -> Iterator[pa.RecordBatch]:
-        """Some rows by ascending number, batch by batch."""
+        """Yield some rows by ascending number, batch by batch."""
         for _, rows in self._take(numbers):
             yield rows
 
     def read(self, numbers: Places) -> Iterator[tuple[int, Candidate]]:
-        """Some rows by ascending number, a batch in memory at a time."""
+        """Yield some rows by ascending number, a batch in memory at a time."""
         for some, rows in self._take(numbers):
             columns = [rows[name].to_pylist() for name in SCHEMA.names]
             yield from zip(some.tolist(), map(Candidate, *columns), strict=True)

@@ -66,7 +66,7 @@ def user_turns(value: Any) -> tuple[str, ...]:
 
 
 def _text_of_user(turn: dict[str, Any]) -> str:
-    """The name of the text of a turn that is the user's; empty of another's."""
+    """Return the name of the text of a turn that is the user's; empty of another's."""
     for role, text in TURN_KEYS:
         if str(turn.get(role)).lower() in USER_ROLES and turn.get(text) is not None:
             return text
@@ -74,7 +74,7 @@ def _text_of_user(turn: dict[str, Any]) -> str:
 
 
 def _content(content: Any) -> str:
-    """The text of a turn; OpenAI's content may be a list of parts."""
+    """Return the text of a turn; OpenAI's content may be a list of parts."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else [content]
@@ -95,7 +95,7 @@ def _turns_in_text(text: str) -> tuple[str, ...]:
 
 
 def _is_conversation(value: Any) -> bool:
-    """Whether what a text spells is a conversation, and no list or map that a prompt is about."""
+    """Return whether what a text spells is a conversation, and no list or map that a prompt is about."""
     if isinstance(value, dict):
         return any(isinstance(value.get(name), list) for name in WRAPPERS) or bool(_text_of_user(value))
     if not isinstance(value, list) or not value:
@@ -106,7 +106,7 @@ def _is_conversation(value: Any) -> bool:
 
 
 def _parse(text: str) -> Any:
-    """The value that a text spells in JSON, or as Python prints it; None where it spells none."""
+    """Return the value that a text spells in JSON, or as Python prints it; None where it spells none."""
     try:
         return from_json(text)
     except ValueError:
@@ -128,7 +128,7 @@ def _depth(text: str) -> int:
 
 
 def _list_strings(text: str) -> list[str]:
-    """The items of a list of strings; NumPy prints no commas between them, which Python would join."""
+    """Return the items of a list of strings; NumPy prints no commas between them, which Python would join."""
     found = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.STRING:

@@ -23,7 +23,7 @@ _TELLING = {"weights": "local", "base_url": "endpoint", "endpoints": "endpoint"}
 
 
 def _find_kind(given: Any) -> str:
-    """The kind that is said, or follows from the keys; empty where neither is."""
+    """Return the kind that is said, or follows from the keys; empty where neither is."""
     if not isinstance(given, dict):
         return str(getattr(given, "kind", ""))
     return str(given.get("kind") or next((_TELLING[key] for key in _TELLING if key in given), ""))
@@ -42,7 +42,7 @@ ModelSpec: TypeAlias = Annotated[
 
 
 def merge_model(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a model is whose recipe says only how it differs from another one.
+    """Return what a model is whose recipe says only how it differs from another one.
 
     A model of another kind takes nothing over. Another endpoint takes over neither the former one nor its key
     and limits, and another name takes over no prices.

@@ -81,7 +81,7 @@ class BaseModelSpec(StrictModel, ABC):
 
     @abstractmethod
     def find_price(self, mode: Mode) -> Price | None:
-        """What its tokens cost; None where nobody knows."""
+        """Return what its tokens cost; None where nobody knows."""
 
     def rebase(self, base: Path) -> Self:
         """Make paths that were written from the folder `base` good from the present one."""
@@ -89,7 +89,7 @@ class BaseModelSpec(StrictModel, ABC):
         return self
 
     def parameters(self, seed: int) -> dict[str, Any]:
-        """What goes into a request beside model, messages and schema; null is not sent."""
+        """Return what goes into a request beside model, messages and schema; null is not sent."""
         given = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
         parameters: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if self.seeded:

@@ -55,7 +55,7 @@ class EndpointModel(BaseModelSpec):
         return self.endpoints or (EndpointSpec(**shared),)
 
     def find_price(self, mode: Mode) -> Price | None:
-        """The recipe's price, else the table's; None where endpoints differ in price."""
+        """Return the recipe's price, else the table's; None where endpoints differ in price."""
         if self.prices is not None:
             return self.prices.to_price(mode)
         found = {look_up_price(self.name, endpoint.base_url, mode) for endpoint in self.served_at}

@@ -56,7 +56,7 @@ class PriceSpec(StrictModel):
     batch_factor: Number | None = Field(default=None, ge=0)  # share of these that the Batch API costs
 
     def to_price(self, mode: Mode) -> Price | None:
-        """The price of one mode; None where it is not stated."""
+        """Return the price of one mode; None where it is not stated."""
         factor = 1.0 if mode == "live" else self.batch_factor
         if factor is None:
             return None
@@ -78,7 +78,7 @@ def describe_table() -> str:
 
 
 def look_up_price(name: str, url: str, mode: Mode) -> Price | None:
-    """The table's price of a model at an endpoint; None where it does not know it."""
+    """Return the table's price of a model at an endpoint; None where it does not know it."""
     table = get_snapshot()
     try:
         _, model = table.find_provider_model(name, None, None, url)

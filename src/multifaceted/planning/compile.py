@@ -71,11 +71,11 @@ class Plan:
         return self.instructions * self.recipe.variants
 
     def rows_in(self, shard: Shard) -> int:
-        """How many rows a shard plans."""
+        """Return how many rows a shard plans."""
         return (shard.stop - shard.start) * self.recipe.variants
 
     def read_shards(self, wanted: list[Shard]) -> Iterator[tuple[Shard, list[Instruction]]]:
-        """Each wanted shard, in order, with its instructions; no more than one shard is held.
+        """Yield each wanted shard, in order, with its instructions; no more than one shard is held.
 
         Raises:
             InputError: where the file is no longer what was compiled.
@@ -93,12 +93,12 @@ class Plan:
             yield shard, instructions
 
     def first_tasks(self, count: int) -> list[RowTask]:
-        """The first `count` rows, for previews."""
+        """Return the first `count` rows, for previews."""
         tasks = (task for instruction in self.read_instructions() for task in self.tasks_of(instruction))
         return list(islice(tasks, count))
 
     def tasks_of(self, instruction: Instruction) -> list[RowTask]:
-        """The rows of one instruction, one for each variant."""
+        """Return the rows of one instruction, one for each variant."""
         seed, taxonomy = self.recipe.seed, self.prompts.taxonomy
         sampled = sample_preference_sets(taxonomy, f"{seed}:{instruction.id}", n=self.recipe.variants)
         return [
@@ -107,7 +107,7 @@ class Plan:
         ]
 
     def fingerprint(self, model_names: Mapping[str, str]) -> dict[str, Any]:
-        """What a row's bytes depend on besides its instruction and the replies.
+        """Return what a row's bytes depend on besides its instruction and the replies.
 
         Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
         API keys, limits, prices, timeouts, attempts, concurrency, mode, licenses, languages, and the order
@@ -126,11 +126,11 @@ class Plan:
         }
 
     def shard_fingerprint(self, shard: Shard, run_fingerprint: Mapping[str, Any]) -> str:
-        """What tells whether a finished shard is still the one this plan asks for."""
+        """Return what tells whether a finished shard is still the one this plan asks for."""
         return content_id(["shard", run_fingerprint, shard.start, shard.stop, shard.digest])
 
     def read_instructions(self) -> Iterator[Instruction]:
-        """The instructions that the run takes, one at a time."""
+        """Return the instructions that the run takes, one at a time."""
         spec = self.recipe.instructions
         return read_instructions(
             spec.path, limit=spec.limit, metadata=_list_fields(self.recipe, self.prompts.templates)
@@ -192,13 +192,13 @@ def _load_template(recipe: Recipe, stages: tuple[Stage, ...], stage: Stage) -> T
 
 
 def _list_fields(recipe: Recipe, templates: Mapping[str, Template]) -> tuple[str, ...] | None:
-    """The further fields of instructions that are wanted: those that are kept, or None for all."""
+    """Return the further fields of instructions that are wanted: those that are kept, or None for all."""
     is_used = any("metadata" in template.uses for template in templates.values())
     return None if is_used else recipe.instructions.keep
 
 
 def _list_trials(prompts: Prompts, task: RowTask) -> Iterator[Callable[[], object]]:
-    """Each template once: a misspelt attribute shows only in rendering, and must not cost a request."""
+    """Yield each template once: a misspelt attribute shows only in rendering, and must not cost a request."""
     draft = prompts.draft(task)
     for stage in prompts.stages:
         yield partial(prompts.render, stage, draft.about(stage.list_parts(draft)[0]))

@@ -109,7 +109,7 @@ def estimate(
 
 
 def count_parts(plan: Plan, stage: Stage) -> int:
-    """How many requests of a row a stage makes."""
+    """Return how many requests of a row a stage makes."""
     return len(plan.prompts.taxonomy.dimensions) if stage.per_preference else 1
 
 

@@ -65,7 +65,7 @@ def read_pool(recipe: Recipe, size: int, fields: Collection[str] | None) -> Pool
 
 
 def hash_instructions(instructions: list[Instruction]) -> str:
-    """The digest of a shard's instructions."""
+    """Return the digest of a shard's instructions."""
     # An instruction without metadata has the digest that it had before there was any.
     return hash_stream(
         instruction.model_dump(exclude=None if instruction.metadata else {"metadata"})

@@ -103,7 +103,7 @@ class InstructionsSpec(StrictModel):
 
 
 def _take_rows(given: Any) -> Any:
-    """Rows in place of what is said of a file: they are the instructions."""
+    """Return rows in place of what is said of a file: they are the instructions."""
     if isinstance(given, InstructionsSpec) or (isinstance(given, dict) and "path" in given):
         return given
     if isinstance(given, str | Path):
@@ -112,7 +112,7 @@ def _take_rows(given: Any) -> Any:
 
 
 def _kind_in(given: Mapping[str, Any]) -> Kind:
-    """The kind among the fields that were found sound so far."""
+    """Return the kind among the fields that were found sound so far."""
     return KINDS[given.get("kind", "collection")]
 
 
@@ -188,7 +188,7 @@ class Recipe(SendingSpec):
         return f"<recipe {self.name}: {self.instructions.path} in {self.variants} variants, by {models}>"
 
     def model_for(self, stage: str) -> Model:
-        """The model of one stage: its own, else that of the run."""
+        """Return the model of one stage: its own, else that of the run."""
         spec = self.stages.get(stage)
         return spec.model if spec is not None and spec.model is not None else self.model
 
@@ -268,7 +268,7 @@ def _find_moved(document: YamlDocument) -> Iterator[tuple[tuple[str, ...], str]]
 
 
 def _drop_keys(data: Any, paths: list[tuple[str, ...]]) -> Any:
-    """A copy of plain data without the keys at some paths."""
+    """Return a copy of plain data without the keys at some paths."""
     if not paths or not isinstance(data, dict):
         return data
     gone = {path[0] for path in paths if len(path) == 1}
@@ -277,7 +277,7 @@ def _drop_keys(data: Any, paths: list[tuple[str, ...]]) -> Any:
 
 
 def rebase_recipe(recipe: Recipe, base: Path) -> Recipe:
-    """The paths of a recipe are written from its own folder; make them good from the present one."""
+    """Return the paths of a recipe are written from its own folder; make them good from the present one."""
     pool = recipe.instructions.path
     instructions = recipe.instructions.model_copy(
         update={"path": pool if isinstance(pool, MemoryRows) else base / pool}

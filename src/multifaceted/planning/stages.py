@@ -60,7 +60,7 @@ Specs = Mapping[str, StageSpec]
 
 
 def order_stages(shipped: Iterable[Stage], specs: Specs) -> tuple[Stage, ...]:
-    """The stages of a run: those that ship, and behind each the ones that a recipe puts after it.
+    """Return the stages of a run: those that ship, and behind each the ones that a recipe puts after it.
 
     Stages after the same one keep the order of the recipe. The specs must be sound.
     """

@@ -36,7 +36,7 @@ def list_objects(text: str) -> list[dict[str, Any] | JsonError]:
 
 
 def _read_quoted(text: str) -> list[dict[str, Any] | JsonError]:
-    """The object in a JSON string, where the whole text is one."""
+    """Return the object in a JSON string, where the whole text is one."""
     try:
         inner = json.loads(text)
     except (ValueError, RecursionError):
@@ -45,7 +45,7 @@ def _read_quoted(text: str) -> list[dict[str, Any] | JsonError]:
 
 
 def _read_object(text: str, start: int) -> tuple[dict[str, Any] | JsonError, int]:
-    """The object that begins at `start`, and the position after it."""
+    """Return the object that begins at `start`, and the position after it."""
     try:
         return _DECODER.raw_decode(text, start)
     except JsonError as error:
@@ -59,7 +59,7 @@ def _read_object(text: str, start: int) -> tuple[dict[str, Any] | JsonError, int
 
 
 def _read_leniently(piece: str) -> dict[str, Any] | JsonError | None:
-    """An object by wider grammars than JSON's; None where they do not help either."""
+    """Return an object by wider grammars than JSON's; None where they do not help either."""
     if len(piece) > _SLOW or _UNKNOWN_ESCAPE.search(piece):
         return None
     for read in (_read_json5, _read_python):
@@ -73,7 +73,7 @@ def _read_leniently(piece: str) -> dict[str, Any] | JsonError | None:
 
 
 def _find_end(text: str, start: int) -> int:
-    """The position after the brace that closes the one at `start`; the text's end where none does."""
+    """Return the position after the brace that closes the one at `start`; the text's end where none does."""
     depth, quote, position = 0, "", start
     while position < len(text):
         sign = text[position]
@@ -103,7 +103,7 @@ def _read_python(piece: str) -> dict[str, Any]:
 
 
 def _to_value(node: ast.expr) -> Any:
-    """The value of a Python literal, as far as JSON has its like."""
+    """Return the value of a Python literal, as far as JSON has its like."""
     if isinstance(node, ast.Dict) and None not in node.keys:
         keys = [_to_value(key) for key in node.keys if key is not None]
         if all(isinstance(key, str) for key in keys):

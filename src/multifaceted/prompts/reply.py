@@ -81,7 +81,7 @@ def _need_text(data: dict[str, Any] | JsonError) -> dict[str, Any]:
 
 
 def _is_text(data: Any) -> bool:
-    """Whether every text in it can be written as UTF-8."""
+    """Return whether every text in it can be written as UTF-8."""
     try:
         json.dumps(data, ensure_ascii=False).encode()
     except UnicodeEncodeError:

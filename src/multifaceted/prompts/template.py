@@ -119,7 +119,7 @@ def load_repair(path: Path | None = None) -> Template:
 def ask_again(
     repair: Template, turns: tuple[Message, ...], text: str, problems: Sequence[str]
 ) -> tuple[Message, ...]:
-    """The turns so far, the reply that did not validate, and what is wrong with it."""
+    """Return the turns so far, the reply that did not validate, and what is wrong with it."""
     return (*turns, Message("assistant", text), *repair.render({"problems": problems}))
 
 

@@ -50,19 +50,19 @@ class Changes:
 
 
 def list_files(manifest: BuiltManifest) -> list[str]:
-    """Every file of a built folder, relative to it."""
+    """Return every file of a built folder, relative to it."""
     shards = [file.path for config in manifest.configs for file in config.files]
     return sorted({*shards, *manifest.metadata, CARD, MANIFEST})
 
 
 def list_sizes(manifest: BuiltManifest) -> dict[str, int | None]:
-    """The bytes of each file of a built folder; None of those whose size the manifest does not say."""
+    """Return the bytes of each file of a built folder; None of those whose size the manifest does not say."""
     shards = {file.path: file.bytes for config in manifest.configs for file in config.files}
     return {path: shards.get(path) for path in list_files(manifest)}
 
 
 def read_remote_manifest(repo: DatasetRepo, state: RemoteState) -> BuiltManifest | None:
-    """The manifest on the Hub; None where it holds none, or none of ours.
+    """Return the manifest on the Hub; None where it holds none, or none of ours.
 
     Raises:
         ValueError: where it says that it is one of ours, and names what none of ours can have.
@@ -82,7 +82,7 @@ def read_remote_manifest(repo: DatasetRepo, state: RemoteState) -> BuiltManifest
 
 
 def compare(folder: Path, manifest: BuiltManifest, repo: DatasetRepo, state: RemoteState | None) -> Changes:
-    """What would change on the Hub if it held this folder.
+    """Return what would change on the Hub if it held this folder.
 
     Files there that are neither ours nor in a config's folder stay. Where the Hub holds something that
     this tool did not make, everything would be replaced, and `foreign` says so.
@@ -115,7 +115,7 @@ def compare(folder: Path, manifest: BuiltManifest, repo: DatasetRepo, state: Rem
 
 
 def is_same(file: Path, remote: RemoteFile) -> bool:
-    """Whether a file here and one on the Hub have the same bytes."""
+    """Return whether a file here and one on the Hub have the same bytes."""
     if file.stat().st_size != remote.size:
         return False
     if remote.sha256 is not None:
@@ -141,7 +141,7 @@ def _find_gone(mine: BuiltManifest, theirs: BuiltManifest | None, state: RemoteS
 def _find_foreign(
     repo: DatasetRepo, theirs: BuiltManifest | None, state: RemoteState, touched: set[str]
 ) -> Iterator[str]:
-    """What this tool did not put there, among the files that would be replaced or deleted."""
+    """Yield what this tool did not put there, among the files that would be replaced or deleted."""
     if theirs is None:
         others = sorted(set(state.files) - {ATTRIBUTES})
         if others:

@@ -91,7 +91,7 @@ class DatasetRepo:
         return self.repo_id
 
     def url(self, revision: str) -> str:
-        """Where a person looks at a revision."""
+        """Return where a person looks at a revision."""
         return f"{self._api.endpoint}/datasets/{self.repo_id}/tree/{revision}"
 
     def require_token(self) -> None:
@@ -101,7 +101,7 @@ class DatasetRepo:
             raise HubError("there is no token for the Hub", hint=hint)
 
     def look(self, revision: str | None = None) -> RemoteState | None:
-        """What a branch, tag or commit holds; None where there is no such repository."""
+        """Return what a branch, tag or commit holds; None where there is no such repository."""
         with _translated(self.repo_id, "looking at it"):
             try:
                 info = self._api.dataset_info(self.repo_id, revision=revision)
@@ -123,7 +123,7 @@ class DatasetRepo:
             return {tag.name: tag.target_commit for tag in tags}
 
     def fetch(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
-        """The content of small files."""
+        """Return the content of small files."""
         with _translated(self.repo_id, "reading its files"), tempfile.TemporaryDirectory() as folder:
             return {
                 path: Path(
@@ -135,7 +135,7 @@ class DatasetRepo:
             }
 
     def open(self, url: str) -> BinaryIO:
-        """A file to read in parts, by the `hf://` address that `datasets` gives it."""
+        """Return a file to read in parts, by the `hf://` address that `datasets` gives it."""
         opened: BinaryIO = HfFileSystem(endpoint=constants.ENDPOINT).open(url, "rb")
         return opened
 

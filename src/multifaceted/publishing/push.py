@@ -158,7 +158,7 @@ def _commit(plan: PushPlan, before: RemoteState) -> str:
 
 
 def _settle_failure(plan: PushPlan, before: RemoteState, error: HubError) -> str:
-    """A commit failed, or its answer was lost: look what the repository holds now, and say so."""
+    """Return a commit failed, or its answer was lost: look what the repository holds now, and say so."""
     repo = plan.repo
     try:
         now = repo.look()

@@ -50,7 +50,7 @@ def _tell(row: dict[str, Any], source: RowSource, chosen_by: dict[str, str]) -> 
 
 
 def _tell_added(name: str, value: Any) -> dict[str, str]:
-    """A column that the recipe adds, as text."""
+    """Return a column that the recipe adds, as text."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
     return {"name": name, "text": text}
 

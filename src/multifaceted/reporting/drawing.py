@@ -116,7 +116,7 @@ class Drawer:
 
 
 def clean_texts(value: Any) -> Any:
-    """The same data, without the characters that no engine draws."""
+    """Return the same data, without the characters that no engine draws."""
     if isinstance(value, str):
         return _UNDRAWABLE.sub("\ufffd", value)
     if isinstance(value, dict):

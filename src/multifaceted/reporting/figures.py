@@ -40,7 +40,7 @@ class Figure:
 
 
 def draw_figures(statistics: Statistics) -> list[Figure]:
-    """All charts for which there is something to show, in the order of the page."""
+    """Return all charts for which there is something to show, in the order of the page."""
     with Drawer() as drawer:
         return [
             _render(drawer, Figure(name, title, summary), chart)

@@ -94,7 +94,7 @@ def _import_figures() -> Any:
 
 
 def _read_cost(source: RowSource) -> float | None:
-    """What the run cost so far; a built folder has no journal to tell."""
+    """Return what the run cost so far; a built folder has no journal to tell."""
     if not isinstance(source, RunSource):
         return None
     status = read_status(RunFolder(source.path))

@@ -33,7 +33,7 @@ class Clusters:
         self._roots = above
 
     def lists(self) -> list[list[int]]:
-        """The clusters of two rows and more, rows and clusters in order."""
+        """Return the clusters of two rows and more, rows and clusters in order."""
         members: dict[int, list[int]] = {}
         for row, root in enumerate(self._roots.tolist()):
             members.setdefault(root, []).append(row)
@@ -41,7 +41,7 @@ class Clusters:
 
 
 def find_sharing(keys: Hashes) -> Places:
-    """The rows that share a key with another row in some band."""
+    """Return the rows that share a key with another row in some band."""
     shares = np.zeros(len(keys), dtype=np.bool_)
     for order, starts, sizes in _groups_by_band(keys):
         edges = np.zeros(len(keys) + 1, dtype=np.int64)
@@ -114,7 +114,7 @@ def _groups_by_band(keys: Hashes) -> Iterator[tuple[Places, Places, Places]]:
 
 
 def _pairs_of_small(order: Places, starts: Places, sizes: Places, count: int) -> Places:
-    """All pairs of rows of the small groups, each as one number."""
+    """Return all pairs of rows of the small groups, each as one number."""
     pairs = [np.empty(0, dtype=np.int64)]
     for size in range(2, SMALL + 1):
         rows = np.sort(order[starts[sizes == size][:, None] + np.arange(size)], axis=1)

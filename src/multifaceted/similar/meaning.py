@@ -54,7 +54,7 @@ class Embedder:
         self._model = _load_model()
 
     def embed(self, texts: list[str]) -> Vectors:
-        """The embeddings of texts, shape (texts, 256), of length 1 each."""
+        """Return the embeddings of texts, shape (texts, 256), of length 1 each."""
         vectors = np.empty((len(texts), DIMENSIONS), dtype=np.float32)
         for rows in _batch_by_length(texts):
             found = self._model.embed([texts[row] for row in rows], batch_size=len(rows))
@@ -111,7 +111,7 @@ def _nearest(block: Vectors, kept: Vectors) -> tuple[npt.NDArray[np.int64], Vect
 
 
 def _batch_by_length(texts: list[str]) -> Iterator[list[int]]:
-    """Rows of similar length together: the model pads each batch to its longest text."""
+    """Yield rows of similar length together: the model pads each batch to its longest text."""
     batch: list[int] = []
     for row in sorted(range(len(texts)), key=lambda row: len(texts[row])):
         if batch and len(texts[row]) * (len(batch) + 1) > BATCH_CHARACTERS:

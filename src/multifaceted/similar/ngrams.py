@@ -84,7 +84,7 @@ class BenchmarkIndex:
         )
 
     def match(self, texts: Sequence[str], *, keys: Hashes | None = None) -> list[Overlap]:
-        """The overlaps of texts, at most one for each, by row.
+        """Return the overlaps of texts, at most one for each, by row.
 
         `keys` are the texts' band keys, where `sign_texts` has made them with our `near` already.
         """
@@ -139,7 +139,7 @@ class BenchmarkIndex:
             yield _Hit(row, other, "ngram", min(len(firsts) / grams, 1.0), firsts[0], length)
 
     def _table(self, length: int) -> HashTable:
-        """All runs of so many words of all texts."""
+        """Return all runs of so many words of all texts."""
         if length not in self._tables:
             hashes, whole = self._runs.of_length(length)
             owners = self._runs.owners[: len(hashes)]

@@ -22,11 +22,11 @@ class WordRuns:
         return np.repeat(np.arange(len(self.counts)), self.counts)
 
     def hash(self, starts: Places, ends: Places) -> Hashes:
-        """A hash of each run of words from `start` to before `end`."""
+        """Return a hash of each run of words from `start` to before `end`."""
         return self._rolling.hash(starts, ends)
 
     def wholes(self) -> Hashes:
-        """A hash of all words of each text."""
+        """Return a hash of all words of each text."""
         return self.hash(self.starts, self.starts + self.counts)
 
     def of_length(self, length: int) -> tuple[Hashes, Bools]:
@@ -36,18 +36,18 @@ class WordRuns:
         return hashes, np.equal(owners[: len(hashes)], owners[length - 1 :][: len(hashes)])
 
     def is_at(self, place: int, length: int, run: np.uint64) -> bool:
-        """Whether the run with that hash stands at a word."""
+        """Return whether the run with that hash stands at a word."""
         end = place + length
         inside = end <= len(self.owners) and self.owners[place] == self.owners[end - 1]
         return bool(inside and self.hash(np.array([place]), np.array([end]))[0] == run)
 
     def locate(self, place: int) -> tuple[int, int]:
-        """The text of a word, and its place in there."""
+        """Return the text of a word, and its place in there."""
         row = int(self.owners[place])
         return row, place - int(self._words.offsets[row])
 
     def count_distinct(self, places: Places, length: int) -> Places:
-        """How many different words the runs at these places have."""
+        """Return how many different words the runs at these places have."""
         runs = np.sort(self._words.hashes[places[:, None] + np.arange(length)], axis=1)
         distinct: Places = (runs[:, 1:] != runs[:, :-1]).sum(axis=1) + 1
         return distinct

@@ -43,7 +43,7 @@ class Shingles:
         return np.diff(self.offsets)
 
     def distinct(self) -> "Shingles":
-        """Each text's shingles once, sorted."""
+        """Return each text's shingles once, sorted."""
         parts = [self._distinct(start) for start in range(0, len(self.sizes), MOST_OWNERS)]
         return join_shingles(parts)
 
@@ -63,7 +63,7 @@ class Shingles:
 
 
 def shingle_texts(texts: Sequence[str], length: int) -> Iterator[Shingles]:
-    """The shingles of texts, batch by batch, in order; repeated where a text repeats itself."""
+    """Yield the shingles of texts, batch by batch, in order; repeated where a text repeats itself."""
     for start, stop in split_batches(texts):
         yield make_shingles(hash_words(texts[start:stop], signs=True), length)
 

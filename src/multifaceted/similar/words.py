@@ -72,11 +72,11 @@ class Rolling:
         np.cumsum(values * _powers(len(values))[0], out=self._sums[1:])
 
     def hash(self, starts: Places, ends: Places) -> Hashes:
-        """A hash of each run `values[start:end]`; equal runs have equal hashes wherever they stand."""
+        """Return a hash of each run `values[start:end]`; equal runs have equal hashes wherever they stand."""
         return mix((self._sums[ends] - self._sums[starts]) * self._inverses[starts])
 
     def hash_runs(self, length: int) -> Hashes:
-        """A hash of every run of so many values, by its start."""
+        """Return a hash of every run of so many values, by its start."""
         if len(self._sums) <= length:
             return np.empty(0, dtype=np.uint64)
         sums = self._sums
@@ -84,7 +84,7 @@ class Rolling:
 
 
 def fold(text: str) -> str:
-    """A text without the differences of writing that do not matter: compatibility forms and case."""
+    """Return a text without the differences of writing that do not matter: compatibility forms and case."""
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -110,7 +110,7 @@ def hash_words(texts: Sequence[str], *, signs: bool = False) -> Words:
 
 
 def split_words(text: str, *, signs: bool = False) -> list[str]:
-    """The words that `hash_words` makes hashes of."""
+    """Return the words that `hash_words` makes hashes of."""
     folded = fold(text)
     starts, ends = _find_words(_find_kinds(_to_codes(folded), signs=signs))
     return [folded[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -166,7 +166,7 @@ def _find_words(kinds: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
 
 
 def _find_kinds(codes: npt.NDArray[np.intp], *, signs: bool) -> npt.NDArray[np.uint8]:
-    """The kind of each character, where it stands."""
+    """Return the kind of each character, where it stands."""
     kinds = _kinds(signs=signs)[codes]
     naming = np.flatnonzero(np.isin(codes, _NAMING))
     if len(naming):
@@ -212,7 +212,7 @@ _cached_powers: tuple[Hashes, Hashes] = (np.empty(0, np.uint64), np.empty(0, np.
 
 
 def _powers(count: int) -> tuple[Hashes, Hashes]:
-    """The first powers of P, and of its inverse."""
+    """Return the first powers of P, and of its inverse."""
     global _cached_powers  # noqa: PLW0603 - grows with the longest batch seen; a value a batch would cost more
     powers = _cached_powers  # another thread may set them meanwhile, to fewer
     if len(powers[0]) < count:

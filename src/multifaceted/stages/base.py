@@ -43,11 +43,11 @@ class Draft:
         self._shown[stage.name] = _to_plain(value)
 
     def about(self, part: PreferenceEntry | None) -> "Draft":
-        """The same draft, asked about one preference."""
+        """Return the same draft, asked about one preference."""
         return replace(self, part=part) if part else self
 
     def show(self, stage: "Stage") -> dict[str, Any]:
-        """What the template of a stage sees."""
+        """Return what the template of a stage sees."""
         of_row = (self.task.instruction.prompt, self.metadata, self.task.seed)
         seen = {**dict(zip(OF_ROW, of_row, strict=True)), **self._shown}
         return {**seen, **{name: find(self) for name, find in stage.values.items()}}
@@ -86,16 +86,16 @@ class Stage:
     type_spec: TypeSpec = None  # type of the column where a recipe says it
 
     def list_variables(self, before: Iterable[str]) -> list[str]:
-        """What its template may speak of, `before` being the stages that come before it."""
+        """Return what its template may speak of, `before` being the stages that come before it."""
         seen = [name for name in (*OF_ROW, *before) if name not in self.hidden]
         return [*seen, *(name for name in self.values if name not in seen)]
 
     def list_parts(self, draft: Draft) -> list[PreferenceEntry | None]:
-        """What it asks about, one request each; None stands for the whole row."""
+        """Return what it asks about, one request each; None stands for the whole row."""
         return list(draft.made["preferences"]) if self.per_preference else [None]
 
     def imagine(self, draft: Draft, *, characters: int | None = None) -> Any:
-        """A stand-in for what it makes, before anything is asked.
+        """Return a stand-in for what it makes, before anything is asked.
 
         Args:
             draft: with what the stages before it make.

@@ -49,5 +49,5 @@ def make_own_stage(name: str, *, reply: TypeSpec = None, description: str = "") 
 
 
 def name_record(name: str) -> str:
-    """The column of a run's rows that says how a stage of one's own was made."""
+    """Return the column of a run's rows that says how a stage of one's own was made."""
     return f"{name}_record"

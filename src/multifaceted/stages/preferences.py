@@ -73,12 +73,12 @@ def _check_entries(slugs: Collection[str], data: dict[str, Any]) -> list[Prefere
 
 
 def list_dimensions(draft: Draft) -> list[dict[str, str]]:
-    """Every dimension of the taxonomy, as the template sees it."""
+    """Return every dimension of the taxonomy, as the template sees it."""
     return [{"slug": d.slug, "name": d.name, "description": d.description} for d in draft.taxonomy.dimensions]
 
 
 def list_sampled(draft: Draft) -> list[dict[str, Any]]:
-    """The sampled subdimension of each dimension, with examples: first the sampled preference."""
+    """Return the sampled subdimension of each dimension, with examples: first the sampled preference."""
     return [_describe_sampled(draft, preference) for preference in draft.task.sampled.preferences]
 
 
@@ -95,7 +95,7 @@ def _describe_sampled(draft: Draft, preference: Preference) -> dict[str, Any]:
 
 
 def _imagine_entries(draft: Draft) -> list[PreferenceEntry]:
-    """The sampled preferences themselves."""
+    """Return the sampled preferences themselves."""
     return list(map(_to_entry, draft.task.sampled.preferences))
 
 

@@ -52,11 +52,11 @@ class Prompts:
         }
 
     def draft(self, task: RowTask) -> Draft:
-        """A row of which nothing is made yet."""
+        """Return a row of which nothing is made yet."""
         return Draft(task, self.index, {**dict.fromkeys(self.fields), **task.instruction.metadata})
 
     def render(self, stage: Stage, draft: Draft) -> tuple[Message, ...]:
-        """The chat turns of a stage.
+        """Return the chat turns of a stage.
 
         Raises:
             InputError: where its template fails.
@@ -64,7 +64,7 @@ class Prompts:
         return self.templates[stage.name].render(draft.show(stage))
 
     def preview(self, task: RowTask, *, characters_per_token: int | None = None) -> Iterator[Preview]:
-        """Every request of a row, with stand-ins for what only replies can give.
+        """Yield every request of a row, with stand-ins for what only replies can give.
 
         Args:
             task: the row.

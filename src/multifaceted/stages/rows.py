@@ -11,7 +11,7 @@ from multifaceted.stages.base import Stage
 
 
 def make_row_type(stages: Iterable[Stage], kept: Mapping[str, Any]) -> type[Row]:
-    """The model of a run's rows.
+    """Return the model of a run's rows.
 
     Args:
         stages: each adds a column, and one that says how it was made.

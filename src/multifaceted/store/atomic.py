@@ -87,7 +87,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Where a file is written until it is whole; loaders and globs pass `.tmp` over."""
+    """Return where a file is written until it is whole; loaders and globs pass `.tmp` over."""
     return path.with_name(f"{path.name}.tmp")
 
 
@@ -113,7 +113,7 @@ def read_json(path: Path) -> Any:
 
 
 def require_file(path: Path) -> bool:
-    """Whether there is a file; what stands in its place and is none, such as a pipe, would never end.
+    """Return whether there is a file; what stands in its place and is none, such as a pipe, would never end.
 
     Raises:
         StorageError: where something else has its name.

@@ -130,7 +130,7 @@ def write_built_manifest(folder: Path, manifest: BuiltManifest) -> None:
 
 
 def read_built_files(folder: Path) -> dict[str, str] | None:
-    """The SHA-256 of each file of a built folder, by path; None where the folder is none of ours.
+    """Return the SHA-256 of each file of a built folder, by path; None where the folder is none of ours.
 
     Raises:
         StorageError: where it claims to be one, and is damaged.
@@ -143,7 +143,7 @@ def read_built_files(folder: Path) -> dict[str, str] | None:
 
 
 def read_built_manifest(folder: Path) -> BuiltManifest | None:
-    """The manifest of a built folder; None where the folder is none of ours.
+    """Return the manifest of a built folder; None where the folder is none of ours.
 
     Raises:
         StorageError: where it claims to be one, and is damaged.
@@ -164,7 +164,7 @@ def read_built_manifest(folder: Path) -> BuiltManifest | None:
 
 
 def describe_faults(error: ValidationError) -> str:
-    """What is wrong with a manifest, in a line."""
+    """Return what is wrong with a manifest, in a line."""
     found: list[Any] = error.errors(include_url=False, include_input=False)
     named = [": ".join([".".join(map(str, d["loc"])), d["msg"]]).removeprefix(": ") for d in found]
     more = [f"and {len(named) - MAX_FAULTS:,} more"] if len(named) > MAX_FAULTS else []

@@ -76,7 +76,7 @@ class CurationData(CurationSummary):
         return CurationSummary(**{name: getattr(self, name) for name in CurationSummary.model_fields})
 
     def find_fault(self, run: RunData | None) -> str:
-        """Why this does not speak of the rows of a run; empty where it does."""
+        """Return why this does not speak of the rows of a run; empty where it does."""
         if run is None:
             return "the run is not whole since"
         if self.shards != {summary.name: summary.sha256 for summary in run.summaries}:
@@ -87,7 +87,7 @@ class CurationData(CurationSummary):
 
 
 def curation_folder(folder: RunFolder) -> Path:
-    """Where the curation of a run lies."""
+    """Return where the curation of a run lies."""
     return folder.path / FOLDER
 
 
@@ -126,7 +126,7 @@ def _read_owned(path: Path) -> Owned | None:
 
 
 def read_curation(path: Path) -> CurationData | None:
-    """What a curation folder holds; None where nothing was ever curated there.
+    """Return what a curation folder holds; None where nothing was ever curated there.
 
     Raises:
         StorageError: where it is damaged.
@@ -145,19 +145,19 @@ def read_curation(path: Path) -> CurationData | None:
 
 
 def read_recipe_of(path: Path) -> str:
-    """The recipe file that a curation was made with; empty for the default recipe."""
+    """Return the recipe file that a curation was made with; empty for the default recipe."""
     content = read_json(path / MARKER)
     return str(content.get("environment", {}).get("recipe_file", "")) if isinstance(content, dict) else ""
 
 
 def curate_again(folder: RunFolder) -> str:
-    """The command that brings the curation of a run up to date."""
+    """Return the command that brings the curation of a run up to date."""
     recipe = read_recipe_of(curation_folder(folder))
     return f"multifaceted curate {folder.path}" + (f" --recipe {recipe}" if recipe else "")
 
 
 def find_curation_faults(folder: RunFolder, run: RunData | None) -> list[str]:
-    """What is wrong with the curation of a run; empty where nothing is, or there is none."""
+    """Return what is wrong with the curation of a run; empty where nothing is, or there is none."""
     path = curation_folder(folder)
     try:
         data = read_curation(path)
@@ -181,7 +181,7 @@ class Kept(NamedTuple):
 
 
 def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, object] | None:
-    """What `status` says of the curation of a run; None where it was never curated."""
+    """Return what `status` says of the curation of a run; None where it was never curated."""
     data = read_curation(curation_folder(folder))
     if data is None:
         return None
@@ -195,7 +195,7 @@ def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, objec
 
 
 def read_kept(folder: RunFolder, run: RunData) -> Kept | None:
-    """Which rows of a run its curation keeps; None where it was never curated.
+    """Return which rows of a run its curation keeps; None where it was never curated.
 
     Raises:
         StorageError: where it is stale or damaged.
@@ -212,7 +212,7 @@ def read_kept(folder: RunFolder, run: RunData) -> Kept | None:
 
 
 def read_record(path: Path) -> pl.DataFrame:
-    """The record of a curation folder.
+    """Return the record of a curation folder.
 
     Raises:
         StorageError: where it cannot be read.

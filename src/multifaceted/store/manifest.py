@@ -109,7 +109,7 @@ def write_manifest(folder: RunFolder, data: RunData, environment: dict[str, Any]
 
 
 def read_run(folder: RunFolder) -> RunData:
-    """What the run in `folder` was asked to make.
+    """Return what the run in `folder` was asked to make.
 
     Raises:
         StorageError: where no run was ever started there.
@@ -122,7 +122,7 @@ def read_run(folder: RunFolder) -> RunData:
 
 
 def read_recipe_file(folder: RunFolder) -> Path:
-    """Where the recipe of the run in `folder` lay when it last started.
+    """Return where the recipe of the run in `folder` lay when it last started.
 
     Raises:
         StorageError: where no run was ever started there, or it does not say.
@@ -143,7 +143,7 @@ def read_recipe(folder: RunFolder) -> dict[str, Any]:
 
 
 def read_layout(folder: RunFolder) -> int | None:
-    """How many instructions a shard of this run holds; None for a run that never started.
+    """Return how many instructions a shard of this run holds; None for a run that never started.
 
     A run keeps the layout it started with: cut differently, all of its shards would be made again.
     """
@@ -156,7 +156,7 @@ def read_layout(folder: RunFolder) -> int | None:
 
 
 def read_marker(folder: RunFolder) -> RunData | None:
-    """The marker that says that every shard is whole; None where there is none.
+    """Return the marker that says that every shard is whole; None where there is none.
 
     Raises:
         StorageError: where it cannot be read.

@@ -46,7 +46,7 @@ def refuse_foreign(folder: RunFolder) -> None:
 
 
 def _is_run(folder: RunFolder) -> bool:
-    """Whether a run was ever started there: it has journals, or says what it was to make."""
+    """Return whether a run was ever started there: it has journals, or says what it was to make."""
     patterns = ("shards/*/journal.sqlite*", "shards/*/lock", "batches/*.json")
     if any(path for pattern in patterns for path in folder.path.glob(pattern)):
         return True
@@ -102,7 +102,7 @@ def _name_aside(path: Path) -> Path:
 
 
 def infer_layout(folder: RunFolder, variants: int) -> int | None:
-    """How many instructions a shard of a run holds whose `run.json` is lost; None where nothing tells.
+    """Return how many instructions a shard of a run holds whose `run.json` is lost; None where nothing tells.
 
     All shards but the last one are of one size.
     """
@@ -127,7 +127,7 @@ def _read(read: Callable[[RunFolder], RunData | None], folder: RunFolder) -> Run
 def _restore(
     folder: RunFolder, name: str, run: RunData | StorageError | None, manifest: RunData | StorageError | None
 ) -> ShardSummary | None:
-    """The summary of a shard whose rows are whole; None where that cannot be told."""
+    """Return the summary of a shard whose rows are whole; None where that cannot be told."""
     if isinstance(manifest, RunData):
         found = next((summary for summary in manifest.summaries if summary.name == name), None)
         if found is not None and not folder.verify([found]):

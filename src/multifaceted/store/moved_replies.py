@@ -43,7 +43,7 @@ class MovedReplies:
         return found
 
     def list_files(self, key: str) -> list[Path]:
-        """The journals that hold `key`, and hardly ever one that does not."""
+        """Return the journals that hold `key`, and hardly ever one that does not."""
         if self._index is None:
             self._index = self._read_keys()
         prefixes, owners = self._index

@@ -38,7 +38,7 @@ class Moves:
     in_the_way: list[str] = field(default_factory=list)  # of somebody, where a file of ours would go
 
     def as_dict(self) -> dict[str, Any]:
-        """The list as it is written down."""
+        """Return the list as it is written down."""
         return asdict(self)
 
 
@@ -119,7 +119,7 @@ def sync_tree(folder: Path, *, deep: bool = True) -> None:
 
 
 def _is_edited(path: Path, sha256: str, new: Path | None = None) -> bool:
-    """Whether a file of ours is another one since, and not by chance the one that takes its place."""
+    """Return whether a file of ours is another one since, and not by chance the one that takes its place."""
     if path.is_symlink() or not path.is_file():
         return True
     found = hash_file(path)
@@ -127,7 +127,7 @@ def _is_edited(path: Path, sha256: str, new: Path | None = None) -> bool:
 
 
 def _is_barred(target: Path, name: str) -> bool:
-    """Whether a folder on the way to a file is none: a file, or a link that leads elsewhere."""
+    """Return whether a folder on the way to a file is none: a file, or a link that leads elsewhere."""
     above = [target / part for part in Path(name).parents if part.name]
     return any(path.is_symlink() or (path.exists() and not path.is_dir()) for path in above)
 

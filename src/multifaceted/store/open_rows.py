@@ -104,7 +104,7 @@ class OpenRows:
         return [self.failed[position] for position in sorted(self.failed)]
 
     def sum_up(self, name: str, sha256: str = "") -> ShardSummary:
-        """The account of the shard as it is; planned is more than ok and failed."""
+        """Return the account of the shard as it is; planned is more than ok and failed."""
         return ShardSummary(
             name=name,
             fingerprint=self.fingerprint,
@@ -117,11 +117,11 @@ class OpenRows:
         )
 
     def read_rows(self) -> Iterator[dict[str, Any]]:
-        """The finished rows in the order of the shard, one in memory at a time."""
+        """Return the finished rows in the order of the shard, one in memory at a time."""
         return (self._read(position) for position in sorted(self._lines))
 
     def find(self, row_id: str) -> dict[str, Any] | None:
-        """A finished row by its id."""
+        """Return a finished row by its id."""
         position = self.ids.get(row_id)
         return None if position is None else self._read(position)
 
@@ -187,7 +187,7 @@ def open_rows(path: Path, fingerprint: str) -> OpenRows | None:
 
 
 def _read_head(file: BinaryIO, fingerprint: str) -> OpenRows | None:
-    """The first line, where it is whole and of this fingerprint."""
+    """Return the first line, where it is whole and of this fingerprint."""
     try:
         head = from_json(file.readline())
         if head["fingerprint"] != fingerprint:
@@ -199,7 +199,7 @@ def _read_head(file: BinaryIO, fingerprint: str) -> OpenRows | None:
 
 
 def _read_lines(file: BinaryIO) -> Iterator[_Line]:
-    """Every whole line behind the first."""
+    """Yield every whole line behind the first."""
     start = file.tell()
     for content in file:
         with suppress(ValueError, KeyError, TypeError):  # torn
@@ -209,7 +209,7 @@ def _read_lines(file: BinaryIO) -> Iterator[_Line]:
 
 
 def _read_known(path: Path, fingerprint: str) -> dict[int, int] | None:
-    """The hash of the last line of each position; None where the file has to be started anew."""
+    """Return the hash of the last line of each position; None where the file has to be started anew."""
     if not path.exists():
         return None
     with path.open("rb") as file:

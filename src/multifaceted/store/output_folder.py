@@ -113,7 +113,7 @@ def write_record(fresh: Path, command: str) -> None:
 
 
 def read_record(folder: Path, command: str) -> Owned | None:
-    """The files of ours in a folder that `write_record` wrote of; None where the command made none.
+    """Return the files of ours in a folder that `write_record` wrote of; None where the command made none.
 
     Raises:
         StorageError: where it is damaged.
@@ -128,7 +128,7 @@ def read_record(folder: Path, command: str) -> Owned | None:
 
 
 def is_plain_path(path: str) -> bool:
-    """Whether a path from elsewhere stays in its folder, and names nothing hidden."""
+    """Return whether a path from elsewhere stays in its folder, and names nothing hidden."""
     pure = PurePosixPath(path)
     plain = path == pure.as_posix() and path.isprintable() and not set(path) & set('\\:*?"<>|')
     return (
@@ -141,7 +141,7 @@ def is_plain_path(path: str) -> bool:
 
 
 def _find_target(out: Path) -> Path:
-    """Where `out` leads, without links."""
+    """Return where `out` leads, without links."""
     try:
         target = Path(os.path.realpath(out, strict=os.path.lexists(out) and not out.is_symlink()))
     except (OSError, ValueError) as error:
@@ -173,7 +173,7 @@ def _refuse_inputs(out: Path, target: Path, inputs: Iterable[Path]) -> None:
 
 
 def _is_within(inner: Path, outer: Path) -> bool:
-    """Whether a path is a folder or lies in it, by what the file system says and not by names."""
+    """Return whether a path is a folder or lies in it, by what the file system says and not by names."""
     return any(_is_same(path, outer) for path in (inner, *inner.parents))
 
 
@@ -189,7 +189,7 @@ def _stages(target: Path) -> tuple[Path, Path]:
 
 
 def _stage(target: Path) -> Path:
-    """Where to write first: beside the folder, or inside where that is another disk or not allowed."""
+    """Return where to write first: beside the folder, or inside where that is another disk or not allowed."""
     beside, inside = _stages(target)
     elsewhere = target.is_dir() and (os.path.ismount(target) or not os.access(target.parent, os.W_OK))
     return inside if elsewhere or not target.name else beside
@@ -296,6 +296,6 @@ def _holds_only(target: Path, moves: Moves, owned: Owned) -> bool:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """All files in a folder, and empty folders, which somebody may have made."""
+    """Return all files in a folder, and empty folders, which somebody may have made."""
     paths = sorted(folder.rglob("*"))
     return [path for path in paths if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]

@@ -68,7 +68,7 @@ class OpenFiles:
 
 
 def look_at_run(folder: RunFolder, *, copy_rows: bool = False) -> PresentRun:
-    """What is finished of a run by now.
+    """Return what is finished of a run by now.
 
     Args:
         folder: the run folder.
@@ -91,7 +91,7 @@ def look_at_run(folder: RunFolder, *, copy_rows: bool = False) -> PresentRun:
 
 
 def look_at_shards(folder: RunFolder, run: RunData) -> Iterator[tuple[str, ShardSummary | OpenRows]]:
-    """The shards that have finished rows, in order; who gets an open one closes it."""
+    """Yield the shards that have finished rows, in order; who gets an open one closes it."""
     for name, fingerprint in run.shards.items():
         found = look_at_shard(folder, name, fingerprint)
         if found is not None:
@@ -99,7 +99,7 @@ def look_at_shards(folder: RunFolder, run: RunData) -> Iterator[tuple[str, Shard
 
 
 def look_at_shard(folder: RunFolder, name: str, fingerprint: str) -> ShardSummary | OpenRows | None:
-    """The summary of a whole shard, the rows of an open one, or None where nothing is done of it."""
+    """Return the summary of a whole shard, the rows of an open one, or None where nothing is done of it."""
     for _ in range(LOOKS):
         summary = folder.finished(name)
         if summary is not None and summary.fingerprint == fingerprint:
@@ -111,7 +111,7 @@ def look_at_shard(folder: RunFolder, name: str, fingerprint: str) -> ShardSummar
 
 
 def read_present_failures(folder: RunFolder, run: RunData) -> dict[str, list[Failure]]:
-    """The failures so far by shard, in the order of the rows.
+    """Return the failures so far by shard, in the order of the rows.
 
     Raises:
         StorageError: where they are damaged.

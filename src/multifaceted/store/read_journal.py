@@ -24,7 +24,7 @@ class ReadJournal(Journal):
         self._connection = self._open.enter_context(open_to_read(path))
 
     def get(self, key: str) -> StoredReply | None:
-        """The newest raw reply under `key` that is not set aside."""
+        """Return the newest raw reply under `key` that is not set aside."""
         if key in self._adopted or self._connection is None:
             return self._adopted.get(key)
         found = self._connection.execute(_NEWEST, (key,)).fetchone()

@@ -50,27 +50,27 @@ class RunFolder:
         self.path = path
 
     def shard(self, name: str) -> Path:
-        """The folder of one shard."""
+        """Return the folder of one shard."""
         return self.path / "shards" / name
 
     def rows_file(self, name: str) -> Path:
-        """The Arrow file of one shard."""
+        """Return the Arrow file of one shard."""
         return self.shard(name) / "rows.arrow"
 
     def journal_file(self, name: str) -> Path:
-        """The journal of one shard."""
+        """Return the journal of one shard."""
         return self.shard(name) / "journal.sqlite"
 
     def list_journals(self) -> list[Path]:
-        """The journals of all shards that there ever were, in order."""
+        """Return the journals of all shards that there ever were, in order."""
         return sorted(self.path.glob("shards/*/journal.sqlite"))
 
     def failures_file(self, name: str) -> Path:
-        """The failure records of one shard."""
+        """Return the failure records of one shard."""
         return self.shard(name) / "failures.jsonl"
 
     def open_file(self, name: str) -> Path:
-        """What rows of one shard came to before it was whole."""
+        """Return what rows of one shard came to before it was whole."""
         return self.shard(name) / "open.jsonl"
 
     def lock(self, name: str) -> AbstractContextManager[None]:
@@ -84,7 +84,7 @@ class RunFolder:
         return held_folder(self.shard(name), busy=busy, hint=hint)
 
     def finished(self, name: str) -> ShardSummary | None:
-        """The summary of a shard that is whole, or None."""
+        """Return the summary of a shard that is whole, or None."""
         path = self.shard(name) / "shard.json"
         data = read_json(path)
         try:
@@ -111,7 +111,7 @@ class RunFolder:
         write_text(self.failures_file(name), "".join(json_line(asdict(failure)) for failure in failures))
 
     def read_failures(self, name: str) -> list[Failure]:
-        """The failure records of a shard, in the order of its rows.
+        """Return the failure records of a shard, in the order of its rows.
 
         Raises:
             StorageError: where they are damaged.
@@ -127,6 +127,6 @@ class RunFolder:
             raise StorageError(f"{file} is damaged: {error}") from error
 
     def verify(self, summaries: list[ShardSummary]) -> list[str]:
-        """What is wrong with the run's shards; empty where nothing is."""
+        """Return what is wrong with the run's shards; empty where nothing is."""
         faults = ((s.name, verify_file(self.rows_file(s.name), s.sha256)) for s in summaries)
         return [f"{self.rows_file(name)} {fault}" for name, fault in faults if fault]

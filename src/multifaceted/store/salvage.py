@@ -44,7 +44,7 @@ def salvage_journals(folder: RunFolder) -> Iterator[Salvaged]:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether SQLite finds nothing wrong with a journal."""
+    """Return whether SQLite finds nothing wrong with a journal."""
     if not path.is_file():
         return False
     try:
@@ -57,7 +57,7 @@ def is_sound(path: Path) -> bool:
 
 
 def find_damage(path: Path) -> str:
-    """What is wrong with a journal, and what to do; empty where nothing is, or there is none."""
+    """Return what is wrong with a journal, and what to do; empty where nothing is, or there is none."""
     return f"{path} is damaged; {SALVAGE}" if os.path.lexists(path) and not is_sound(path) else ""
 
 
@@ -77,7 +77,7 @@ def _salvage(path: Path) -> Salvaged:
 
 
 def _read_rows(path: Path) -> Iterator[tuple[Any, ...]]:
-    """Every row of the table that can be read, in order; pages that are damaged are passed over."""
+    """Yield every row of the table that can be read, in order; pages that are damaged are passed over."""
     names, last = ", ".join(COLUMNS), path.stat().st_size // SMALLEST + AT_ONCE
     query = f"SELECT {names} FROM replies NOT INDEXED WHERE rowid BETWEEN ? AND ?"  # noqa: S608
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:

@@ -16,7 +16,7 @@ _SCALARS: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa
 
 @cache
 def arrow_schema(model: type[BaseModel]) -> pa.Schema:
-    """The Arrow schema of a model, bare of metadata so that older `datasets` read it too.
+    """Return the Arrow schema of a model, bare of metadata so that older `datasets` read it too.
 
     Raises:
         TypeError: for a field that has no Arrow counterpart here.

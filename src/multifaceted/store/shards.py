@@ -29,7 +29,7 @@ def create_shard(path: Path, model: type[BaseModel]) -> TableWriter:
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The record batches of a shard, memory-mapped.
+    """Yield the record batches of a shard, memory-mapped.
 
     Raises:
         StorageError: where it is not an Arrow stream, or holds text that is not UTF-8.
@@ -45,14 +45,14 @@ def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def read_rows(path: Path, model: type[ModelT]) -> Iterator[ModelT]:
-    """The rows of a shard, one batch in memory at a time."""
+    """Yield the rows of a shard, one batch in memory at a time."""
     for batch in read_batches(path):
         for row in batch.to_pylist():
             yield model.model_validate(row)
 
 
 def read_published(path: Path) -> Iterator[pa.RecordBatch]:
-    """The record batches of a published file, Arrow stream or Parquet.
+    """Yield the record batches of a published file, Arrow stream or Parquet.
 
     Raises:
         StorageError: where it cannot be read.
@@ -69,7 +69,7 @@ def read_published(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def verify_file(path: Path, sha256: str) -> str:
-    """What is wrong with a file that should have this hash; empty where nothing is."""
+    """Return what is wrong with a file that should have this hash; empty where nothing is."""
     if not path.is_file():
         return "is not a file" if os.path.lexists(path) else "is missing"
     return "" if hash_file(path) == sha256 else "is not what was written: its SHA-256 differs"

@@ -69,7 +69,7 @@ def read_status(folder: RunFolder) -> RunStatus:
 
 
 def read_spent(folder: RunFolder, names: list[str] | None = None) -> list[JournalSum]:
-    """What the journals of some shards hold, by stage, model and mode; each reply counts once.
+    """Return what the journals of some shards hold, by stage, model and mode; each reply counts once.
 
     None means all shards that there ever were: what the recipe asks for no more was paid all the same.
     """

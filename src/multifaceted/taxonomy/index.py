@@ -28,7 +28,7 @@ class TaxonomyIndex:
         return tuple(dimension.slug for dimension in self.dimensions)
 
     def subdimension_of(self, preference: Preference) -> Subdimension:
-        """Where a preference belongs."""
+        """Return where a preference belongs."""
         return self._subdimensions[preference.id.rsplit("/", 1)[0]]
 
     @cached_property

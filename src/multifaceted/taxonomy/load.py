@@ -28,7 +28,7 @@ def _load_default() -> Taxonomy:
 
 
 def default_file() -> Any:
-    """The default taxonomy's file inside the package, as an `importlib.resources` traversable."""
+    """Return the default taxonomy's file inside the package, as an `importlib.resources` traversable."""
     return resources.files("multifaceted.taxonomy") / "default.yaml"
 
 
@@ -39,7 +39,7 @@ def _load_file(path: Path) -> Taxonomy:
 
 
 def dump_taxonomy(taxonomy: Taxonomy) -> str:
-    """The taxonomy as YAML text that `load_taxonomy` reads back as an equal one."""
+    """Return the taxonomy as YAML text that `load_taxonomy` reads back as an equal one."""
     data = taxonomy.model_dump(mode="json")
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100)
     # PyYAML writes U+0085 as it is and reads it as a line break.
@@ -47,5 +47,5 @@ def dump_taxonomy(taxonomy: Taxonomy) -> str:
 
 
 def taxonomy_schema() -> dict[str, Any]:
-    """The JSON Schema of a taxonomy file, for editors and other languages."""
+    """Return the JSON Schema of a taxonomy file, for editors and other languages."""
     return Taxonomy.model_json_schema()

@@ -38,7 +38,7 @@ class _Node(StrictModel):
         return f"{parent}/{self.slug}" if parent else self.slug
 
     def _placed_under(self, parent: str) -> Self:
-        """A copy that knows its parent: the same node may stand in several taxonomies."""
+        """Return a copy that knows its parent: the same node may stand in several taxonomies."""
         placed = self.model_copy()
         placed._parent = parent
         return placed
@@ -120,7 +120,7 @@ class Taxonomy(StrictModel):
         return content_id(["taxonomy", self.model_dump(mode="json")["dimensions"]])
 
     def check(self) -> list[Problem]:
-        """Every fault that its shape alone does not show, sorted by place; empty where it is sound."""
+        """Return every fault that its shape alone does not show, sorted by place; empty where it is sound."""
         faults = find_faults(self.model_dump(mode="json"))
         return sorted(Problem(self.name, 0, message, show_path(path)) for path, message in faults)
 
@@ -133,7 +133,7 @@ class Taxonomy(StrictModel):
         return self.nodes[node_id]
 
     def add(self, dimension: Dimension) -> "Taxonomy":
-        """A taxonomy with one dimension more, at the end.
+        """Return a taxonomy with one dimension more, at the end.
 
         Raises:
             InputError: where a dimension of that slug is there already.
@@ -143,7 +143,7 @@ class Taxonomy(StrictModel):
         return self.model_copy(update={"dimensions": (*self.dimensions, dimension)})
 
     def merge(self, other: "Taxonomy") -> "Taxonomy":
-        """A taxonomy with all that `other` has and this one lacks; the name and version stay.
+        """Return a taxonomy with all that `other` has and this one lacks; the name and version stay.
 
         Raises:
             InputError: with every node that both have with different words.

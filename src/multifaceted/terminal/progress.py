@@ -57,7 +57,7 @@ class Watcher:
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def look(self) -> Snapshot:
-        """A snapshot of now."""
+        """Return a snapshot of now."""
         tally, now = self._control.tally, time.monotonic()
         self._seen.append((now, tally.requests, tally.done))
         while len(self._seen) > 2 and now - self._seen[0][0] > RATE_OVER:  # noqa: PLR2004 - two make a rate
@@ -167,7 +167,7 @@ def _render(seen: Snapshot) -> Group:
 
 
 def describe(seen: Snapshot) -> list[str]:
-    """A snapshot in words, the rows first."""
+    """Return a snapshot in words, the rows first."""
     failed = ", ".join(f"{kind} {rows:,}" for kind, rows in sorted(seen.failures.items()))
     again = ", ".join(f"{kind} {count:,}" for kind, count in sorted(seen.retries.items()))
     limits = seen.limits if len(seen.limits) > 1 else dict.fromkeys(("",), *seen.limits.values())

@@ -31,7 +31,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def plain(text: str) -> str:
-    """A text of anybody's, safe for a terminal: control characters are written as escapes."""
+    """Return a text of anybody's, safe for a terminal: control characters are written as escapes."""
     return _CONTROL.sub(_spell, text)
 
 
@@ -104,12 +104,12 @@ def line(value: Any) -> None:
 
 
 def usd(value: float | None) -> str:
-    """An amount of money, or `unknown`."""
+    """Return an amount of money, or `unknown`."""
     return "unknown" if value is None else f"{value:,.2f}"
 
 
 def duration(seconds: float | None) -> str:
-    """A time span as people say it: `42 s`, `7 min`, `3 h 20 min`."""
+    """Return a time span as people say it: `42 s`, `7 min`, `3 h 20 min`."""
     if seconds is None:
         return "unknown"
     minutes, hours = round(seconds / 60), int(seconds // 3600)

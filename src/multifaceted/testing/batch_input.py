@@ -21,7 +21,7 @@ class BatchLine(NamedTuple):
 
 
 def count_lines(content: bytes) -> int:
-    """Lines that are not blank."""
+    """Return lines that are not blank."""
     return sum(1 for _ in _number_lines(content))
 
 
@@ -35,7 +35,7 @@ def describe_problem(
 def read_input(
     content: bytes, *, endpoint: str, max_requests: int, max_bytes: int
 ) -> tuple[list[BatchLine], list[Problem]]:
-    """The lines of an input file and what is wrong with it; lines count only where nothing is.
+    """Return the lines of an input file and what is wrong with it; lines count only where nothing is.
 
     Args:
         content: the file's bytes, JSON lines.

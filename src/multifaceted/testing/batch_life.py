@@ -90,7 +90,7 @@ class Batch:
                 await step()
 
     def tell(self) -> dict[str, Any]:
-        """The batch as a poll is told of it."""
+        """Return the batch as a poll is told of it."""
         return self._telling.tell(self.shown)
 
     async def cancel(self) -> bool:

@@ -30,24 +30,24 @@ class LineResult(NamedTuple):
 
 
 def record_answer(line: BatchLine, answer: Answer) -> LineResult:
-    """The result of a line that was answered, well or badly."""
+    """Return the result of a line that was answered, well or badly."""
     response = {"status_code": answer.status, "request_id": new_id("req_"), "body": answer.body}
     return LineResult(_name_entry(line, response=response, error=None), answer.status == _OK)
 
 
 def record_expiry(line: BatchLine) -> LineResult:
-    """The result of a line that the batch had no time for."""
+    """Return the result of a line that the batch had no time for."""
     return LineResult(_name_entry(line, response=None, error=_EXPIRED), ok=False)
 
 
 def count_results(results: Iterable[LineResult]) -> dict[str, int]:
-    """How many of the lines are completed and how many failed."""
+    """Return how many of the lines are completed and how many failed."""
     counts = Counter(result.ok for result in results)
     return {"completed": counts[True], "failed": counts[False]}
 
 
 def sum_usage(results: Iterable[LineResult]) -> dict[str, Any]:
-    """The tokens of all completed lines, in the shape of a batch's `usage`."""
+    """Return the tokens of all completed lines, in the shape of a batch's `usage`."""
     bodies = [result.entry["response"]["body"] for result in results if result.ok]
     usages = [body["usage"] for body in bodies if isinstance(body, dict) and "usage" in body]
 
@@ -64,7 +64,7 @@ def sum_usage(results: Iterable[LineResult]) -> dict[str, Any]:
 
 
 def write_results(results: Sequence[LineResult], fault: BatchFault) -> tuple[bytes, bytes]:
-    """The output file and the error file, spoiled; either may be empty, and then is not a file."""
+    """Return the output file and the error file, spoiled; either may be empty, and then is not a file."""
     files: dict[bool, list[str]] = {True: [], False: []}
     for position, result in enumerate(results):
         files[result.ok].extend(_write_entry(position, result.entry, fault))
@@ -110,7 +110,7 @@ def _arrange(texts: list[str], fault: BatchFault) -> list[str]:
 
 
 def _restyle(entry: dict[str, Any], style: str) -> dict[str, Any]:
-    """The entry as another server writes it."""
+    """Return the entry as another server writes it."""
     response, error = entry["response"], entry["error"]
     if style == "text_error" and error:
         return {**entry, "error": error["message"]}

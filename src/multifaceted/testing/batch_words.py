@@ -30,7 +30,7 @@ class Telling:
         self._polls = 0  # since it has ended
 
     def tell(self, shown: dict[str, Any]) -> dict[str, Any]:
-        """The batch object as it is answered to the next poll."""
+        """Return the batch object as it is answered to the next poll."""
         told = dict(shown)
         if shown["status"] in ENDS:
             self._polls += 1

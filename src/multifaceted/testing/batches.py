@@ -59,7 +59,7 @@ class BatchDesk:
         self._asked = 0  # times that `batch_fault` was asked
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths served here."""
+        """Return the paths served here."""
         return [
             web.post("/v1/batches", self._create),
             web.get("/v1/batches", self._list),

@@ -35,13 +35,13 @@ class ContentFaults:
     short_for: int | None = None  # None for ever
 
     def take(self, name: str) -> bool:
-        """Whether this one happens now; counts down."""
+        """Return whether this one happens now; counts down."""
         left = getattr(self, name)
         setattr(self, name, max(0, left - 1))
         return bool(left)
 
     def shorten(self, content: bytes) -> bytes:
-        """The content as it is sent when nothing else fails."""
+        """Return the content as it is sent when nothing else fails."""
         if not self.short_lines or self.short_for == 0:
             return content
         self.short_for = None if self.short_for is None else self.short_for - 1
@@ -65,7 +65,7 @@ class FileStore:
         self._files: dict[str, StoredFile] = {}
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths served here."""
+        """Return the paths served here."""
         return [
             web.post("/v1/files", self._upload),
             web.get("/v1/files", self._list),
@@ -92,7 +92,7 @@ class FileStore:
         return str(shown["id"])
 
     def read(self, file_id: str) -> bytes | None:
-        """A file's bytes; None where there is no such file."""
+        """Return a file's bytes; None where there is no such file."""
         stored = self._files.get(file_id)
         return None if stored is None else stored.content
 

@@ -87,7 +87,7 @@ class HubServer(LoopbackServer):
         return self.store.commit(repo_id, kept, title=title).oid
 
     def read(self, repo_id: str, revision: str = BRANCH) -> dict[str, bytes]:
-        """All files of a revision."""
+        """Return all files of a revision."""
         files = self.store.find(repo_id).find(revision).files
         return {path: self.store.objects[file.sha256] for path, file in sorted(files.items())}
 
@@ -138,7 +138,7 @@ class HubServer(LoopbackServer):
 
 
 def _break(request: web.Request, fault: HubFault) -> web.Response | None:
-    """What a fault makes of a request, where it is not about the answer's body."""
+    """Return what a fault makes of a request, where it is not about the answer's body."""
     if fault.drop and request.transport is not None:
         request.transport.close()
     elif fault.status is None:

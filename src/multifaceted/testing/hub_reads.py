@@ -21,7 +21,7 @@ class HubReads:
     store: HubStore
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths served here; a route's name is what it is counted under."""
+        """Return the paths served here; a route's name is what it is counted under."""
         resolve = "/datasets/{org}/{name}/resolve/{revision}/{path:.+}"
         return [
             web.get("/api/whoami-v2", self._show_user, name="whoami"),
@@ -113,7 +113,7 @@ class HubReads:
 
 
 def _read_range(asked: str | None, size: int) -> range:
-    """The bytes of a `Range` header, one range at most; all without one."""
+    """Return the bytes of a `Range` header, one range at most; all without one."""
     given = re.fullmatch(r"bytes=(\d*)-(\d*)", asked or "bytes=0-")
     if given is None:
         return range(size)

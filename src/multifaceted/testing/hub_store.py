@@ -59,7 +59,7 @@ class HubCommit:
     files: Mapping[str, HubFile]
 
     def list_tree(self, below: str = "", *, recursive: bool = True) -> list[dict[str, Any]]:
-        """Files and folders below a folder."""
+        """Return files and folders below a folder."""
         base = PurePosixPath(below)
         files = {path: file for path, file in self.files.items() if PurePosixPath(path).is_relative_to(base)}
         if below and not files:
@@ -92,7 +92,7 @@ class HubRepo:
         return self.commits[-1]
 
     def find(self, revision: str) -> HubCommit:
-        """The commit that a branch, tag or id names."""
+        """Return the commit that a branch, tag or id names."""
         oid = self.head.oid if revision == BRANCH else self.tags.get(revision, revision)
         for commit in self.commits:
             if commit.oid == oid:
@@ -108,7 +108,7 @@ class HubStore:
         self.repos: dict[str, HubRepo] = {}
 
     def create(self, repo_id: str, *, private: bool) -> HubRepo:
-        """A new repository, with the first commit that the Hub itself makes."""
+        """Return a new repository, with the first commit that the Hub itself makes."""
         if repo_id in self.repos:
             raise HubRefusal(409, "You already created this dataset repo")
         self.repos[repo_id] = HubRepo(private)
@@ -116,7 +116,7 @@ class HubStore:
         return self.repos[repo_id]
 
     def find(self, repo_id: str) -> HubRepo:
-        """A repository that exists."""
+        """Return a repository that exists."""
         if repo_id not in self.repos:
             raise HubRefusal(404, "Repository not found", "RepoNotFound")
         return self.repos[repo_id]
@@ -161,7 +161,7 @@ class HubStore:
 
 
 def _write_pointer(sha256: str, size: int) -> bytes:
-    """What git keeps of a file that is in LFS."""
+    """Return what git keeps of a file that is in LFS."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
 
 

@@ -44,7 +44,7 @@ class HubWrites:
     _signature: str = field(default_factory=secrets.token_hex)  # the upload links' own secret
 
     def routes(self) -> list[web.RouteDef]:
-        """The paths served here; a route's name is what it is counted under."""
+        """Return the paths served here; a route's name is what it is counted under."""
         batch = "/datasets/{org}/{name}.git/info/lfs/objects/batch"
         return [
             web.post("/api/repos/create", self._create, name="create"),

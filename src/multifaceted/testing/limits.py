@@ -54,7 +54,7 @@ class TokenBucket:
         self._level = math.inf if per_minute is None else min(self.capacity, self._level + earned)
 
     def holds(self, cost: float) -> bool:
-        """Whether `cost` may be spent now. A limit of zero lets nothing in."""
+        """Return whether `cost` may be spent now. A limit of zero lets nothing in."""
         return self.capacity > 0 and self._level >= min(cost, self.capacity)
 
     def spend(self, cost: float) -> None:
@@ -84,7 +84,7 @@ class RateLimits:
         return None
 
     def headers(self) -> dict[str, str]:
-        """The `x-ratelimit-*` headers as of the last request; none for what has no limit."""
+        """Return the `x-ratelimit-*` headers as of the last request; none for what has no limit."""
         found: dict[str, str] = {}
         for name, bucket in (("requests", self._requests), ("tokens", self._tokens)):
             if bucket.per_minute is not None:

@@ -52,7 +52,7 @@ def describe_error(
     code: str | None = None,
     param: str | None = None,
 ) -> dict[str, Any]:
-    """The body of an error, in OpenAI's shape."""
+    """Return the body of an error, in OpenAI's shape."""
     return describe_openai(Problem(0, message, kind=kind, code=code, param=param))
 
 
@@ -75,7 +75,7 @@ def refuse_request(body: Mapping[str, Any], refused: tuple[str, ...]) -> Problem
 
 
 def identify_request(body: Mapping[str, Any]) -> str:
-    """What makes two requests the same one, live or in a batch: messages and seed."""
+    """Return what makes two requests the same one, live or in a batch: messages and seed."""
     return content_id([body.get("messages"), body.get("seed")])
 
 
@@ -85,12 +85,12 @@ def number_request(body: Mapping[str, Any]) -> int:
 
 
 def estimate_tokens(body: Mapping[str, Any]) -> int:
-    """Tokens of the prompt and of the reply that this server makes up."""
+    """Return tokens of the prompt and of the reply that this server makes up."""
     return count_prompt(body) + len(make_reply(body)) // CHARACTERS_PER_TOKEN
 
 
 def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasoning: int = 0) -> Completion:
-    """A chat completion in OpenAI's shape.
+    """Return a chat completion in OpenAI's shape.
 
     Args:
         body: of the request.
@@ -117,7 +117,7 @@ def complete(body: Mapping[str, Any], fault: Fault, *, cached: int = 0, reasonin
 
 
 def make_reply(body: Mapping[str, Any]) -> str:
-    """The text this server answers with: an instance of the asked-for schema, or forty words.
+    """Return the text this server answers with: an instance of the asked-for schema, or forty words.
 
     They begin with "You", so that as a system message they speak to the assistant, as curation wants it.
     Where no schema is sent, but the prompt says which keys a JSON object has, that is what is answered.
@@ -131,7 +131,7 @@ def make_reply(body: Mapping[str, Any]) -> str:
 
 
 def count_prompt(body: Mapping[str, Any]) -> int:
-    """Tokens of the prompt, as this server counts them."""
+    """Return tokens of the prompt, as this server counts them."""
     return len(json.dumps(body.get("messages"))) // CHARACTERS_PER_TOKEN
 
 
@@ -170,7 +170,7 @@ def _scalar(schema: dict[str, Any], generator: random.Random) -> Any:
 
 
 def _number(schema: dict[str, Any], generator: random.Random) -> int:
-    """A whole number within the bounds of the schema; ten of them where one side is open."""
+    """Return a whole number within the bounds of the schema; ten of them where one side is open."""
     lowest, highest = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema:
         lowest = math.floor(schema["exclusiveMinimum"]) + 1

@@ -20,7 +20,7 @@ def new_id(prefix: str) -> str:
 
 
 def send(answer: Answer, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The answer over HTTP; its own headers win over `headers`."""
+    """Return the answer over HTTP; its own headers win over `headers`."""
     text, content_type = _write(answer)
     sent = {**(headers or {}), **answer.headers}
     return web.Response(status=answer.status, text=text, content_type=content_type, headers=sent)
@@ -35,7 +35,7 @@ def _write(answer: Answer) -> tuple[str, str]:
 
 
 def write_events(completion: Completion) -> str:
-    """A completion as server-sent events: the text in two pieces, then the ending, then the usage."""
+    """Return a completion as server-sent events: the text in two pieces, then the ending, then the usage."""
     shared = {**completion, "object": "chat.completion.chunk"}
     choice, usage = completion["choices"][0], shared.pop("usage", None)
     message = choice["message"]
@@ -60,19 +60,19 @@ def refuse(
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """An error in OpenAI's shape."""
+    """Return an error in OpenAI's shape."""
     return send(Answer(status, describe_error(message, kind=kind, code=code, param=param)), headers)
 
 
 def fail(status: int = 500, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The error of a server that was told to misbehave."""
+    """Return the error of a server that was told to misbehave."""
     return refuse(status, "the server misbehaves on demand", kind="server_error", headers=headers)
 
 
 def send_page(
     objects: Sequence[dict[str, Any]], query: Mapping[str, str], *, usual: int, most: int
 ) -> web.Response:
-    """A page of `objects`, as `limit` and `after` in the query ask.
+    """Return a page of `objects`, as `limit` and `after` in the query ask.
 
     Args:
         objects: all of them, in the order of the list.

@@ -41,7 +41,7 @@ class Search:
     known: list[str] = field(default_factory=list)  # ids of the rows that are done
 
     def refuse(self, folder: RunFolder, row_id: str) -> InputError:
-        """The error that says that there is no such row, with the nearest ids."""
+        """Return the error that says that there is no such row, with the nearest ids."""
         near = difflib.get_close_matches(row_id, self.known, n=NEAREST, cutoff=0.5)
         form = "ids are those of instructions and a variant: rainbow-v1"
         hint = f"did you mean {', '.join(near)}?" if near else form
@@ -91,7 +91,7 @@ def _find_in_files(
 
 
 def _open_batches(folder: RunFolder, name: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a shard as they are: only ids are looked at, so the texts need no validation."""
+    """Yield the batches of a shard as they are: only ids are looked at, so the texts need no validation."""
     path = folder.rows_file(name)
     if not path.exists():
         return

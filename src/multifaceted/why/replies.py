@@ -60,7 +60,7 @@ def read_asked(
     keys: Sequence[str] = (),
     recipe: Path | None = None,
 ) -> RowRequests:
-    """What a row asked and was told, so far.
+    """Return what a row asked and was told, so far.
 
     Args:
         folder: the run.
@@ -88,7 +88,7 @@ def read_asked(
 
 
 def read_judged(folder: RunFolder, seed: int, row: dict[str, Any]) -> RowRequests:
-    """What judges were asked of a finished row and what they said; nothing where there are none."""
+    """Return what judges were asked of a finished row and what they said; nothing where there are none."""
     path, remarks = curation_folder(folder), list[str]()
     if not (path / JUDGES).exists():
         return RowRequests([])
@@ -111,7 +111,7 @@ class _Tracer:
         self._journal_file = journal_file
 
     async def ask(self, request: Request, journal: Journal) -> Reply:
-        """The newest reply that was not set aside, whoever asked for it."""
+        """Return the newest reply that was not set aside, whoever asked for it."""
         del journal
         self.requests.append(request)
         kept = [r for r in read_replies(self._journal_file, "", [request.key]) if not r.set_aside]
@@ -146,7 +146,7 @@ def _render_again(folder: RunFolder, shards: Sequence[str], row_id: str, recipe:
 
 
 def _find_asking(folder: RunFolder, shards: Sequence[str], row_id: str, keys: Sequence[str]) -> str | None:
-    """The shard in which a row has asked, where the recipe does not tell."""
+    """Return the shard in which a row has asked, where the recipe does not tell."""
     if keys:
         return shards[0]
     asking = (name for name in shards if read_replies(folder.journal_file(name), row_id, []))
@@ -164,7 +164,7 @@ def _render_judges(path: Path, seed: int, row: dict[str, Any]) -> list[Request]:
 
 
 def _trace(job: Callable[[Channel], Coroutine[Any, Any, object]], journal_file: Path) -> list[Request]:
-    """The requests that a job makes, as far as the journal has the replies before them."""
+    """Return the requests that a job makes, as far as the journal has the replies before them."""
     tracer = _Tracer(journal_file)
 
     async def run() -> None:
@@ -182,7 +182,7 @@ def _trace(job: Callable[[Channel], Coroutine[Any, Any, object]], journal_file: 
 def _join_turns(
     journal_file: Path, row_id: str, keys: Sequence[str], requests: list[Request]
 ) -> tuple[list[SentRequest], list[SentRequest]]:
-    """The turns of requests with their replies, and those of replies that are to none of them."""
+    """Return the turns of requests with their replies, and those of replies that are to none of them."""
     kept = read_replies(journal_file, row_id, [*keys, *(request.key for request in requests)])
     turns = [_to_turn(request, kept) for request in requests]
     rendered = {turn.key for turn in turns}

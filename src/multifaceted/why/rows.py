@@ -47,7 +47,7 @@ class Condition:
     value: str
 
     def holds(self, found: Any) -> bool:
-        """Whether a value is as wanted; of a list one element is enough."""
+        """Return whether a value is as wanted; of a list one element is enough."""
         if isinstance(found, list):
             return any(self.holds(inner) for inner in found)
         if found is None:
@@ -114,7 +114,7 @@ def parse_conditions(where: Iterable[str], source: RowSource) -> list[Condition]
 def _pick(
     batch: pa.RecordBatch, conditions: Sequence[Condition], wanted: Callable[[str], bool] | None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a batch that are as wanted; only the columns that decide are read of the others."""
+    """Yield the rows of a batch that are as wanted; only the columns that decide are read of the others."""
     names = {_COLUMNS.get(c.field, c.field) for c in conditions if c.field not in _ENTRY}
     on_entry = [c for c in conditions if c.field in _ENTRY]
     decisive = batch.select(sorted({*names, "id", *(["preference_set"] if on_entry else [])}))
@@ -131,7 +131,7 @@ def _pick(
 
 
 def _find_judged(source: RowSource, reason: str | None, kept: bool | None) -> Callable[[str], bool] | None:
-    """Which ids are as curation is asked for; None where it is not asked.
+    """Return which ids are as curation is asked for; None where it is not asked.
 
     Raises:
         InputError: where there is no curation, or no such reason.

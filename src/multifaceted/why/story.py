@@ -107,13 +107,13 @@ def _keys_of(place: FoundRow | None, data: RunData) -> list[str]:
 
 
 def _list_made(row: dict[str, Any], data: RunData) -> dict[str, Any]:
-    """What the stages of a row made."""
+    """Return what the stages of a row made."""
     names = [*_TEXTS, *(column.name for column in data.added)]
     return {name: row[name] for name in names if name in row}
 
 
 def _list_records(row: dict[str, Any], data: RunData) -> dict[str, Any]:
-    """How each stage of a row was made."""
+    """Return how each stage of a row was made."""
     # A shard that the run has not come to again may hold rows of a former recipe.
     return {stage: row[column] for stage, column in data.stages.items() if column in row}
 

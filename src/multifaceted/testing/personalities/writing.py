@@ -10,7 +10,7 @@ from typing import Any
 
 
 def is_json(text: str) -> bool:
-    """Whether a text of this server is an instance of a schema."""
+    """Return whether a text of this server is an instance of a schema."""
     return text.startswith("{")
 
 
