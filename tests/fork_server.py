@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import NoReturn
 
 READ_AT_START = ("HF_", "PYTHON")
+READ_EACH_TIME = {"HF_TOKEN"}
 CLIENT = """#!{python} -IS
 import marshal, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -181,7 +182,7 @@ class Forker:
 
 def can_be_forked(argv: list[str], environment: dict[str, str]) -> bool:
     """Whether the command is one of ours, and no variable differs that was read as this process started."""
-    names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_START)}
+    names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_START)} - READ_EACH_TIME
     is_script = not argv[0].endswith("multifaceted") and argv[1:] and not argv[1].startswith("-")
     is_ours = argv[0].endswith("multifaceted") or bool(is_script)
     return is_ours and all(environment.get(name) == os.environ.get(name) for name in names)
