@@ -34,10 +34,11 @@ READ_AT_START = ("HF_", "PYTHON")
 READ_EACH_TIME = {"HF_TOKEN"}
 CLIENT = """#!{python} -IS
 import marshal, os, socket, sys
+files = [number for number in range(3) if os.path.exists(f"/dev/fd/{{number}}")]
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    request = marshal.dumps((sys.argv, os.getcwd(), dict(os.environ)))
-    socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+    request = marshal.dumps((sys.argv, os.getcwd(), dict(os.environ), files))
+    socket.send_fds(server, [len(request).to_bytes(8, "big")], files)
     server.sendall(request)
     code = server.recv(1)
 if not code:
@@ -163,12 +164,12 @@ class Forker:
         with client.makefile("rb") as request:
             wanted = request.read(int.from_bytes(size, "big"))
         argv: list[str]
-        argv, folder, environment = marshal.loads(wanted)
+        argv, folder, environment, numbers = marshal.loads(wanted)
         end, held = os.pipe()  # nobody else has `held`: it closes with the process, however that ends
         forked = can_be_forked(argv, environment)
         if forked and not (child := os.fork()):
             client.close()
-            become(folder, environment, files)
+            become(folder, environment, dict(zip(numbers, files, strict=True)))
             return argv
         for file in (held, *files):
             os.close(file)
@@ -188,11 +189,15 @@ def can_be_forked(argv: list[str], environment: dict[str, str]) -> bool:
     return is_ours and all(environment.get(name) == os.environ.get(name) for name in names)
 
 
-def become(folder: str, environment: dict[str, str], files: list[int]) -> None:
-    """Take over the folder, the variables and the open files of the client."""
-    for target, file in enumerate(files):
-        os.dup2(file, target)
-        os.close(file)
+def become(folder: str, environment: dict[str, str], files: dict[int, int]) -> None:
+    """Take over the folder, the variables and the files of the client; what it has closed is closed."""
+    for target, name in enumerate(("stdin", "stdout", "stderr")):
+        if target in files:
+            os.dup2(files[target], target)
+            os.close(files[target])
+        else:
+            os.close(target)
+            setattr(sys, name, None)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
@@ -203,7 +208,7 @@ def run(argv: list[str]) -> None:
     sys.argv = argv if argv[0].endswith("multifaceted") else argv[1:]
     sys.path[0] = str(Path(sys.argv[0]).resolve().parent)
     if sys.argv is argv:
-        multifaceted.cli.main()
+        multifaceted.__main__.main()
     else:
         runpy.run_path(sys.argv[0], run_name="__main__")
 
@@ -223,13 +228,14 @@ def end_as_python_does(argv: list[str]) -> NoReturn:
         traceback.print_exc()
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(int(code))
 
 
 if __name__ == "__main__":
-    import multifaceted.cli
+    import multifaceted.__main__
 
     for module in pkgutil.walk_packages(multifaceted.__path__, "multifaceted."):
         if module.name.split(".")[1] not in ("__main__", "builders", "templates"):

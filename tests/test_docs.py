@@ -6,7 +6,7 @@ machine of their own (installing, cloning); `text` blocks show output. A server 
 reader's endpoint: the test puts a loopback server in its place. A Python block with the title `server.py` is
 a server of the document's own, on port 8001: it is started, on a free port, and ends with the test.
 The Hub is a loopback one too, empty for each document. Most commands are forked from a process that has the
-package imported (`fork_server`); those of the README and of blocks that kill start afresh.
+package imported (`fork_server`); those of blocks that kill start afresh.
 """
 
 import os
@@ -142,7 +142,7 @@ def test_the_code_blocks_of_a_document_run(
             if title:
                 (work / title).parent.mkdir(parents=True, exist_ok=True)
                 (work / title).write_text(content, encoding="utf-8")
-            environment = afresh if document == README or KILLS.search(content) else forked
+            environment = afresh if KILLS.search(content) else forked
             if title == OWN_SERVER:
                 servers.callback(stop_server, start_server(work / title, environment, port))
             elif language in ("python", "bash"):

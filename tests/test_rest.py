@@ -12,7 +12,7 @@ from test_generate import is_stage, run
 from test_moved_rows import NEW, TEN, ask, write_pool
 
 from multifaceted import pipeline
-from multifaceted.api.folders import find_changed_recipe
+from multifaceted.api.building import find_changed_recipe
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import InterruptedRunError
 from multifaceted.generation.prepare import describe_run, outline_run

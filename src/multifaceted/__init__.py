@@ -15,24 +15,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from multifaceted.api.building import build as build
+    from multifaceted.api.building import check as check
+    from multifaceted.api.built import BuiltFolder as BuiltFolder
     from multifaceted.api.curating import Curated as Curated
     from multifaceted.api.curating import curate as curate
     from multifaceted.api.curating import find as find
     from multifaceted.api.curating import list_filters as list_filters
-    from multifaceted.api.folders import BuiltFolder as BuiltFolder
-    from multifaceted.api.folders import build as build
-    from multifaceted.api.folders import check as check
-    from multifaceted.api.folders import diff as diff
-    from multifaceted.api.folders import export as export
-    from multifaceted.api.folders import report as report
+    from multifaceted.api.exporting import export as export
     from multifaceted.api.generating import generate as generate
     from multifaceted.api.generating import retry as retry
     from multifaceted.api.hub import pull as pull
     from multifaceted.api.hub import push as push
     from multifaceted.api.looking import iter_rows as iter_rows
     from multifaceted.api.planning import plan as plan
-    from multifaceted.api.planning import preview as preview
     from multifaceted.api.planning import try_rows as try_rows
+    from multifaceted.api.prompts import preview as preview
+    from multifaceted.api.reporting import diff as diff
+    from multifaceted.api.reporting import report as report
     from multifaceted.api.runs import Run as Run
     from multifaceted.api.runs import open_run as open_run
     from multifaceted.api.starting import init as init
@@ -50,18 +50,18 @@ if TYPE_CHECKING:
 
 # The module that each name is in.
 _HOMES = {
-    "BuiltFolder": "api.folders",
+    "BuiltFolder": "api.built",
     "Curated": "api.curating",
     "MultifacetedError": "errors",
     "Recipe": "planning.recipe",
     "Run": "api.runs",
     "Taxonomy": "taxonomy",
-    "build": "api.folders",
-    "check": "api.folders",
+    "build": "api.building",
+    "check": "api.building",
     "curate": "api.curating",
-    "diff": "api.folders",
+    "diff": "api.reporting",
     "diff_taxonomies": "taxonomy",
-    "export": "api.folders",
+    "export": "api.exporting",
     "find": "api.curating",
     "generate": "api.generating",
     "init": "api.starting",
@@ -73,10 +73,10 @@ _HOMES = {
     "open_run": "api.runs",
     "plan": "api.planning",
     "prepare_instructions": "api.starting",
-    "preview": "api.planning",
+    "preview": "api.prompts",
     "pull": "api.hub",
     "push": "api.hub",
-    "report": "api.folders",
+    "report": "api.reporting",
     "retry": "api.generating",
     "taxonomy_schema": "taxonomy",
     "try_rows": "api.planning",

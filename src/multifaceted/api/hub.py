@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from multifaceted.api.folders import BuiltFolder
+from multifaceted.api.built import BuiltFolder
 from multifaceted.publishing.hub import settle_output
 from multifaceted.publishing.pull import pull as bring
 from multifaceted.publishing.push import Pushed, PushPlan, carry_out, plan_push

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from multifaceted.api.folders import BuiltFolder
-from multifaceted.api.runs import Run
 from multifaceted.why.rows import select_rows
+
+if TYPE_CHECKING:
+    from multifaceted.api.built import BuiltFolder
+    from multifaceted.api.runs import Run
 
 
 def iter_rows(
-    place: str | Path | Run | BuiltFolder,
+    place: "str | Path | Run | BuiltFolder",
     *,
     where: Sequence[str] = (),
     reason: str | None = None,

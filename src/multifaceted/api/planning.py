@@ -1,7 +1,6 @@
-"""`plan` and `preview`: what a recipe will ask and cost, before anything is spent."""
+"""`plan`, and rows made as a trial: what a recipe will ask and cost, before anything is spent."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,13 @@ from pydantic_core import to_json
 from multifaceted import pipeline
 from multifaceted.api.blocking import Session
 from multifaceted.api.plan_data import describe_plan
+from multifaceted.api.prompts import Prompts, as_source, list_prompts
 from multifaceted.api.runs import Run, to_path
 from multifaceted.ask.control import RunControl
 from multifaceted.pipeline import Rest
 from multifaceted.planning import Plan, Recipe, compile_plan
 from multifaceted.planning.cost import LOOKED_AT, Estimate
-from multifaceted.records import Failure, Message, Row
+from multifaceted.records import Failure, Row
 from multifaceted.store.manifest import read_run
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.terminal import show
@@ -52,42 +52,15 @@ class RunPlan:
         """Return all of it as plain data."""
         return describe_plan(self.compiled, self.estimate, self.rest)
 
-    def preview(self, rows: int = 1) -> "Prompts":
+    def preview(self, rows: int = 1) -> Prompts:
         """Return the prompts of the first rows; nothing is sent."""
-        return Prompts(_list_prompts(self.compiled, rows))
+        return Prompts(list_prompts(self.compiled, rows))
 
     def __repr__(self) -> str:
         plan, what = self.compiled, "to ask" if self.rest else "requests"
         size = f"{plan.instructions:,} instructions in {plan.recipe.variants} variants = {plan.rows:,} rows"
         return (
             f"<plan of {plan.recipe.name}: {size}, {self.requests:,} {what}, {show.usd(self.usd)} USD live>"
-        )
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One request as it would be sent."""
-
-    row: str  # id
-    stage: str
-    part: str  # the dimension, of a stage that asks once for each; else empty
-    model: str
-    messages: tuple[Message, ...]
-
-    @property
-    def title(self) -> str:
-        """Row, stage and model in a line."""
-        asked = f"{self.stage} of {self.part}" if self.part else self.stage
-        return f"{self.row} · {asked} · {self.model}"
-
-
-class Prompts(list[Prompt]):
-    """Prompts of some rows; shown as text."""
-
-    def __repr__(self) -> str:
-        return "\n".join(
-            f"── {prompt.title}\n" + "\n".join(f"[{turn.role}] {turn.content}" for turn in prompt.messages)
-            for prompt in self
         )
 
 
@@ -111,15 +84,6 @@ def plan(recipe: str | Path | Recipe, run: str | Path | Run | None = None) -> Ru
         show.say(f"going through at most {LOOKED_AT:,} of {compiled.rows:,} rows, evenly spread …")
     rest = Session(progress=False).call(partial(pipeline.estimate_rest, compiled, folder.path))
     return RunPlan(compiled, rest.whole, rest)
-
-
-def preview(recipe: str | Path | Recipe, rows: int = 1) -> Prompts:
-    """Render the prompts of the first rows. Nothing is sent; `try_rows` gives real replies.
-
-    Raises:
-        InputError: with every problem of the recipe and what it names.
-    """
-    return Prompts(_list_prompts(compile_plan(as_source(recipe)), rows))
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,15 +137,3 @@ def _to_tried(made: Row | Failure, columns: list[str]) -> TriedRow:
         return TriedRow(made.id, None, made)
     data = made.model_dump()
     return TriedRow(made.id, {name: data[name] for name in columns}, None)
-
-
-def as_source(recipe: str | Path | Recipe) -> Path | Recipe:
-    """Return a recipe as it is, and the name of a file as a path."""
-    return recipe if isinstance(recipe, Recipe) else Path(recipe)
-
-
-def _list_prompts(compiled: Plan, count: int) -> Iterator[Prompt]:
-    for task in compiled.first_tasks(count):
-        for stage, part, turns, _ in compiled.prompts.preview(task):
-            model = compiled.models[stage.name].label
-            yield Prompt(task.id, stage.name, part.dimension if part else "", model, tuple(turns))

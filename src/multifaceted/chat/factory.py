@@ -18,6 +18,7 @@ from multifaceted.chat.limits import Pace
 from multifaceted.chat.live import LiveClient
 from multifaceted.chat.local import LocalBackend
 from multifaceted.chat.pool import EndpointPool
+from multifaceted.chat.trust import open_trust
 from multifaceted.credentials import hold_secret
 from multifaceted.errors import SetupError
 from multifaceted.models import EndpointModel, EndpointSpec, Model, Models
@@ -116,7 +117,8 @@ def configure_sdk(endpoint: EndpointSpec, *, direct: bool = False) -> AsyncOpenA
     # The SDK's own client fails at a proxy of the environment even where nothing would go through it.
     proxy = None if direct else find_proxy(endpoint.base_url)
     limits = httpx2.Limits(max_connections=None)  # how many there may be is decided by who asks
-    client = DefaultAsyncHttpxClient(transport=httpx2.AsyncHTTPTransport(proxy=proxy, limits=limits))
+    transport = httpx2.AsyncHTTPTransport(verify=open_trust(), proxy=proxy, limits=limits)
+    client = DefaultAsyncHttpxClient(transport=transport)
     return AsyncOpenAI(base_url=endpoint.base_url, api_key=key, http_client=client)
 
 

@@ -21,6 +21,7 @@ from openai import AsyncOpenAI
 
 from multifaceted.chat.connection_errors import explain_failure, no_answer
 from multifaceted.chat.content import ACCEPTED, Content
+from multifaceted.chat.trust import open_trust
 from multifaceted.credentials import blot_body, hold_headers
 from multifaceted.errors import MultifacetedError, RejectedRequestError, SetupError
 from multifaceted.proxies import find_proxy, is_loopback, is_socks
@@ -140,7 +141,7 @@ class LeanTransport:
                 headers=self._headers,
                 connector=aiohttp.TCPConnector(
                     limit=0,  # how many there may be is decided by who asks
-                    ssl=httpx2.create_ssl_context() if is_secure else True,  # trusts whom the SDK trusts
+                    ssl=open_trust() if is_secure else True,  # trusts whom the SDK trusts
                 ),
                 timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -23,7 +23,7 @@ _UNSUPPORTED = (
 )
 _BUSY = Problem(
     429,
-    "No deployments available for selected model, Try again in 5 seconds. All deployments for selected model "
+    "No deployments available for selected model, Try again in 1 seconds. All deployments for selected model "
     "are in cooldown. Passed model=some-model.",
     kind="all_deployments_in_cooldown",
     code="429",
