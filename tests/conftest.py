@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from fork_server import end_shared
+from fork_server import begin_shared, end_shared
 
 from multifaceted.testing import ChatServer, HubServer
 
@@ -38,9 +38,15 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_server_is_left() -> Iterator[None]:
-    yield
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start one process that forks commands, for all the processes that run tests."""
+    config = session.config
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        begin_shared()
+
+
+def pytest_sessionfinish() -> None:
+    """End it, where this process started it."""
     end_shared()
 
 

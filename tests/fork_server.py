@@ -68,7 +68,12 @@ class ForkServer:
 
     def find(self, command: str) -> str:
         """Return where a command is that needs no PATH."""
-        return str(Path(self._folder.name) / command)
+        return find_in(self._folder.name, command)
+
+    @property
+    def folder(self) -> str:
+        """Return where its commands are, for other processes."""
+        return self._folder.name
 
     def __enter__(self) -> "ForkServer":
         folder = Path(self._folder.name)
@@ -101,19 +106,31 @@ class ForkServer:
         self._folder.cleanup()
 
 
+SHARED = "MULTIFACETED_FORK_SERVER"  # the variable that names the folder of the server that all tests share
 _shared: list[ForkServer] = []
 
 
-def share_server() -> ForkServer:
-    """Return the server that the tests of a worker share, started by the first that asks."""
-    if not _shared:
-        _shared.append(ForkServer(dict(os.environ)).__enter__())
-    return _shared[0]
+def begin_shared() -> None:
+    """Start the server that all tests share; the processes that run them inherit where it is."""
+    _shared.append(ForkServer({**os.environ, "HF_HUB_OFFLINE": "1"}).__enter__())
+    os.environ[SHARED] = _shared[0].folder
+
+
+def find_command(name: str) -> str:
+    """Return where a command of the shared server is, which the first that asks starts if nobody has."""
+    if SHARED not in os.environ:
+        begin_shared()
+    return find_in(os.environ[SHARED], name)
+
+
+def find_in(folder: str, name: str) -> str:
+    """Return where a command is in the folder of a server."""
+    return str(Path(folder) / name)
 
 
 def run_multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line by the shared server, as somebody who has it on the PATH."""
-    command = share_server().find("multifaceted")
+    command = find_command("multifaceted")
     return subprocess.run(
         [command, *map(str, words)],
         env={**os.environ, "PATH": f"{Path(command).parent}:{os.environ['PATH']}"},
@@ -129,6 +146,7 @@ def end_shared() -> None:
     """End the shared server, where there is one."""
     while _shared:
         _shared.pop().__exit__()
+        os.environ.pop(SHARED, None)
 
 
 class Forker:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fork_server import share_server
+from fork_server import find_command
 
 SEEN = "import os, sys; print(sys.argv[1:], sys.stdin.read(), os.getcwd(), os.environ['SEEN'], __name__)"
 
 
 def start(*words: str, cwd: Path, forked: bool = True, **variables: Any) -> subprocess.Popen[str]:
-    command = share_server().find("python") if forked else sys.executable
+    command = find_command("python") if forked else sys.executable
     return subprocess.Popen(
         [command, *words],
         stdin=subprocess.PIPE,

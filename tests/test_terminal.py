@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import MakeRecipe, write_recipe
-from fork_server import share_server
+from fork_server import find_command
 from test_cli import multifaceted
 from test_generate import run
 
@@ -121,7 +121,7 @@ def test_a_run_goes_on_without_stdout_as_under_cron(
     recipe = make_recipe(server.base_url, count=3, variants=1)
     closing = " ".join(f"{n}>&-" for n in closed)
     # Once as cron starts it; forked, the others differ in nothing but the start of Python.
-    program = f"{sys.executable} -m multifaceted" if closed == "012" else share_server().find("multifaceted")
+    program = f"{sys.executable} -m multifaceted" if closed == "012" else find_command("multifaceted")
     for words in (
         f"generate {recipe} --run run",
         "status run",
