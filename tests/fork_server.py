@@ -252,11 +252,28 @@ def end_as_python_does(argv: list[str]) -> NoReturn:
     os._exit(int(code))
 
 
+def warm_up() -> None:
+    """Read once what every command would read anew: the taxonomy, and the templates that ship."""
+    from multifaceted.building.card_template import load_card_template
+    from multifaceted.kinds import KINDS
+    from multifaceted.prompts.template import load_repair, load_template
+    from multifaceted.taxonomy import load_taxonomy
+
+    load_taxonomy()
+    load_card_template()
+    load_repair()
+    for kind in KINDS.values():
+        names = [stage.name for stage in kind.stages]
+        for number, stage in enumerate(kind.stages):
+            load_template(stage.template, variables=stage.list_variables(names[:number]))
+
+
 if __name__ == "__main__":
     import multifaceted.__main__
 
     for module in pkgutil.walk_packages(multifaceted.__path__, "multifaceted."):
         if module.name.split(".")[1] not in ("__main__", "builders", "templates"):
             importlib.import_module(module.name)
+    warm_up()
     gc.freeze()
     end_as_python_does(Forker(socket.socket(fileno=int(sys.argv[1]))).serve())

@@ -10,6 +10,7 @@ Example:
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,13 @@ def load_card_template(path: Path | None = None) -> CardTemplate:
     sources = {SHIPPED: (shipped, f"templates/{SHIPPED}")}
     if path is not None:
         sources[_OWN] = read_input_text(path, most=MAX_TEMPLATE), str(path)
-    name = SHIPPED if path is None else _OWN
-    source, file = sources[name]
+    return _compile(SHIPPED if path is None else _OWN, tuple(sources.items()))
+
+
+@lru_cache(maxsize=10)  # a process may build many folders
+def _compile(name: str, named: tuple[tuple[str, tuple[str, str]], ...]) -> CardTemplate:
+    sources = dict(named)
+    (source, file), (shipped, _) = sources[name], sources[SHIPPED]
     environment = _make_environment(sources)
     try:
         tree = environment.parse(source)

@@ -8,6 +8,7 @@ Templates run in Jinja's immutable sandbox. An instruction is always a value and
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -89,6 +90,11 @@ def load_template(
         if path
         else shipped_template(name, small=small).read_text("utf-8")
     )
+    return _compile(source, file, tuple(variables))
+
+
+@lru_cache(maxsize=100)  # a recipe is compiled several times in a process, and most templates never change
+def _compile(source: str, file: str, variables: tuple[str, ...]) -> Template:
     environment = strict_environment()
     try:
         tree = environment.parse(source)
