@@ -1,6 +1,7 @@
 """The import direction: what each part of the package may import of the others, and who reaches outside."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import MakeRecipe
 
 import multifaceted
+from multifaceted.testing import ChatServer
 
 ROOT = Path(str(multifaceted.__file__)).parent
 ARCHITECTURE = ROOT.parents[1] / "docs/explanation/architecture.md"
@@ -120,6 +123,38 @@ def test_help_takes_little_more_than_typer_and_rich() -> None:
     used, modules = measure_start("from multifaceted.__main__ import main", "main()")
     assert modules & HEAVY == set()
     assert used < least + 0.25
+
+
+SEEN = """
+import sys
+from multifaceted.__main__ import main
+try:
+    main()
+finally:
+    print("pandas" in sys.modules, file=sys.stderr)
+"""
+
+
+def test_no_command_that_talks_to_endpoints_imports_pandas(
+    server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    """Some functions of Arrow import it where it is installed: two seconds in which no reply is read."""
+    live = make_recipe(server.base_url, count=3, variants=1, shard_rows=2)
+    model = {"base_url": server.base_url, "name": "judge"}
+    (tmp_path / "curate.yaml").write_text(json.dumps({"judge": {"models": [model]}}))
+    batch = make_recipe(
+        server.base_url, name="b.yaml", count=3, variants=1, mode="batch", batch={"poll_seconds": 0.01}
+    )
+    for words in (
+        ("generate", live, "--run", tmp_path / "run"),
+        ("retry", tmp_path / "run"),
+        ("curate", tmp_path / "run", "--recipe", tmp_path / "curate.yaml"),
+        ("generate", batch, "--run", tmp_path / "batches"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", SEEN, *map(str, words)], capture_output=True, text=True, check=True
+        )
+        assert ended.stderr.splitlines()[-1] == "False", words
 
 
 def test_commands_import_nothing_late() -> None:
