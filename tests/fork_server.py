@@ -7,7 +7,7 @@ The commands are `multifaceted …` and `python script.py`, found at the head of
 folder, variables and open files to the server, and ends with the exit code of the forked process. Of signals
 only the end of the command reaches that process, as SIGKILL: what is to be interrupted starts without this.
 What Python and the Hub's client read only once is compared: with other variables of that kind the command
-starts afresh, and so does `python` with an option.
+starts afresh, and so does `python` with an option. Which hub it is and where its client's home is may differ.
 """
 
 import atexit
@@ -32,6 +32,7 @@ from typing import NoReturn
 
 READ_AT_START = ("HF_", "PYTHON")
 READ_EACH_TIME = {"HF_TOKEN"}
+OF_THE_HUB = {"HF_ENDPOINT", "HF_HOME", "HF_HUB_DISABLE_XET", "HF_HUB_OFFLINE"}  # see `use_hub`
 CLIENT = """#!{python} -IS
 import marshal, os, socket, sys
 files = [number for number in range(3) if os.path.exists(f"/dev/fd/{{number}}")]
@@ -201,7 +202,8 @@ class Forker:
 
 def can_be_forked(argv: list[str], environment: dict[str, str]) -> bool:
     """Whether the command is one of ours, and no variable differs that was read as this process started."""
-    names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_START)} - READ_EACH_TIME
+    names = {name for name in {*environment, *os.environ} if name.startswith(READ_AT_START)}
+    names -= READ_EACH_TIME | OF_THE_HUB
     is_script = not argv[0].endswith("multifaceted") and argv[1:] and not argv[1].startswith("-")
     is_ours = argv[0].endswith("multifaceted") or bool(is_script)
     return is_ours and all(environment.get(name) == os.environ.get(name) for name in names)
@@ -217,8 +219,31 @@ def become(folder: str, environment: dict[str, str], files: dict[int, int]) -> N
             os.close(target)
             setattr(sys, name, None)
     os.chdir(folder)
+    changed = {name for name in OF_THE_HUB if environment.get(name) != os.environ.get(name)}
     os.environ.clear()
     os.environ.update(environment)
+    if changed:
+        use_hub()
+
+
+def use_hub() -> None:
+    """Let the Hub's clients go by the variables of now, which they read when they were imported."""
+    import datasets
+    from huggingface_hub import constants
+
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    offline = os.environ.get("HF_HUB_OFFLINE", "0") == "1"
+    constants.ENDPOINT = datasets.config.HF_ENDPOINT = endpoint
+    constants.HUGGINGFACE_CO_URL_TEMPLATE = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    constants.HF_HUB_DISABLE_XET = os.environ.get("HF_HUB_DISABLE_XET") == "1"
+    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = offline
+    constants.HF_HOME, datasets.config.HF_CACHE_HOME = str(home), str(home)
+    constants.HF_HUB_CACHE = constants.HUGGINGFACE_HUB_CACHE = str(home / "hub")
+    constants.HF_TOKEN_PATH = str(home / "token")
+    datasets.config.HF_DATASETS_CACHE = home / "datasets"
+    datasets.config.DOWNLOADED_DATASETS_PATH = home / "datasets/downloads"
+    datasets.config.HF_MODULES_CACHE = home / "modules"
 
 
 def run(argv: list[str]) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import HUB_TOKEN
-from fork_server import ForkServer
+from fork_server import find_command
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
@@ -77,11 +77,17 @@ def stop_server(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True)
 class Machine:
-    """What the documents share: a hub, the folder of its client, and the process that forks commands."""
+    """What the documents share: a hub, the folder of its client, and the variables of a reader."""
 
     hub: HubServer
     hub_home: Path
-    fork_server: ForkServer
+    started_afresh: dict[str, str]  # variables with which commands start as a reader's do
+
+    @property
+    def forked(self) -> dict[str, str]:
+        """Variables with which they are forked."""
+        commands = Path(find_command("multifaceted")).parent
+        return {**self.started_afresh, "PATH": f"{commands}:{self.started_afresh['PATH']}"}
 
     def empty(self) -> None:
         """Forget what the last document left."""
@@ -101,8 +107,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
             "HF_HOME": str(home),
         }
-        with ForkServer(environment) as fork_server:
-            yield Machine(hub, home, fork_server)
+        yield Machine(hub, home, environment)
 
 
 def test_the_guide_from_python_runs_as_a_notebook(
@@ -130,7 +135,7 @@ def test_the_code_blocks_of_a_document_run(
 ) -> None:
     machine.empty()
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    afresh, forked = machine.fork_server.started_afresh | cache, machine.fork_server.environment | cache
+    afresh, forked = machine.started_afresh | cache, machine.forked | cache
     work, port = tmp_path / "work", find_free_port()
     work.mkdir()
     with ExitStack() as servers:

@@ -64,7 +64,7 @@ def test_a_signal_that_ends_it_shows_in_the_exit_code(tmp_path: Path) -> None:
     assert run("import os; os.kill(os.getpid(), 15)", cwd=tmp_path)[0] == 128 + 15
 
 
-@pytest.mark.parametrize(("variables", "imported"), [({}, True), ({"HF_HOME": "elsewhere"}, False)])
+@pytest.mark.parametrize(("variables", "imported"), [({}, True), ({"HF_HUB_ETAG_TIMEOUT": "9"}, False)])
 def test_variables_that_are_read_once_start_it_afresh(
     variables: dict[str, Any], imported: bool, tmp_path: Path
 ) -> None:

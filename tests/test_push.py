@@ -15,13 +15,17 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from conftest import HUB_TOKEN, write_instructions
+from fork_server import find_command
 
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.check import check_folder
 from multifaceted.building.folder import build_folder
 from multifaceted.errors import HubError, InputError, InterruptedRunError, StorageError
-from multifaceted.ids import hash_file
+from multifaceted.ids import hash_file, hash_text
 from multifaceted.planning import compile_plan
+from multifaceted.publishing import pull as pull_module
+from multifaceted.publishing import push as push_module
 from multifaceted.publishing.pull import pull
 from multifaceted.publishing.push import Pushed, carry_out, plan_push
 from multifaceted.records import Row
@@ -60,6 +64,23 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+_sound: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _check_each_content_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong with a folder follows from its files: equal ones are checked once for all tests."""
+
+    def check_once(folder: Path) -> list[str]:
+        digest = hash_text(str({path: hash_text(str(data)) for path, data in read_folder(folder).items()}))
+        faults = [] if digest in _sound else check_folder(folder)
+        _sound.update(() if faults else (digest,))
+        return faults
+
+    for module in (push_module, pull_module):
+        monkeypatch.setattr(module, "check_folder", check_once)
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client's waits before it asks again take no time."""
@@ -94,7 +115,7 @@ def run_command(
     hub: HubServer, home: Path, *words: object, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **hub.environment, "HF_HOME": str(home), **variables}
-    command = [sys.executable, "-m", "multifaceted", *map(str, words)]
+    command = [find_command("multifaceted"), *map(str, words)]
     return subprocess.run(
         command,
         env=environment,
