@@ -1,6 +1,7 @@
 """What all tests share: no socket leaves this machine, and small real inputs for real runs."""
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -36,6 +37,12 @@ def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are cores: tests wait for servers and for commands."""
+    cores = os.cpu_count() or 1
+    return cores + (cores + 1) // 2
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

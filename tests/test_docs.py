@@ -36,7 +36,7 @@ NOTEBOOK = ROOT / "docs/how-to/from-python.md"
 DOCUMENTS = [README, *sorted({*(ROOT / "docs").rglob("*.md")} - {NOTEBOOK})]
 ENDPOINT = "http://127.0.0.1:8000/v1"
 OWN_SERVER, OWN_PORT = "server.py", "8001"
-KILLS = re.compile(r"\bkill\b", re.IGNORECASE)
+KILLS = re.compile(r"^[^#\n]*\bkill\b", re.IGNORECASE | re.MULTILINE)
 SHOWN_ONLY = {"console", "text"}
 
 
