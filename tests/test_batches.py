@@ -538,7 +538,7 @@ def test_a_run_at_work_keeps_others_out_and_an_interrupt_leaves_its_batch_at_wor
     process.send_signal(signal.SIGINT)
     _, shown = process.communicate(timeout=10)
     assert (process.returncode, "Traceback" in shown) == (130, False)
-    assert "everything is saved, go on with: " in shown
+    assert "everything is saved, resume with: " in shown
     assert f" generate {recipe} --run" in shown
     bench.server.batch_seconds = 0
     bench.check(bench.run(bench.recipe()), live)

@@ -54,7 +54,7 @@ def test_an_extra_is_added_to_this_installation(
 
 
 def test_hints_name_a_program_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "go on with: multifaceted generate recipe.yaml --run multifaceted run"
+    said = "resume with: multifaceted generate recipe.yaml --run multifaceted run"
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/multifaceted")
     assert show.name_program(said) == said
     monkeypatch.setattr(shutil, "which", lambda name: None)

@@ -330,7 +330,7 @@ def test_a_run_begun_anew_is_neither_whole_nor_built_until_it_ends(
     with pytest.raises(FatalEndpointError):
         run(make_recipe("http://127.0.0.1:9/v1", seed=8), tmp_path / "run")
     status = read_status(folder)
-    assert (status.finished, status.rows["pending"], status.shards["whole"]) == (False, 30, 0)
+    assert (status.finished, status.rows["pending"], status.shards["finished"]) == (False, 30, 0)
     assert read_manifest(folder) is None
     run(make_recipe(server.base_url), tmp_path / "run")
     assert read_status(folder).finished

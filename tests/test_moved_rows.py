@@ -39,7 +39,7 @@ NEW = [ask(n) for n in range(100, 104)]
 @pytest.mark.parametrize(
     ("edit", "new"),
     [
-        (lambda pool: [*pool[:5], *NEW, *pool[5:]], 4),  # in the middle, a whole shard's worth
+        (lambda pool: [*pool[:5], *NEW, *pool[5:]], 4),  # in the middle, a finished shard's worth
         (lambda pool: [NEW[0], *pool], 1),  # at the front: every shard changes
         (lambda pool: pool[3:], 0),  # deleted: all shards change
         (lambda pool: pool[::-1], 0),  # every row moves

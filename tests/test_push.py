@@ -142,7 +142,7 @@ def test_a_partial_build_is_pushed_only_where_that_is_said(
 
 
 def lay_open(run: Path) -> None:
-    """Make of a whole run one that was stopped after three rows."""
+    """Make of a finished run one that was stopped after three rows."""
     folder = RunFolder(run)
     [(name, fingerprint)] = read_run(folder).shards.items()
     rows = [*read_rows(folder.rows_file(name), Row)]

@@ -159,7 +159,7 @@ def test_a_retry_of_a_run_without_a_whole_shard_says_how_to_go_on(
         asked = len(server.bodies)
         again = multifaceted("retry", tmp_path / "run")
         assert (again.returncode, again.stdout, len(server.bodies)) == (2, "", asked)
-    assert "no shard is whole yet" in again.stderr
+    assert "no shard is finished yet" in again.stderr
     assert f"multifaceted generate {recipe} --run {tmp_path / 'run'}" in " ".join(again.stderr.split())
 
 
@@ -179,7 +179,7 @@ def test_a_retry_takes_whole_shards_and_tells_of_the_others(
     rows = "9 ok + 3 failed" if refused else "12 ok + 0 failed"
     assert again.returncode == int(refused)
     assert again.stdout.startswith(f"30 rows planned = {rows} + 18 pending\n")
-    assert f"2 of 3 shards are not finished yet; go on with: multifaceted generate {recipe}" in again.stdout
+    assert f"2 of 3 shards are not finished yet; resume with: multifaceted generate {recipe}" in again.stdout
 
 
 def test_a_kind_that_does_not_exist_is_exit_code_2_with_the_one_that_was_meant(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from multifaceted.testing import ChatServer
 
 @pytest.fixture(params=["collection", "bench"])
 def run(request: pytest.FixtureRequest, server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> Path:
-    """A whole run in several shards, with enough pairs for a test split."""
+    """A finished run in several shards, with enough pairs for a test split."""
     generate(make_recipe(server.base_url, count=24, kind=request.param, variants=2), tmp_path / "run")
     return tmp_path / "run"
 

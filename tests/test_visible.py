@@ -112,7 +112,7 @@ def test_status_counts_rows_of_open_shards(stopped: Path) -> None:
     assert found.rows["pending"] > 0
     assert found.rows["planned"] == sum(found.rows.values()) - found.rows["planned"] == 30
     assert found.failures == {"refused": 3}
-    assert found.shards == {"planned": 1, "whole": 0, "open": 1}
+    assert found.shards == {"planned": 1, "finished": 0, "open": 1}
     assert found.open_rows == found.rows["ok"] + found.rows["failed"]
     assert f"{found.open_rows} of these rows lie in 1 open shard" in say("status", stopped).stdout
 
@@ -132,7 +132,7 @@ def test_failures_of_open_shards_are_listed_with_their_replies(stopped: Path) ->
     assert [record["id"] for record in records] == ["i1-v1", "i1-v2", "i1-v3"]
     assert all(REFUSAL in record["reply"] for record in records)
     said = say("failures", stopped).stdout
-    assert "3 failed rows so far; finish the run" in said  # `retry` takes whole shards only
+    assert "3 failed rows so far; finish the run" in said  # `retry` takes finished shards only
 
 
 def test_why_tells_of_rows_that_are_done_failed_and_waiting(stopped: Path) -> None:

@@ -48,12 +48,12 @@ async def generate(
         run: the run folder; made where there is none.
         control: its tally is kept up to date, and stopping it stops the run.
         shards: only these shards, for several processes that share a run; None for all.
-        max_usd: what the run may cost, all its starts together; None: what the recipe says.
+        max_usd: the budget of the whole run, over all restarts; None: what the recipe says.
         retry: make nothing but failed rows of these kinds again, whether or not that is likely to help.
         live_fallback: in batch mode, ask live as soon as no more than so many requests are missing.
 
     Returns:
-        The run's data, with the summaries of all shards that are whole.
+        The run's data, with the summaries of all shards that are finished.
 
     Raises:
         InputError: where there is a budget and no price to go by, or nothing that can be retried.
@@ -97,7 +97,7 @@ def _close_run(prepared: Prepared, data: RunData) -> RunData:
 
 
 def estimate_run(plan: Plan) -> Estimate:
-    """Return what a whole run of a plan will cost."""
+    """Return what the whole run of a plan will cost."""
     return estimate(plan)
 
 

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def make_run(folder: Path) -> Path:
-    """A whole run: 24 instructions in two variants, answered by the loopback server."""
+    """A finished run: 24 instructions in two variants, answered by the loopback server."""
     folder.mkdir()
     write_instructions(folder / "instructions.jsonl", INSTRUCTIONS)
     with ChatServer() as server:

@@ -39,7 +39,7 @@ def generate(
         recipe: a recipe, or its file. One that was made in Python is written into the run folder.
         run: the run folder; made where there is none.
         shards: only these, such as `range(0, 4)` or `"0-3"`: for several processes that share a run.
-        max_usd: what the run may cost, all its starts together; None: what the recipe says.
+        max_usd: the budget of the whole run, over all restarts; None: what the recipe says.
         live_fallback: in batch mode, ask live once no more requests than these are missing.
         salvage: first replace damaged journals by all that can be read of them.
         progress: None shows it on stderr, False nowhere; a function gets a `Snapshot` every few seconds.

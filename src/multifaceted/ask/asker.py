@@ -58,7 +58,7 @@ class Asks(Protocol):
 class Asker:
     """Asks live. Shared by everything that a run asks. Pools, models and usage go by label.
 
-    `max_usd` is what the run may cost, all its starts together; None for no bound.
+    `max_usd` is the budget of the whole run, over all restarts; None for no bound.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ class Channel:
             raise NoReplyError(again, "invalid_reply", str(still)) from still
 
     async def _fetch(self, request: Request) -> Reply:
-        """Return the reply, as long as it is whole."""
+        """Return the reply, where it is complete."""
         try:
             reply = await self.asks.ask(request, self.journal)
         except FatalEndpointError:

@@ -5,7 +5,7 @@ Example:
     refusal = harvest.settle(state)      # once nothing more is expected
 
 Results come in any order and are matched by id. Whatever happened to the batch, a request that has a reply
-there is paid for, and goes into its group's journal before anything else. Files that are not whole yet are
+there is paid for, and goes into its group's journal before anything else. Files that are not complete yet are
 taken in as far as they go; what is read a second time counts once.
 """
 

@@ -1,4 +1,4 @@
-"""The results of a batch that has ended: fetched, taken in, and waited for where they are not whole yet.
+"""The results of a batch that has ended: fetched, taken in, and waited for where they are not complete yet.
 
 Example:
     refusal = await results.gather(record, state, client)    # at each look at the batch

@@ -44,7 +44,7 @@ class Choice:
 
 
 def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
-    """Choose for a whole run, among rows of which those of an instruction come one after the other."""
+    """Choose for a finished run, among rows of which those of an instruction come one after the other."""
     small: list[str] = []
     rejected: dict[str, str] = {}
     left_out: dict[str, list[str]] = {}

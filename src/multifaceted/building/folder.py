@@ -41,11 +41,11 @@ def build_folder(
         file_format: of the published shards.
         card: a template of the card that extends the shipped one.
         curated: leave out the rows that the run's curation drops, where it has one.
-        partial: of a run that is not whole, take the rows that are done, and say so; no curation is applied.
+        partial: of an unfinished run, take the rows that are done, and say so; no curation is applied.
 
     Raises:
         InputError: where that template is missing or wrong. Nothing is written then.
-        StorageError: where the run is not whole and has to be, or has no finished row; where it is damaged,
+        StorageError: where the run has to be finished and is not, or has no finished row; is damaged,
             its curation is of other rows, or something else is in the way at `out`.
     """
     require_loadable(out)

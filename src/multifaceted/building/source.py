@@ -75,7 +75,7 @@ class RowSource(ABC):
 class RunSource(RowSource):
     """A run folder: its configs are made while they are read."""
 
-    open: OpenFiles = field(default_factory=OpenFiles)  # rows of shards that were not whole
+    open: OpenFiles = field(default_factory=OpenFiles)  # rows of shards that were not finished
 
     @property
     def files(self) -> list[Path]:
@@ -173,7 +173,7 @@ def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> RowS
     Args:
         path: the folder.
         curated: leave out the rows that a run's curation drops, where it has one.
-        whole: refuse what is not whole or damaged; else take the rows of a run that are done by now, and
+        whole: refuse what is not finished or damaged; else take the rows of a run that are done by now, and
             compare no checksums.
 
     Raises:

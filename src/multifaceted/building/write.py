@@ -1,4 +1,4 @@
-"""From a whole run to the published shards of every config: `write_configs(source, out, file_format)`.
+"""From a finished run to the published shards of every config: `write_configs(source, out, file_format)`.
 
 The folder then holds:
 

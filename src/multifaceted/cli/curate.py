@@ -47,12 +47,10 @@ def curate(
         ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows to show.")] = 5,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Ask the judges again about rows that they gave no score.")
-    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry the judges on rows without a score.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Look at every row of a whole run, and write down which are kept. No row is changed or deleted.
+    """Run filters and judges over a finished run, and record which rows are kept. No row is changed.
 
     `build` leaves out what is dropped. Running it again replaces the record, and sends no request that was
     sent before.

@@ -16,7 +16,7 @@ MAX_SHOWN = 160  # characters of a message in a table
 
 
 def status(run: Run, as_json: Json = False) -> None:
-    """Show how far a run is, what failed, what was asked and what it cost.
+    """Show the progress of a run, its failures, requests and cost.
 
     Example: `multifaceted status run --json`
     """
@@ -25,7 +25,7 @@ def status(run: Run, as_json: Json = False) -> None:
         show.data(asdict(found))
         return
     state, shards = "finished" if found.finished else "not finished", found.shards
-    show.text(f"{found.name}: {state}, {shards['whole']:,} of {shards['planned']:,} shards finished")
+    show.text(f"{found.name}: {state}, {shards['finished']:,} of {shards['planned']:,} shards finished")
     show.table("", list(found.rows), [list(found.rows.values())])
     if found.open_rows:
         word = "shard" if shards["open"] == 1 else "shards"

@@ -19,11 +19,11 @@ def plan(
     recipe: Recipe,
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="A run of this recipe: what `generate` would still ask there."),
+        typer.Option("--run", help="A run of this recipe: show what `generate` would still request there."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a recipe will ask for, use and cost. Spends nothing and needs no network.
+    """Show how many requests and tokens a recipe will take, and what it will cost. Spends nothing.
 
     Example: `multifaceted plan recipe.yaml --run run`
     """

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from multifaceted.terminal.progress import Snapshot
 
 MaxUsd = Annotated[
-    float | None, typer.Option("--max-usd", help="What the run may cost, all its starts together.")
+    float | None, typer.Option("--max-usd", help="Budget in USD for the whole run, over all restarts.")
 ]
 Events = Annotated[bool, typer.Option("--json", help="Print events as JSON lines, for scripts.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every request that is sent again.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every retry.")]
 
 
 def generate(
     recipe: Recipe,
-    run: Annotated[Path, typer.Option("--run", help="The run folder; a run that is there goes on.")],
+    run: Annotated[Path, typer.Option("--run", help="The run folder; an existing run is resumed.")],
     *,
     shards: Annotated[
         str | None,
@@ -34,18 +34,23 @@ def generate(
     ] = None,
     max_usd: MaxUsd = None,
     live_fallback: Annotated[
-        int, typer.Option(min=0, help="In batch mode: ask live once no more requests than these are missing.")
+        int,
+        typer.Option(
+            min=0, help="In batch mode: send the last requests live once at most this many are missing."
+        ),
     ] = 0,
     salvage: Annotated[
         bool,
-        typer.Option("--salvage", help="First replace damaged journals by all that can be read of them."),
+        typer.Option(
+            "--salvage", help="First rebuild damaged journals from every reply that can still be read."
+        ),
     ] = False,
     as_json: Events = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make the rows of a recipe. Resumable: run it again and it goes on where it was.
+    """Generate the rows of a recipe. Run it again to resume where it stopped.
 
-    Ctrl-C once finishes what is in flight and stops; twice stops at once, and requests in flight are lost.
+    Ctrl-C once waits for the requests in flight and stops; twice stops at once and gives those up.
 
     Example: `multifaceted generate recipe.yaml --run run --max-usd 20`
     """
@@ -73,10 +78,10 @@ def retry(
     as_json: Events = False,
     verbose: Verbose = False,
 ) -> None:
-    """Ask again for the rows that failed, and for nothing else. Their first replies are kept.
+    """Retry the rows that failed, and only those. Their first replies are kept.
 
-    Rows that a filter or a rule of ours failed are asked with another seed. Truncated ones can succeed once
-    the recipe has a larger max_tokens.
+    Rows whose reply was refused or invalid are retried with another seed. Truncated ones need a larger
+    max_tokens in the recipe first.
 
     Example: `multifaceted retry run --kind refused --kind invalid_reply`
     """
@@ -102,7 +107,7 @@ def _told(again: list[str], *, as_json: bool) -> Iterator[None]:
             show.line({"event": "stopped", "reason": error.message, "hint": error.hint})
         if isinstance(error, InterruptedRunError):
             words = shlex.join(["multifaceted", *again])
-            message = f"{error.message}; everything is saved, go on with: {words}"
+            message = f"{error.message}; everything is saved, resume with: {words}"
             raise InterruptedRunError(message) from error
         raise
 
@@ -113,15 +118,15 @@ def _report(made: "mf.Run", again: list[str], *, as_json: bool) -> None:
     if as_json:
         show.line({"event": "finished", **asdict(status)})
     else:
-        whole, planned = status.shards["whole"], status.shards["planned"]
-        left = tally.planned - tally.done  # of a retry: rows of shards that are not whole
+        whole, planned = status.shards["finished"], status.shards["planned"]
+        left = tally.planned - tally.done  # of a retry: rows of shards that are not finished
         pending = f" + {left:,} pending" if left else ""
         show.text(f"{tally.planned:,} rows planned = {tally.ok:,} ok + {tally.failed:,} failed{pending}")
         if tally.failed:
             show.advise(f"why rows failed: {shlex.join(['multifaceted', 'failures', str(made.path)])}")
         if left:
             words = shlex.join(["multifaceted", *again])
-            show.advise(f"{planned - whole} of {planned} shards are not finished yet; go on with: {words}")
+            show.advise(f"{planned - whole} of {planned} shards are not finished yet; resume with: {words}")
         elif whole < planned:
             show.text(f"{whole} of {planned} shards are finished; the others are for other processes")
         elif status.rows["ok"]:

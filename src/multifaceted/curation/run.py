@@ -54,7 +54,7 @@ def curate_run(
     watch: "WatchRun | None" = None,
     retry: bool = False,
 ) -> CurationData:
-    """Look at every row of a whole run, and write down which are kept; no row is changed.
+    """Look at every row of a finished run, and write down which are kept; no row is changed.
 
     Args:
         run: the run folder.
@@ -65,7 +65,7 @@ def curate_run(
 
     Raises:
         InputError: where there is no judge to ask again.
-        StorageError: where the run is not whole, or a file of somebody is in the way.
+        StorageError: where the run is not finished, or a file of somebody is in the way.
         MultifacetedError: what stopped the judges; what they said so far is kept, and paid for once.
     """
     if retry and curation.judge is None:

@@ -51,7 +51,7 @@ def write_view(source: Path, out: Path, *, trainer: str, task: Task) -> WrittenV
 
     Raises:
         InputError: where the trainer has no such task.
-        StorageError: where the source is not whole, damaged, a bench, gives no row, or something else is
+        StorageError: where the source is not finished, damaged, a bench, gives no row, or something else is
             in the way at `out`.
     """
     require_loadable(out)

@@ -36,7 +36,7 @@ class _Steps(NamedTuple):
     """Of a large run every so many instructions are looked at."""
 
     open: int = 1  # of shards that are to be made
-    settled: int = 1  # of those that are whole
+    settled: int = 1  # of those that are finished
 
 
 class _Forecaster:

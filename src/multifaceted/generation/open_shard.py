@@ -64,7 +64,7 @@ class OpenShard:
 
     def add(self, made: Row | Failure) -> None:
         """Append one finished row."""
-        # Of a row that is kept as it was, readers know from the whole shard, until that is replaced.
+        # Of a row that is kept as it was, readers know from the finished shard, until that is replaced.
         self.shown.note(self.writer.rows + len(self.failures), made)
         if isinstance(made, Row):
             self.writer.add(**made.model_dump())
@@ -126,5 +126,5 @@ def show_rows(folder: RunFolder, work: ShardWork, *, planned: int, model: type[R
     name = work.shard.name
     whole = folder.finished(name)
     if work.rows is None and whole is not None and whole.fingerprint == work.fingerprint:
-        folder.reopen(name)  # it is damaged, and says of itself that it is whole
+        folder.reopen(name)  # it is damaged, and says of itself that it is finished
     return OpenRowsWriter(folder.open_file(name), fingerprint=work.fingerprint, planned=planned, model=model)

@@ -1,8 +1,8 @@
-"""What a start of a run finds: which shards are whole, what is left to do, and what it may cost.
+"""What a start of a run finds: which shards are finished, what is left to do, and what it may cost.
 
 Example:
     prepared = prepare_run(plan, Path("run"), max_usd=20)
-    prepared.wanted                      # nothing where the run is whole
+    prepared.wanted                      # nothing where the run is finished
 """
 
 import math
@@ -42,7 +42,7 @@ class Prepared:
     found: dict[
         Shard, ShardWork | None
     ]  # what is to be done of each shard of this start; None where nothing is
-    max_usd: float | None  # what it may cost, all its starts together; None for no bound
+    max_usd: float | None  # its budget, over all restarts; None for no bound
 
     @property
     def wanted(self) -> list[ShardWork]:
@@ -167,9 +167,9 @@ def _order_again(
     """Mark what a retry asks for again; a run that another recipe made is left alone."""
     finished = [shard for shard in mine if folder.finished(shard.name) is not None]
     if not finished:
-        message = "no shard is whole yet, and only rows of whole shards can be asked again"
+        message = "no shard is finished yet, and only rows of finished shards can be asked again"
         again = shlex.join(["multifaceted", "generate", str(plan.path), "--run", str(folder.path)])
-        raise InputError([Problem(str(folder.path), 0, message)], hint=f"the run goes on with: {again}")
+        raise InputError([Problem(str(folder.path), 0, message)], hint=f"the run resumes with: {again}")
     changed = [shard.name for shard in finished if find_whole(folder, shard, expected[shard]) is None]
     if changed:
         message = "the recipe has changed since this run was made, and asks for other rows"

@@ -27,7 +27,7 @@ class ShardWork:
 
 
 def find_whole(folder: RunFolder, shard: Shard, fingerprint: str) -> ShardSummary | None:
-    """Return the summary of a shard that is whole and is what the plan asks for."""
+    """Return the summary of a shard that is finished and is what the plan asks for."""
     summary = folder.finished(shard.name)
     return summary if summary is not None and summary.fingerprint == fingerprint else None
 

@@ -89,7 +89,7 @@ def estimate(
     Args:
         plan: whose requests.
         observed: what replies came to so far, by stage.
-        to_ask: how many requests there are, by stage; None: those of a whole run.
+        to_ask: how many requests there are, by stage; None: those of the whole run.
     """
     observed = observed or {}
     seen = {stage.name: observed.get(stage.name, Observed()) for stage in plan.stages}

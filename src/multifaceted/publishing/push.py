@@ -64,7 +64,7 @@ def plan_push(
         private: create the repository as a private one; one that is public is refused.
         tag: a name for the commit.
         replace_foreign: replace what this tool did not put there.
-        partial: push a folder that was built from a run that was not whole.
+        partial: push a folder that was built from a run that was not finished.
 
     Raises:
         InputError: where the folder has faults, is partial and must not be, or a name is none.

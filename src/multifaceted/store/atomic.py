@@ -87,7 +87,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def temporary_of(path: Path) -> Path:
-    """Return where a file is written until it is whole; loaders and globs pass `.tmp` over."""
+    """Return where a file is written until it is finished; loaders and globs pass `.tmp` over."""
     return path.with_name(f"{path.name}.tmp")
 
 

@@ -94,7 +94,7 @@ class BuiltManifest(StrictModel):
     left_out: dict[str, list[str]] = Field(default_factory=dict)  # instructions that give no pair, by reason
     curation: CurationSummary | None = None  # None: no row was left out but those that failed
     metadata: dict[str, Sha256] = Field(default_factory=dict)  # of the files beside the shards
-    # Planned rows that were not made when it was built; the run was whole where there are none.
+    # Planned rows that were not made when it was built; the run was finished where there are none.
     pending: int = 0
     run: RunData
 

@@ -78,7 +78,7 @@ class CurationData(CurationSummary):
     def find_fault(self, run: RunData | None) -> str:
         """Return why this does not speak of the rows of a run; empty where it does."""
         if run is None:
-            return "the run is not whole since"
+            return "the run is not finished since"
         if self.shards != {summary.name: summary.sha256 for summary in run.summaries}:
             return "rows have changed since"
         if self.kept + self.dropped != run.ok:

@@ -74,7 +74,7 @@ class RunData(StrictModel):
     language: list[str] = Field(default_factory=list)
     source_licenses: dict[str, str] = Field(default_factory=dict)  # of the instructions, by source
     shards: dict[str, str]  # name → fingerprint, in order
-    summaries: list[ShardSummary] = Field(default_factory=list)  # of all shards, once the run is whole
+    summaries: list[ShardSummary] = Field(default_factory=list)  # of all shards, once the run is finished
 
     @property
     def ok(self) -> int:
@@ -104,7 +104,7 @@ def write_run(folder: RunFolder, data: RunData, environment: dict[str, Any]) -> 
 
 
 def write_manifest(folder: RunFolder, data: RunData, environment: dict[str, Any]) -> None:
-    """Write the marker that says that every shard is whole."""
+    """Write the marker that says that every shard is finished."""
     write_json(folder.path / MANIFEST, {"data": data.model_dump(), "environment": environment})
 
 
@@ -156,7 +156,7 @@ def read_layout(folder: RunFolder) -> int | None:
 
 
 def read_marker(folder: RunFolder) -> RunData | None:
-    """Return the marker that says that every shard is whole; None where there is none.
+    """Return the marker that says that every shard is finished; None where there is none.
 
     Raises:
         StorageError: where it cannot be read.
@@ -165,7 +165,7 @@ def read_marker(folder: RunFolder) -> RunData | None:
 
 
 def read_manifest(folder: RunFolder) -> RunData | None:
-    """The manifest of a whole run; None where it is not whole, or was begun anew with another recipe."""
+    """Return the manifest of a finished run; None of one at work, or begun anew with another recipe."""
     manifest, begun = read_marker(folder), _read(folder.path / "run.json")
     return manifest if manifest and begun and manifest.recipe == begun.recipe else None
 
@@ -173,10 +173,10 @@ def read_manifest(folder: RunFolder) -> RunData | None:
 def read_whole_run(folder: RunFolder, *, verified: bool = True, otherwise: str = "") -> RunData:
     """The manifest of a run that rows can be taken from; `verified` compares the checksums of all rows.
 
-    `otherwise` is what else can be done with a run that is not whole, for the hint.
+    `otherwise` is what else can be done with a run that is not finished, for the hint.
 
     Raises:
-        StorageError: where the run is not whole, is damaged, or has no row.
+        StorageError: where the run is not finished, is damaged, or has no row.
     """
     data = read_manifest(folder)
     if data is None:
@@ -191,7 +191,7 @@ def read_whole_run(folder: RunFolder, *, verified: bool = True, otherwise: str =
 
 
 def refuse_damaged(folder: RunFolder, summaries: list[ShardSummary]) -> None:
-    """Compare the checksums of whole shards.
+    """Compare the checksums of finished shards.
 
     Raises:
         StorageError: where the rows of one are not those that were written.

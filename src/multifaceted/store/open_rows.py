@@ -1,4 +1,4 @@
-"""Finished rows of a shard that is not whole yet: `shards/00000/open.jsonl`, a line for each once it is done.
+"""Finished rows of a shard at work: `shards/00000/open.jsonl`, a line for each once it is done.
 
 The first line names the shard's fingerprint, planned rows and schema. `{"position": 7, "row": …}` and
 `{"position": 7, "failure": …}` follow in the order in which rows end; of a position the last line counts. The
@@ -64,7 +64,7 @@ class OpenRowsWriter:
             self._append({"position": position, **what}, position)
 
     def remove(self) -> None:
-        """Take the file away: the shard is whole."""
+        """Take the file away: the shard is finished."""
         with suppress(OSError):  # where a reader stands in the way, it is passed over for `shard.json`
             self._path.unlink(missing_ok=True)
 
@@ -187,7 +187,7 @@ def open_rows(path: Path, fingerprint: str) -> OpenRows | None:
 
 
 def _read_head(file: BinaryIO, fingerprint: str) -> OpenRows | None:
-    """Return the first line, where it is whole and of this fingerprint."""
+    """Return the first line, where it is complete and of this fingerprint."""
     try:
         head = from_json(file.readline())
         if head["fingerprint"] != fingerprint:

@@ -38,7 +38,7 @@ class PresentRun:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all shards are whole."""
+        """Whether all shards are finished."""
         return not self.open and len(self.run.summaries) == len(self.run.shards)
 
 
@@ -99,7 +99,7 @@ def look_at_shards(folder: RunFolder, run: RunData) -> Iterator[tuple[str, Shard
 
 
 def look_at_shard(folder: RunFolder, name: str, fingerprint: str) -> ShardSummary | OpenRows | None:
-    """Return the summary of a whole shard, the rows of an open one, or None where nothing is done of it."""
+    """Return the summary of a finished shard, the rows of an open one, or None where nothing is done."""
     for _ in range(LOOKS):
         summary = folder.finished(name)
         if summary is not None and summary.fingerprint == fingerprint:

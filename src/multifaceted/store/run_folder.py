@@ -2,14 +2,14 @@
 
 RUN/
 ├── run.json                 what this run was asked to make
-├── manifest.json            written last: all shards are whole
+├── manifest.json            written last: all shards are finished
 └── shards/00000/
     ├── lock                 held by the process that works on this shard
     ├── journal.sqlite       every raw reply
-    ├── open.jsonl           what rows came to so far; gone once the shard is whole
+    ├── open.jsonl           what rows came to so far; gone once the shard is finished
     ├── rows.arrow           the finished rows, once all are
     ├── failures.jsonl       one line for each failed row, the same
-    └── shard.json           written last: this shard is whole
+    └── shard.json           written last: this shard is finished
 """
 
 import json
@@ -70,7 +70,7 @@ class RunFolder:
         return self.shard(name) / "failures.jsonl"
 
     def open_file(self, name: str) -> Path:
-        """Return what rows of one shard came to before it was whole."""
+        """Return what rows of one shard came to before it was finished."""
         return self.shard(name) / "open.jsonl"
 
     def lock(self, name: str) -> AbstractContextManager[None]:
@@ -84,7 +84,7 @@ class RunFolder:
         return held_folder(self.shard(name), busy=busy, hint=hint)
 
     def finished(self, name: str) -> ShardSummary | None:
-        """Return the summary of a shard that is whole, or None."""
+        """Return the summary of a shard that is finished, or None."""
         path = self.shard(name) / "shard.json"
         data = read_json(path)
         try:

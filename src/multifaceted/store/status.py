@@ -13,13 +13,13 @@ from multifaceted.store.waiting_batches import read_waiting
 
 @dataclass(repr=False)
 class RunStatus:
-    """The account of a run. Finished rows count, whether or not their shard is whole."""
+    """The account of a run. Finished rows count, whether or not their shard is finished."""
 
     name: str
     finished: bool  # the manifest is there
     rows: dict[str, int]  # planned = ok + failed + pending
     shards: dict[str, int]  # planned, whole, open
-    open_rows: int = 0  # of the finished and failed rows, those whose shard is not whole yet
+    open_rows: int = 0  # of the finished and failed rows, those whose shard is not finished yet
     failures: dict[str, int] = field(default_factory=dict)  # kind → rows
     requests: dict[str, int] = field(default_factory=dict)  # total, then by stage: replies in the journals
     tokens: dict[str, int] = field(default_factory=dict)  # of all replies ever paid for
@@ -56,7 +56,7 @@ def read_status(folder: RunFolder) -> RunStatus:
         name=data.name,
         finished=manifest is not None,
         rows=data.counts,
-        shards={"planned": len(data.shards), "whole": len(data.summaries) - opened, "open": opened},
+        shards={"planned": len(data.shards), "finished": len(data.summaries) - opened, "open": opened},
         open_rows=present.open_rows,
         failures=data.failures,
     )

@@ -180,7 +180,7 @@ def describe(seen: Snapshot) -> list[str]:
         f"{seen.tokens:,} tokens",
         f"{seen.usd:,.2f} USD{projected}" if seen.usd else "",
         f"{seen.failed:,} failed" + (f" ({failed})" if failed else ""),
-        f"asked again: {again}" if again else "",
+        f"retries: {again}" if again else "",
         f"{show.duration(seen.seconds_left)} left" if seen.seconds_left is not None else "",
     ]
     return [part for part in parts if part]

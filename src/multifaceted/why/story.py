@@ -51,7 +51,7 @@ class Story:
 
 
 def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
-    """Tell all that a run knows of one row, whether or not the run is whole.
+    """Tell all that a run knows of one row, whether or not the run is finished.
 
     Args:
         run: the run folder.
@@ -163,7 +163,7 @@ def _find_published(folder: RunFolder, place: FoundRow, remarks: list[str]) -> d
     """What `build` makes of the row; the choice of pairs is over the whole run, and the same each time."""
     data = read_manifest(folder)
     if data is None or place.row is None:
-        remarks.append("the run is not whole, so nothing of it is published yet")
+        remarks.append("the run is not finished, so nothing of it is published yet")
         return None
     if find_curation_faults(folder, data):
         remarks.append("the curation is stale or damaged, so what would be published is not known")
