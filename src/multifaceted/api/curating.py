@@ -88,7 +88,7 @@ def curate(
         MultifacetedError: what stopped the judges; what they said is kept, and paid for once.
     """
     folder, session = to_path(run), Session(progress)
-    place = Path(out) if out else curation_folder(RunFolder(folder))
+    record = Path(out) if out else curation_folder(RunFolder(folder))
     work = partial(
         curate_run,
         folder,
@@ -97,7 +97,7 @@ def curate(
         watch=session.watch,
         retry=retry,
     )
-    return Curated(folder, place, session.call(work))
+    return Curated(folder, record, session.call(work))
 
 
 def list_filters() -> list[str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def iter_rows(
-    place: "str | Path | Run | BuiltFolder",
+    source: "str | Path | Run | BuiltFolder",
     *,
     where: Sequence[str] = (),
     reason: str | None = None,
@@ -22,7 +22,7 @@ def iter_rows(
     """Yield finished rows, at any moment of a run.
 
     Args:
-        place: a run folder or a built folder.
+        source: a run folder or a built folder.
         where: conditions that all hold: `"style=plain"`, or `"output~sorry"` for a text that contains it.
         reason: only rows that curation dropped for this reason.
         kept: only rows that curation keeps, or drops; None for all.
@@ -30,6 +30,6 @@ def iter_rows(
 
     Raises:
         InputError: where a condition names no field.
-        StorageError: where the place holds no rows.
+        StorageError: where the folder holds no rows.
     """
-    return select_rows(Path(place), where=where, reason=reason, kept=kept, limit=limit)
+    return select_rows(Path(source), where=where, reason=reason, kept=kept, limit=limit)

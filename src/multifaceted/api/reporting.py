@@ -47,12 +47,12 @@ def report(
         SetupError: where the extra `report` is not installed.
         StorageError: where there are no rows, or something else is in the way.
     """
-    place = Path(source)
+    folder = Path(source)
     if taxonomy is None:
-        found = find_taxonomy(place)
+        found = find_taxonomy(folder)
     else:
         found = taxonomy if isinstance(taxonomy, Taxonomy) else load_taxonomy(taxonomy)
-    statistics = write_report(place, Path(out), taxonomy=found, rows=rows, curated=curation, tell=tell)
+    statistics = write_report(folder, Path(out), taxonomy=found, rows=rows, curated=curation, tell=tell)
     return Reported(Path(out) / PAGE, statistics)
 
 

@@ -163,9 +163,9 @@ class Run:
         """Return the record that `curate` wrote into the run, or elsewhere; None where there is none."""
         from multifaceted.api.curating import Curated  # noqa: PLC0415 - it imports this
 
-        place = Path(out) if out else curation_folder(RunFolder(self.path))
-        found = read_curation(place)
-        return Curated(self.path, place, found) if found else None
+        record = Path(out) if out else curation_folder(RunFolder(self.path))
+        found = read_curation(record)
+        return Curated(self.path, record, found) if found else None
 
     @property
     def spent(self) -> Spent:
@@ -268,6 +268,6 @@ def read_kinds(given: Collection[str]) -> tuple[FailureKind, ...]:
     return tuple(kind for kind in FAILURE_KINDS if kind in given)
 
 
-def to_path(place: "str | Path | Run") -> Path:
+def to_path(folder: "str | Path | Run") -> Path:
     """Return the path of a folder, however it is given."""
-    return Path(place)
+    return Path(folder)

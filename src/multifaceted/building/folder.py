@@ -57,17 +57,17 @@ def build_folder(
     inputs = [run, *([card] if card else [])]
     with replaced_output(
         out, command="build", marker=MANIFEST, inputs=inputs, read_owned=read_built_files
-    ) as place:
-        manifest = _write_rows(source, place, file_format)
+    ) as staging:
+        manifest = _write_rows(source, staging, file_format)
         summary = summarize_rows(source.read_rows(), source.run.stages)
-        texts = {CARD: render_card(template, manifest, summary, place)}
+        texts = {CARD: render_card(template, manifest, summary, staging)}
         if file_format == "parquet":
             texts[CROISSANT] = render_croissant(manifest)
         for name, content in texts.items():
-            write_text(place / name, content)
+            write_text(staging / name, content)
         metadata = {name: hash_text(content) for name, content in texts.items()}
         manifest = manifest.model_copy(update={"metadata": metadata})
-        write_built_manifest(place, manifest)
+        write_built_manifest(staging, manifest)
     return manifest
 
 
@@ -85,8 +85,8 @@ def _open_partial(run: Path, *, curated: bool) -> RunSource:
     return source
 
 
-def _write_rows(source: RunSource, place: Path, file_format: FileFormat) -> BuiltManifest:
-    configs = write_configs(source, place, file_format)
+def _write_rows(source: RunSource, staging: Path, file_format: FileFormat) -> BuiltManifest:
+    configs = write_configs(source, staging, file_format)
     present = {config.name for config in configs}
     return BuiltManifest(
         name=source.run.name,

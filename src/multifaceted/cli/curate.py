@@ -21,7 +21,7 @@ SUSPICIOUS = 0.5  # share of the rows that one filter drops, from which on it ma
 
 def list_reasons(context: typer.Context) -> list[str]:
     """For Tab: the reasons of the run's curation, or where it has none yet, the filters that ship."""
-    run = Path(context.params.get("run") or context.params.get("place") or ".")
+    run = Path(context.params.get("run") or context.params.get("source") or ".")
     with suppress(MultifacetedError, OSError):
         found = mf.open_run(run).curation
         if found is not None:

@@ -13,7 +13,7 @@ PROSE = ("system", "prompt", "output", "input", "chosen", "rejected")
 
 
 def report(
-    place: RunOrFolder,
+    source: RunOrFolder,
     out: Annotated[Path, typer.Option("--out", help="Where to write; files of others there stay.")],
     *,
     rows: Annotated[int, typer.Option(min=0, help="How many rows the page shows.")] = 300,
@@ -30,7 +30,7 @@ def report(
     Example: `multifaceted report run --out report`
     """
     with show.err.status("") as spinner:
-        done = mf.report(place, out, taxonomy=taxonomy, rows=rows, curation=curation, tell=spinner.update)
+        done = mf.report(source, out, taxonomy=taxonomy, rows=rows, curation=curation, tell=spinner.update)
     found = done.statistics
     if as_json:
         show.data({"page": str(done.page), **found.as_dict()})

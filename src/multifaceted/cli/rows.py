@@ -17,7 +17,7 @@ TEXTS = ("prompt", "system", "output")
 
 
 def rows(
-    place: RunOrFolder,
+    source: RunOrFolder,
     *,
     where: Annotated[
         list[str] | None,
@@ -46,7 +46,7 @@ def rows(
         raise InputError([Problem("--kept", 0, "no row is both kept and dropped")])
     wanted = True if kept else False if dropped else None
     found = mf.iter_rows(
-        place, where=where or (), reason=reason, kept=wanted, limit=limit + 1 if limit else None
+        source, where=where or (), reason=reason, kept=wanted, limit=limit + 1 if limit else None
     )
     count = 0
     for row in islice(found, limit or None):
@@ -58,7 +58,7 @@ def rows(
         else:
             _show_line(row)
     if kept or dropped or reason:
-        _tell_if_stale(place)
+        _tell_if_stale(source)
     if next(found, None) is not None:
         show.say(f"there are more than these {count:,}; --limit 0 shows all")
     elif not count:
@@ -91,7 +91,7 @@ def _shorten(text: str) -> str:
     return first if len(first) <= SHOWN else f"{first[:SHOWN]}…"
 
 
-def _tell_if_stale(place: Path) -> None:
-    about = mf.open_run(place).status.curation if (place / "run.json").exists() else None
+def _tell_if_stale(source: Path) -> None:
+    about = mf.open_run(source).status.curation if (source / "run.json").exists() else None
     if about and about["stale"]:
         show.say(f"the curation is stale, {about['stale']}: rows that it has not seen are not listed")

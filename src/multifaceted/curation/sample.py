@@ -1,4 +1,4 @@
-"""Some rows with a reason, to judge by eye whether it is just: `read_examples(run, place, "refusal", 5)`."""
+"""Some rows with a reason, to judge by eye whether it is just: `read_examples(run, folder, "refusal", 5)`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,19 +27,19 @@ class Example:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-def read_examples(run: Path, place: Path, reason: str, limit: int) -> list[Example]:
+def read_examples(run: Path, curation_path: Path, reason: str, limit: int) -> list[Example]:
     """Return rows with a reason, drawn from all over the run and the same each time, in the order of the run.
 
     Raises:
-        StorageError: where the record in `place` is of other rows.
+        StorageError: where the record there is of other rows.
     """
     folder = RunFolder(run)
-    data, curation = read_whole_run(folder), read_curation(place)
+    data, curation = read_whole_run(folder), read_curation(curation_path)
     fault = curation.find_fault(data) if curation else "there is none"
     if fault:
         hint = f"run: {curate_again(folder)}"
-        raise StorageError(f"the curation in {place} cannot be shown: {fault}", hint=hint)
-    record = read_record(place).with_row_index("position")
+        raise StorageError(f"the curation in {curation_path} cannot be shown: {fault}", hint=hint)
+    record = read_record(curation_path).with_row_index("position")
     found = record.filter(pl.col("findings").list.eval(pl.element().struct["reason"] == reason).list.any())
     digest = rank_digest(f"example {data.seed}")
     drawn = sorted(found.iter_rows(named=True), key=lambda row: digest(row["id"]))[:limit]

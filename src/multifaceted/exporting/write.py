@@ -58,15 +58,15 @@ def write_view(source: Path, out: Path, *, trainer: str, task: Task) -> WrittenV
     view = find_view(trainer, task)
     opened = _open_collection(source)
     left_out = {} if task == "sft" else {reason: len(ids) for reason, ids in opened.left_out.items()}
-    with replaced_output(out, command="export", inputs=[source], read_owned=_read_owned) as place:
-        rows = _write_rows(opened, view, task, place / "data")
+    with replaced_output(out, command="export", inputs=[source], read_owned=_read_owned) as staging:
+        rows = _write_rows(opened, view, task, staging / "data")
         if not rows.get("train"):
             raise _no_rows(opened, left_out)
         texts = render_files(view, trainer=trainer, task=task, run=opened.run, rows=rows, left_out=left_out)
         for name, text in texts.items():
-            write_text(place / name, text)
-        files = sorted(path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file())
-        write_record(place, "export")
+            write_text(staging / name, text)
+        files = sorted(path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file())
+        write_record(staging, "export")
     return WrittenView(rows, left_out, files, view.command)
 
 

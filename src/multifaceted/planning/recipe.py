@@ -117,14 +117,11 @@ def _kind_in(given: Mapping[str, Any]) -> Kind:
 
 
 class Recipe(SendingSpec):
-    """The one configuration model of a run. `docs/reference/recipe.md` tells every key.
+    """The one configuration model of a run: `Recipe(instructions=…, model=…)`, and any key of a recipe file.
 
-    Args:
-        instructions: a path, what a recipe file says of one, or the rows themselves: texts, mappings, a
-            `datasets.Dataset`, a data frame of Polars or pandas, an Arrow table.
-        model: a mapping with `base_url` and `name`, or `"local"`.
-        taxonomy: a `Taxonomy`, the path of a file, or `"default"`.
-        **others: as in a recipe file, in Python values.
+    `instructions` is a path, what a recipe file says of one, or the rows themselves: texts, mappings, a
+    `datasets.Dataset`, a data frame of Polars or pandas, an Arrow table. `model` is a mapping with `base_url`
+    and `name`, or `"local"`. `taxonomy` is a `Taxonomy`, the path of a file, or `"default"`.
 
     Raises:
         InputError: with every problem.

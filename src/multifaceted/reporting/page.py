@@ -34,7 +34,7 @@ MOST_LISTED = 15  # preferences in the lists of over- and under-used and coined 
 
 
 def write_report(
-    place: Path,
+    folder: Path,
     out: Path,
     *,
     taxonomy: Taxonomy | None = None,
@@ -45,7 +45,7 @@ def write_report(
     """Measure a run or a built folder and write the report.
 
     Args:
-        place: a run folder, whole or at work, or a built folder.
+        folder: a run folder, whole or at work, or a built folder.
         out: where to write; the files of an earlier report there are replaced, and no others; what was edited
             by hand is kept aside.
         taxonomy: the one the rows were made with; None leaves out what it offers and nobody used.
@@ -58,9 +58,9 @@ def write_report(
         SetupError: where the extra `report` is not installed.
     """
     figures = _import_figures()
-    with replaced_output(out, command="report", inputs=[place], read_owned=_read_owned) as fresh:
+    with replaced_output(out, command="report", inputs=[folder], read_owned=_read_owned) as fresh:
         tell("reading")
-        source = open_rows(place, curated=curated)
+        source = open_rows(folder, curated=curated)
         tell("measuring")
         found = measure(source, taxonomy)
         found.usd = _read_cost(source)

@@ -10,11 +10,11 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.taxonomy import Taxonomy, load_taxonomy
 
 
-def find_taxonomy(place: Path) -> Taxonomy | None:
+def find_taxonomy(folder: Path) -> Taxonomy | None:
     """Return the taxonomy of a run or a built folder; None where its file was moved or changed since."""
-    built = read_built_manifest(place)
-    data = read_run(RunFolder(place)) if built is None else built.run
-    written = read_json(place / "run.json") or {}
+    built = read_built_manifest(folder)
+    data = read_run(RunFolder(folder)) if built is None else built.run
+    written = read_json(folder / "run.json") or {}
     source = written.get("environment", {}).get("recipe", {}).get("taxonomy", "default")
     for candidate in dict.fromkeys((source, "default")):
         try:

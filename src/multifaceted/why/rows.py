@@ -57,7 +57,7 @@ class Condition:
 
 
 def select_rows(
-    place: Path,
+    folder: Path,
     *,
     where: Sequence[str] = (),
     reason: str | None = None,
@@ -67,7 +67,7 @@ def select_rows(
     """Select finished rows, in order, with the columns that a run gives them; secrets are masked.
 
     Args:
-        place: a run folder, whole or not, or a built folder.
+        folder: a run folder, whole or not, or a built folder.
         where: conditions that all have to hold, such as `dimension=style` or `output~sorry`. Those on
             `dimension`, `subdimension`, `preference` and `description` hold for one preference of the row.
         reason: only rows that curation dropped for this reason.
@@ -79,7 +79,7 @@ def select_rows(
             to go by.
         StorageError: where the folder is neither, or cannot be read.
     """
-    source = open_source(place, curated=False, whole=False)
+    source = open_source(folder, curated=False, whole=False)
     conditions = parse_conditions(where, source)
     wanted = _find_judged(source, reason, kept)
     found = (row for batch in source.read_rows() for row in _pick(batch, conditions, wanted))

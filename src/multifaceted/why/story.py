@@ -65,43 +65,43 @@ def tell_story(run: Path, row_id: str, *, recipe: Path | None = None) -> Story:
     folder = RunFolder(run)
     data = read_run(folder)
     search = find_row(folder, data, row_id)
-    place, shards = search.found, [search.found.shard] if search.found else search.unfinished
-    asked = read_asked(folder, shards, row_id, keys=_keys_of(place, data), recipe=recipe)
+    found, shards = search.found, [search.found.shard] if search.found else search.unfinished
+    asked = read_asked(folder, shards, row_id, keys=_keys_of(found, data), recipe=recipe)
     if asked.shard is None:
         raise search.refuse(folder, row_id)
-    place = place or FoundRow(asked.shard)
-    if place.is_former:
+    found = found or FoundRow(asked.shard)
+    if found.is_former:
         asked.remarks.append("this is the row of a former recipe: the run has not come to it again")
-    judged = read_judged(folder, data.seed, place.row) if place.row else RowRequests([])
+    judged = read_judged(folder, data.seed, found.row) if found.row else RowRequests([])
     turns = [*asked.turns, *judged.turns]
     asked.remarks += judged.remarks
-    curation = _read_verdict(folder, row_id) if place.row else None
+    curation = _read_verdict(folder, row_id) if found.row else None
     if curation and curation.get("scores"):
         curation["scores"] = add_reasons(curation["scores"], judged.turns)
     return Story(
         id=row_id,
-        shard=place.shard,
-        outcome=place.outcome,
-        waiting=asked.waiting if place.outcome == "pending" else None,
-        instruction=_describe_instruction(place, asked),
-        sampled=_sampled_of(place, asked),
+        shard=found.shard,
+        outcome=found.outcome,
+        waiting=asked.waiting if found.outcome == "pending" else None,
+        instruction=_describe_instruction(found, asked),
+        sampled=_sampled_of(found, asked),
         turns=[asdict(turn) for turn in turns],
-        made=_list_made(place.row, data) if place.row else None,
-        provenance=_list_records(place.row, data) if place.row else None,
-        failure=asdict(place.failure) if place.failure else None,
+        made=_list_made(found.row, data) if found.row else None,
+        provenance=_list_records(found.row, data) if found.row else None,
+        failure=asdict(found.failure) if found.failure else None,
         spent=_sum_up(turns),
         curation=curation,
-        published=_find_published(folder, place, asked.remarks) if place.row else None,
+        published=_find_published(folder, found, asked.remarks) if found.row else None,
         remarks=asked.remarks,
     )
 
 
-def _keys_of(place: FoundRow | None, data: RunData) -> list[str]:
-    if place is None:
+def _keys_of(found: FoundRow | None, data: RunData) -> list[str]:
+    if found is None:
         return []
-    if place.failure is not None:
-        return [place.failure.request_key]
-    records = _list_records(place.row, data).values() if place.row else ()
+    if found.failure is not None:
+        return [found.failure.request_key]
+    records = _list_records(found.row, data).values() if found.row else ()
     asked = [part for record in records for part in (record if isinstance(record, list) else [record])]
     return [record["request_key"] for record in asked]
 
@@ -118,24 +118,24 @@ def _list_records(row: dict[str, Any], data: RunData) -> dict[str, Any]:
     return {stage: row[column] for stage, column in data.stages.items() if column in row}
 
 
-def _describe_instruction(place: FoundRow, asked: RowRequests) -> dict[str, Any]:
-    if place.row is not None:
+def _describe_instruction(found: FoundRow, asked: RowRequests) -> dict[str, Any]:
+    if found.row is not None:
         names = {"instruction_id": "id", "prompt": "prompt", "main_source": "source"}
         return {
-            **{new: place.row[old] for old, new in names.items()},
-            "original_source": place.row["original_source"],
-            "variant": place.row["variant"],
+            **{new: found.row[old] for old, new in names.items()},
+            "original_source": found.row["original_source"],
+            "variant": found.row["variant"],
         }
     if asked.task is not None:
         fields = ("id", "prompt", "source", "original_source")
-        found = {name: getattr(asked.task.instruction, name) for name in fields}
-        return {**found, "variant": asked.task.variant}
+        told = {name: getattr(asked.task.instruction, name) for name in fields}
+        return {**told, "variant": asked.task.variant}
     return {}
 
 
-def _sampled_of(place: FoundRow, asked: RowRequests) -> list[str]:
-    if place.row is not None:
-        return list(place.row["seed_preferences"])
+def _sampled_of(found: FoundRow, asked: RowRequests) -> list[str]:
+    if found.row is not None:
+        return list(found.row["seed_preferences"])
     return list(asked.task.sampled.ids) if asked.task else []
 
 
@@ -159,17 +159,17 @@ def _read_verdict(folder: RunFolder, row_id: str) -> dict[str, Any] | None:
     return {"stale": about["stale"], **{key: value for key, value in verdict.items() if key != "id"}}
 
 
-def _find_published(folder: RunFolder, place: FoundRow, remarks: list[str]) -> dict[str, Any] | None:
+def _find_published(folder: RunFolder, found: FoundRow, remarks: list[str]) -> dict[str, Any] | None:
     """What `build` makes of the row; the choice of pairs is over the whole run, and the same each time."""
     data = read_manifest(folder)
-    if data is None or place.row is None:
+    if data is None or found.row is None:
         remarks.append("the run is not finished, so nothing of it is published yet")
         return None
     if find_curation_faults(folder, data):
         remarks.append("the curation is stale or damaged, so what would be published is not known")
         return None
     try:
-        return _tell_published(open_run(folder.path, verified=False), place.row)
+        return _tell_published(open_run(folder.path, verified=False), found.row)
     except MultifacetedError as error:
         remarks.append(f"what is published cannot be told: {error.message}")
         return None
