@@ -238,7 +238,7 @@ def test_a_run_that_is_not_whole_tells_of_its_rows_too(run: Path) -> None:
     (run / "manifest.json").unlink()
     story = tell_story(run, "i0-v1")
     assert story.published is None
-    assert "not whole" in story.remarks[0]
+    assert "not finished" in story.remarks[0]
 
 
 def test_secrets_in_texts_are_blotted_out(tmp_path: Path, make_recipe: MakeRecipe) -> None:
