@@ -253,7 +253,9 @@ def test_filters_work_on_any_frame() -> None:
     found = mf.find(frame, ["refusal", "truncated"])
     assert found.select("position", "reason").rows() == [(0, "refusal")]
     assert "refusal" in mf.find(frame)["reason"]
-    assert mf.find(frame.to_dicts(), ["refusal"]).height == 1
+    others = (frame.to_dicts(), frame.lazy(), frame.to_pandas(), frame.to_arrow())
+    for other in (*others, datasets.Dataset.from_list(frame.to_dicts())):
+        assert mf.find(other, ["refusal"]).height == 1
     assert mf.find(frame.with_columns(id=pl.Series([5, 5, 6])), ["duplicate_id"]).height == 1
     with pytest.raises(InputError, match="there is no filter 'refusel'; did you mean 'refusal'"):
         mf.find(frame, ["refusel"])

@@ -25,7 +25,7 @@ from jinja2.visitor import NodeTransformer
 from multifaceted.jinjasizes import MAX_VALUE, check_call, check_operation, measure
 
 MAX_TEMPLATE = 1_000_000  # bytes of its text
-MAX_STEPS = 1_000_000
+MAX_STEPS = 250_000  # of one rendering; a prompt takes some hundreds
 MAX_BUILT = 256_000_000  # characters and items of all values that one rendering builds
 MAX_SECONDS = 10.0
 

@@ -109,8 +109,8 @@ def find(frame: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFr
     """Run the filters of `curate` over any data frame; nothing is changed.
 
     Args:
-        frame: a `polars.DataFrame`, or what it can be made of, with `prompt` and `output`, and if there are
-            any `system`, `id`, `instruction_id` and `preference_set`.
+        frame: a data frame of Polars or pandas, a `datasets.Dataset` or a list of mappings; with `prompt` and
+            `output`, and if there are any `system`, `id`, `instruction_id` and `preference_set`.
         filters: names of filters that ship, or filters of your own; None takes all that have their columns.
 
     Returns:

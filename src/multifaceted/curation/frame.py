@@ -36,7 +36,7 @@ def find_in_frame(data: Any, filters: Sequence[str | Filter] | None = None) -> p
     Raises:
         InputError: where there is no such filter, or a column is missing.
     """
-    frame = data if isinstance(data, pl.DataFrame) else pl.DataFrame(data)
+    frame = _to_frame(data)
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise InputError(
@@ -52,6 +52,14 @@ def find_in_frame(data: Any, filters: Sequence[str | Filter] | None = None) -> p
     return findings.join(ids.select("position", "id"), on="position").select(
         "position", "id", "reason", "action", "score", "partner", "detail"
     )
+
+
+def _to_frame(data: Any) -> pl.DataFrame:
+    if isinstance(data, pl.LazyFrame):
+        return data.collect()
+    if hasattr(data, "to_polars"):  # of `datasets`
+        return pl.DataFrame(data.to_polars())
+    return data if isinstance(data, pl.DataFrame) else pl.DataFrame(data)
 
 
 def _choose(filters: Sequence[str | Filter] | None, columns: set[str]) -> list[Filter]:
