@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 COMPAT := .venv-compat
 BIN := $(VENV)/bin
+# Modules are compiled once, and not by each of the processes that tests start, whatever the shell says.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: browser demo test test-compat test-trainers check format docs wheels bench clean
@@ -28,7 +30,7 @@ demo: $(VENV)/.installed-local,report  ## make a small collection with the embed
 	cd demo && ../$(BIN)/python ../examples/show_collection.py
 
 test: $(VENV)/.installed-dev  ## run the tests
-	$(BIN)/pytest
+	$(PYTEST)
 
 $(COMPAT)/.installed: constraints-compat.txt
 	$(PYTHON) -m venv --clear $(COMPAT)
@@ -53,7 +55,7 @@ check: $(VENV)/.installed-dev browser  ## what CI runs: format, lint, types, tes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 format: $(VENV)/.installed-dev  ## format the code and mend what lint can mend
 	$(BIN)/ruff format .
