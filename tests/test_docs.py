@@ -123,6 +123,7 @@ def test_the_guide_from_python_runs_as_a_notebook(
     outputs = [output for cell in book.cells for output in cell.get("outputs", ())]
     shown = "\n".join(str(output.get("data", {}).get("text/plain", "")) for output in outputs)
     assert [output for output in outputs if output.get("name") == "stderr" and "rows 6 of 6" in output.text]
+    assert not [output for output in outputs if "\x1b[" in output.get("text", "")]
     assert "rows: 6 planned, 6 ok" in shown
     assert "nothing is wrong" in shown
     assert "object at 0x" not in shown

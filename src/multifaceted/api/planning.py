@@ -59,9 +59,8 @@ class RunPlan:
     def __repr__(self) -> str:
         plan, what = self.compiled, "to ask" if self.rest else "requests"
         size = f"{plan.instructions:,} instructions in {plan.recipe.variants} variants = {plan.rows:,} rows"
-        return (
-            f"<plan of {plan.recipe.name}: {size}, {self.requests:,} {what}, {show.usd(self.usd)} USD live>"
-        )
+        cost = "price unknown" if self.usd is None else f"{self.usd:,.4f} USD live"
+        return f"<plan of {plan.recipe.name}: {size}, {self.requests:,} {what}, {cost}>"
 
 
 def plan(recipe: str | Path | Recipe, run: str | Path | Run | None = None) -> RunPlan:

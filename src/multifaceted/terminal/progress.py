@@ -109,14 +109,9 @@ async def watch(control: RunControl, progress: Progress | None = None) -> AsyncI
 def _choose(progress: Progress | None) -> Callable[[Watcher], Coroutine[Any, Any, None]]:
     if callable(progress):
         return partial(_call, progress)
-    if show.err.is_terminal:
-        return _draw
-    return _write_over if _is_notebook() else _print_lines
-
-
-def _is_notebook() -> bool:
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return hasattr(shell, "kernel")
+    if show.is_notebook():  # first: it says that it is a terminal, and cannot move a cursor
+        return _write_over
+    return _draw if show.err.is_terminal else _print_lines
 
 
 async def _draw(watcher: Watcher) -> None:

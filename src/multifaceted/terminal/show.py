@@ -30,6 +30,12 @@ err = Console(stderr=True, highlight=False, force_jupyter=False)
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+def is_notebook() -> bool:
+    """Return whether this runs in a notebook's kernel, whose output has lines and no cursor."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return hasattr(shell, "kernel")
+
+
 def plain(text: str) -> str:
     """Return a text of anybody's, safe for a terminal: control characters are written as escapes."""
     return _CONTROL.sub(_spell, text)

@@ -13,7 +13,8 @@ def show_steps() -> Iterator[Callable[[str, int, int | None], None]]:
     """Show steps for as long as the block lasts; each is told with what is done of it, and of how much."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=show.err, transient=True, disable=not show.err.is_terminal) as bar:
+    hidden = show.is_notebook() or not show.err.is_terminal
+    with Progress(*columns, console=show.err, transient=True, disable=hidden) as bar:
 
         def watch(step: str, done: int, total: int | None) -> None:
             if step not in tasks:
