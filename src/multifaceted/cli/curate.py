@@ -33,16 +33,17 @@ def curate(
     run: Run,
     *,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="A curation recipe; without one, every filter runs.")
+        Path | None, typer.Option("--recipe", help="A curation recipe; the default is every filter.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write instead of into the run, to try a recipe.")
+        Path | None,
+        typer.Option("--out", help="Write the record here instead of into the run, to try a recipe."),
     ] = None,
     reason: Annotated[
         str,
         typer.Option(
             "--show",
-            help="Show rows with this reason; without --recipe, nothing is run.",
+            help="Show rows with this reason, of the last curation unless --recipe is given.",
             autocompletion=list_reasons,
         ),
     ] = "",

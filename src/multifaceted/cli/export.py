@@ -24,9 +24,9 @@ def export(
     source: Annotated[
         Path, typer.Argument(help="A finished run folder, or a built folder.", metavar="RUN|FOLDER")
     ],
-    trainer: Annotated[Trainer, typer.Option("--for", help="Who trains.")],
-    task: Annotated[Task, typer.Option("--task", help="What is trained.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder to make.", metavar="DIR")],
+    trainer: Annotated[Trainer, typer.Option("--for", help="The trainer.")],
+    task: Annotated[Task, typer.Option("--task", help="What to train.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.", metavar="DIR")],
     as_json: Json = False,
 ) -> None:
     """Write what a trainer loads with no further code, and a training configuration beside it.

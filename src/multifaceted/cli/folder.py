@@ -21,15 +21,17 @@ class Format(StrEnum):
 
 def build(
     run: Annotated[Path, typer.Argument(help="The run folder.", metavar="RUN")],
-    out: Annotated[Path, typer.Option("--out", help="Where to build; files of others there stay.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; other files in it are kept.")],
     *,
-    file_format: Annotated[Format, typer.Option("--format", help="Of the published shards.")] = Format.arrow,
-    card: Annotated[Path | None, typer.Option("--card", help="Your template of the card.")] = None,
+    file_format: Annotated[
+        Format, typer.Option("--format", help="File format of the shards.")
+    ] = Format.arrow,
+    card: Annotated[Path | None, typer.Option("--card", help="A card template of your own.")] = None,
     curation: Annotated[
         bool, typer.Option(help="Leave out the rows that the run's curation drops, where it has one.")
     ] = True,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Of an unfinished run, take the rows that are done.")
+        bool, typer.Option("--partial", help="Build from an unfinished run: the rows finished so far.")
     ] = False,
     as_json: Json = False,
 ) -> None:

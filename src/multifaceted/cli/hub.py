@@ -23,9 +23,11 @@ def push(
     *,
     private: Annotated[bool, typer.Option("--private", help="Create it as a private dataset.")] = False,
     tag: Annotated[str | None, typer.Option("--tag", help="A name for this version, such as v1.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed without a terminal.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask for confirmation; required without a terminal.")
+    ] = False,
     replace_foreign: Annotated[
-        bool, typer.Option("--replace-foreign", help="Replace what multifaceted did not put there.")
+        bool, typer.Option("--replace-foreign", help="Replace files that multifaceted did not put there.")
     ] = False,
     partial: Annotated[
         bool, typer.Option("--partial", help="Push a folder that was built from an unfinished run.")
@@ -80,11 +82,11 @@ def push(
 def pull(
     repo: Repo,
     *,
-    out: Annotated[Path, typer.Option("--out", help="Where to put it; must not hold anything else.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; it must be new or empty.")],
     revision: Annotated[str | None, typer.Option("--revision", help="A tag, branch or commit.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring a published folder back from the Hub, and check it.
+    """Download a published folder from the Hub and check it.
 
     Example: `multifaceted pull my-org/multifaceted_collection --revision v1 --out multifaceted_collection`
     """

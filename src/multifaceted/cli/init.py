@@ -10,9 +10,9 @@ from multifaceted.terminal import show
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="The folder to make.", metavar="DIR")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write.", metavar="DIR")],
     *,
-    bench: Annotated[bool, typer.Option("--bench", help="For a benchmark, not a collection.")] = False,
+    bench: Annotated[bool, typer.Option("--bench", help="A benchmark instead of a collection.")] = False,
 ) -> None:
     """Make a folder with a recipe, instructions, and the templates and taxonomy to edit.
 

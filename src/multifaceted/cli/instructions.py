@@ -27,7 +27,7 @@ def prepare(
 ) -> None:
     """Read instruction pools, clean them, leave out duplicates and benchmark prompts, and draw a sample.
 
-    Beside the file stand what was dropped and why (`.dropped`), what was changed (`.changed`), and a report.
+    Beside it stand what was dropped and why (`.dropped`), what was changed (`.changed`), and a report.
 
     Example: `multifaceted instructions prepare sources.yaml --out instructions.parquet`
     """

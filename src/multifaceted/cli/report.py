@@ -14,11 +14,11 @@ PROSE = ("system", "prompt", "output", "input", "chosen", "rejected")
 
 def report(
     source: RunOrFolder,
-    out: Annotated[Path, typer.Option("--out", help="Where to write; files of others there stay.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write; other files in it are kept.")],
     *,
     rows: Annotated[int, typer.Option(min=0, help="How many rows the page shows.")] = 300,
     taxonomy: Annotated[
-        Path | None, typer.Option(help="The taxonomy file, where it is not the one of the run's recipe.")
+        Path | None, typer.Option(help="The taxonomy file, if it is not the one in the run's recipe.")
     ] = None,
     curation: Annotated[
         bool, typer.Option(help="Leave out the rows that a run's curation drops, where it has one.")

@@ -16,13 +16,13 @@ def why(
     *,
     recipe: Moved = None,
     brief: Annotated[
-        bool, typer.Option("--brief", help="Only instruction, texts, what came of it, and what it cost.")
+        bool, typer.Option("--brief", help="Only instruction, texts, outcome and cost.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Tell the whole story of one row, from its instruction to its verdict.
+    """Show everything about one row: instruction, prompts, replies, outcome, cost and verdict.
 
-    Works for failed rows too, and for rows that are not done: it tells what was asked of them so far.
+    Works for failed rows, and for rows that are not finished: then it shows the requests so far.
 
     Example: `multifaceted why run rainbow-v1`
     """
