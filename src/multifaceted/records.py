@@ -36,7 +36,7 @@ class RowTask:
 
     @property
     def id(self) -> str:
-        """The row's id, the same in every published config."""
+        """Return the row's id, the same in every published config."""
         return f"{self.instruction.id}-v{self.variant}"
 
 
@@ -142,7 +142,7 @@ class Failure:
 class PreferenceEntry(StrictModel):
     """One specified preference of a row, as the original dataset has it."""
 
-    dimension: str = Field(description="the dimension's name in the taxonomy")
+    dimension: str = Field(description="the dimension's slug in the taxonomy")
     subdimension: str = Field(description="as the model kept it from the taxonomy, or coined it")
     preference: str = Field(description="as the model kept it from the taxonomy, or coined it")
     description: str = Field(description="what the reader wants of an answer to this instruction")

@@ -23,12 +23,12 @@ class BuiltFolder:
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows each config has."""
+        """Return how many rows each config has."""
         return {config.name: config.rows for config in self.manifest.configs}
 
     @property
     def digest(self) -> str:
-        """Names the content: equal digests, equal rows."""
+        """Return names the content: equal digests, equal rows."""
         return self.manifest.digest
 
     def load(self, config: str | None = None, split: str | None = None) -> "Dataset | DatasetDict":

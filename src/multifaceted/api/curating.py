@@ -32,17 +32,17 @@ class Curated:
 
     @property
     def kept(self) -> int:
-        """Rows that are kept."""
+        """Return rows that are kept."""
         return self.data.kept
 
     @property
     def dropped(self) -> int:
-        """Rows that are dropped."""
+        """Return rows that are dropped."""
         return self.data.dropped
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Why rows were dropped, and how many; a row may have several reasons."""
+        """Return why rows were dropped, and how many; a row may have several reasons."""
         return dict(self.data.reasons)
 
     def examples(self, reason: str, limit: int = 5) -> list[Example]:

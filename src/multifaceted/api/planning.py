@@ -34,18 +34,18 @@ class RunPlan:
 
     @property
     def rows(self) -> int:
-        """How many rows are planned: every instruction in every variant."""
+        """Return how many rows are planned: every instruction in every variant."""
         return self.compiled.rows
 
     @property
     def requests(self) -> int:
-        """How many requests are still to be sent, without repair turns."""
+        """Return how many requests are still to be sent, without repair turns."""
         left = self.rest.estimate if self.rest else self.estimate
         return sum(stage.requests for stage in left.stages)
 
     @property
     def usd(self) -> float | None:
-        """What is left to ask costs live, in USD; None where a price is unknown."""
+        """Return the cost of what is left to ask, live, in USD; None where a price is unknown."""
         return (self.rest.estimate if self.rest else self.estimate).live_usd
 
     def as_dict(self) -> dict[str, object]:
@@ -95,7 +95,7 @@ class TriedRow:
 
     @property
     def text(self) -> str:
-        """The row as text."""
+        """Return the row as text."""
         if self.failure is not None:
             failure = self.failure
             return f"failed in stage {failure.stage}: {failure.kind}: {failure.message}\n"

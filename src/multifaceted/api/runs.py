@@ -42,17 +42,17 @@ class FailedRow:
 
     @property
     def id(self) -> str:
-        """The row's id."""
+        """Return the row's id."""
         return self.failure.id
 
     @property
     def kind(self) -> FailureKind:
-        """What kind of failure it is, such as `refused`."""
+        """Return the kind of failure, such as `refused`."""
         return self.failure.kind
 
     @property
     def message(self) -> str:
-        """Why, in words."""
+        """Return why, in words."""
         return self.failure.message
 
     def as_dict(self) -> dict[str, Any]:
@@ -126,17 +126,17 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """How far it is, what failed, what was asked and what it cost."""
+        """Return its progress, failures, requests and cost."""
         return read_status(RunFolder(self.path))
 
     @property
     def recipe_file(self) -> Path:
-        """Where its recipe lay when it was last started."""
+        """Return where its recipe lay when it was last started."""
         return read_recipe_file(RunFolder(self.path))
 
     @property
     def failures(self) -> Failures:
-        """The rows that failed so far, in order."""
+        """Return the rows that failed so far, in order."""
         return self.list_failures()
 
     def list_failures(self, kinds: Collection[str] = ()) -> Failures:
@@ -156,7 +156,7 @@ class Run:
 
     @property
     def curation(self) -> "Curated | None":
-        """The record of its last curation; None where it was never curated."""
+        """Return the record of its last curation; None where it was never curated."""
         return self.read_curation()
 
     def read_curation(self, out: str | Path | None = None) -> "Curated | None":
@@ -169,7 +169,7 @@ class Run:
 
     @property
     def spent(self) -> Spent:
-        """What was paid for so far."""
+        """Return what was paid for so far."""
         status = self.status
         return Spent(
             replies=status.requests["total"],

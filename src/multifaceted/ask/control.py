@@ -58,7 +58,7 @@ class RunControl:
 
     @property
     def stopping(self) -> bool:
-        """Whether the run was asked to stop."""
+        """Return whether the run was asked to stop."""
         return self._stopping.is_set()
 
     def stop(self, reason: Exception | None = None) -> None:

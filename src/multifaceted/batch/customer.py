@@ -27,7 +27,7 @@ class Customer(Protocol[MadeT_co]):
 
     @property
     def path(self) -> Path:
-        """The folder below which its batches are remembered."""
+        """Return the folder below which its batches are remembered."""
         ...
 
     def groups(self) -> Iterator[Group[MadeT_co]]:

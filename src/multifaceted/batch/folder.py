@@ -61,7 +61,7 @@ class BatchRecord(StrictModel):
 
     @property
     def at_work(self) -> bool:
-        """Whether the endpoint has it, or may have it."""
+        """Return whether the endpoint has it, or may have it."""
         return self.state in ("submitting", "submitted")
 
     @property

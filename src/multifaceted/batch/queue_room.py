@@ -30,17 +30,17 @@ class QueueRoom:
 
     @property
     def batch_size(self) -> int:
-        """How many requests the next batches hold at most."""
+        """Return how many requests the next batches hold at most."""
         return max(1, int(min(self.most, self.requests)))
 
     @property
     def exhausted(self) -> bool:
-        """Whether it was tried often enough."""
+        """Return whether it was tried often enough."""
         return self.refusals >= PATIENCE
 
     @property
     def polls_to_wait(self) -> int:
-        """How long it is left alone before the next try, in the time between two polls."""
+        """Return how long it is left alone before the next try, in the time between two polls."""
         return min(2 ** (self.refusals - 1), LONGEST_WAIT) if self.refusals else 0
 
     def takes(self, requests: int, *, beside: int) -> bool:

@@ -67,7 +67,7 @@ class BatchState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen, by the endpoint's word."""
+        """Return whether nothing more will happen, by the endpoint's word."""
         return self.status in SYNONYMS.values()
 
     @property
@@ -77,7 +77,7 @@ class BatchState:
 
     @property
     def refused(self) -> bool:
-        """Whether it brought nothing, and never will."""
+        """Return whether it brought nothing, and never will."""
         return bool(self.fault) and not self.files and not self.completed
 
 

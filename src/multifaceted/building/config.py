@@ -70,7 +70,7 @@ class PublishedConfig:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of the published rows."""
+        """Return the Arrow schema of the published rows."""
         return arrow_schema(self.model)
 
     def derive(self, rows: Batches, split: str, choice: Choice) -> Iterator[pa.RecordBatch]:

@@ -25,12 +25,12 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Its own name, without those above it."""
+        """Return its own name, without those above it."""
         return self.path[-1]
 
     @property
     def kind(self) -> str:
-        """The type in words, such as `list of struct`."""
+        """Return the type in words, such as `list of struct`."""
         innermost = self.type.value_type if self.repeated else self.type
         word = "struct" if self.inner else str(innermost)
         return f"list of {word}" if self.repeated else word

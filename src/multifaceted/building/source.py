@@ -42,12 +42,12 @@ class RowSource(ABC):
 
     @property
     def configs(self) -> dict[str, PublishedConfig]:
-        """What the run is published as, by name, the default first."""
+        """Return what the run is published as, by name, the default first."""
         return configs_of(self.run)
 
     @cached_property
     def choice(self) -> Choice:
-        """Which rows go into the smaller sets; it takes one look at all rows."""
+        """Return which rows go into the smaller sets; it takes one look at all rows."""
         if not any(config.rows == "pairs" for config in self.configs.values()):
             return Choice(kept=self.kept)
         return replace(choose(self.read_rows(), self.run.seed), kept=self.kept)
@@ -59,7 +59,7 @@ class RowSource(ABC):
 
     @property
     def test(self) -> frozenset[str]:
-        """Ids of the pairs that are kept for testing a reward model."""
+        """Return ids of the pairs that are kept for testing a reward model."""
         return self.choice.test
 
     @abstractmethod
@@ -79,19 +79,19 @@ class RunSource(RowSource):
 
     @property
     def files(self) -> list[Path]:
-        """The shards that have rows, in order."""
+        """Return the shards that have rows, in order."""
         folder, copied = RunFolder(self.path), self.open.paths
         names = (summary.name for summary in self._filled)
         return [copied[name] if name in copied else folder.rows_file(name) for name in names]
 
     @property
     def _filled(self) -> list[ShardSummary]:
-        """The shards that have a file; an open one without a finished row has none."""
+        """Return the shards that have a file; an open one without a finished row has none."""
         return [summary for summary in self.run.summaries if summary.sha256]
 
     @property
     def digest(self) -> str:
-        """Names the content: equal digests, equal rows."""
+        """Return names the content: equal digests, equal rows."""
         curation = self.curation.model_dump() if self.curation else None
         return content_id([[summary.sha256 for summary in self.run.summaries], curation], length=16)
 
@@ -138,7 +138,7 @@ class BuiltSource(RowSource):
 
     @property
     def test(self) -> frozenset[str]:
-        """Ids of the pairs that are kept for testing a reward model, as the folder has them."""
+        """Return ids of the pairs that are kept for testing a reward model, as the folder has them."""
         split = [config.name for config in self.configs.values() if "test" in config.splits]
         batches = (batch for config in split for batch in self.read(config, "test"))
         return frozenset(row for batch in batches for row in batch.column("id").to_pylist())

@@ -63,7 +63,7 @@ class RowSummary:
 
     @property
     def subdimensions(self) -> dict[str, list[tuple[str, int]]]:
-        """The most frequent subdimensions of each dimension; ties in alphabetical order."""
+        """Return the most frequent subdimensions of each dimension; ties in alphabetical order."""
         return {
             dimension: _rank({name: rows for (d, name), rows in self._pairs.items() if d == dimension})[
                 :TOP_SUBDIMENSIONS

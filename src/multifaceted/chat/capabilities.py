@@ -85,7 +85,7 @@ class Attempt:
 
     @property
     def max_tokens(self) -> int | None:
-        """The `max_tokens` that is sent, which may be fewer than the recipe says."""
+        """Return the `max_tokens` that is sent, which may be fewer than the recipe says."""
         wanted = self._request.max_tokens
         return None if wanted is None else self._form.fit(wanted)
 

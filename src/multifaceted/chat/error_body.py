@@ -133,7 +133,7 @@ class Fault(NamedTuple):
 
     @property
     def is_filter(self) -> bool:
-        """Whether the endpoint's filter stopped the reply."""
+        """Return whether the endpoint's filter stopped the reply."""
         metadata = self.data.get("metadata")  # of OpenRouter, with status 403
         return not _FILTERS.isdisjoint(self.codes) or (
             isinstance(metadata, Mapping) and "flagged_input" in metadata

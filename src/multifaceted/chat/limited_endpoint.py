@@ -66,7 +66,7 @@ class LimitedEndpoint:
 
     @property
     def failing(self) -> bool:
-        """Whether its last request met nobody there."""
+        """Return whether its last request met nobody there."""
         return self._failures > 0
 
     def wait(self, tokens: float) -> float:

@@ -46,7 +46,7 @@ class Refusal:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether the messages of this one request are longer than the model takes."""
+        """Return whether the messages of this one request are longer than the model takes."""
         return bool(_TOO_LONG.search(self.words))
 
 

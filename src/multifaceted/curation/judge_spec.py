@@ -33,12 +33,12 @@ class JudgeSpec(SendingSpec):
 
     @property
     def judges(self) -> dict[str, Model]:
-        """The model of each judge."""
+        """Return the model of each judge."""
         return dict(zip(self.labels, self.models, strict=True))
 
     @property
     def labels(self) -> list[str]:
-        """A name for each judge; a model that judges twice gets a number."""
+        """Return a name for each judge; a model that judges twice gets a number."""
         names = [model.label for model in self.models]
         return [
             name if names.count(name) == 1 else f"{name} #{names[: i + 1].count(name)}"
@@ -47,7 +47,7 @@ class JudgeSpec(SendingSpec):
 
     @property
     def described(self) -> dict[str, Any]:
-        """What verdicts depend on."""
+        """Return what verdicts depend on."""
         judges = [{"model": label, **model.counted} for label, model in self.judges.items()]
         return {"models": judges, "threshold": self.threshold, "action": self.action}
 

@@ -62,12 +62,12 @@ class RowsToJudge:
 
     @cached_property
     def models(self) -> dict[str, Model]:
-        """The model of each judge, by the label under which it asks."""
+        """Return the model of each judge, by the label under which it asks."""
         return {name_asker(judge): model for judge, model in self.spec.judges.items()}
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """How requests name these models."""
+        """Return how requests name these models."""
         return name_models(self.models)
 
     def groups(self) -> Iterator[Group[Judged]]:

@@ -90,13 +90,13 @@ class Curation(StrictModel):
 
     @property
     def fingerprint(self) -> str:
-        """What verdicts depend on, besides the rows."""
+        """Return what verdicts depend on, besides the rows."""
         judge = [self.judge.described, self.prompt.hash] if self.judge and self.prompt else []
         return content_id(["curation", self.described, judge])
 
     @property
     def described(self) -> dict[str, dict[str, Any]]:
-        """Each filter's parameters, by name."""
+        """Return each filter's parameters, by name."""
         return {filter_.name: filter_.model_dump(mode="json") for filter_ in self.active}
 
 

@@ -39,7 +39,7 @@ class RowsToMake:
 
     @property
     def path(self) -> Path:
-        """The run folder."""
+        """Return the run folder."""
         return self.folder.path
 
     def groups(self) -> Iterator[Group[Row | Failure]]:
@@ -78,7 +78,7 @@ class RowsToMake:
 
     @cached_property
     def moved(self) -> MovedReplies:
-        """What lies in the journals of other shards."""
+        """Return what lies in the journals of other shards."""
         return MovedReplies(self.folder)
 
     def lock(self, name: str) -> AbstractContextManager[None]:

@@ -39,12 +39,12 @@ class OpenShard:
 
     @property
     def name(self) -> str:
-        """The shard's name."""
+        """Return the shard's name."""
         return self.work.shard.name
 
     @property
     def complete(self) -> bool:
-        """Whether every planned row is there."""
+        """Return whether every planned row is there."""
         return self.writer.rows + len(self.failures) == self.planned
 
     def is_wanted(self, row_id: str) -> bool:

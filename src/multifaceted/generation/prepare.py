@@ -46,7 +46,7 @@ class Prepared:
 
     @property
     def wanted(self) -> list[ShardWork]:
-        """What is to be done, in order."""
+        """Return what is to be done, in order."""
         return [work for work in self.found.values() if work is not None]
 
     @property

@@ -36,7 +36,7 @@ class TypeAccount:
 
     @property
     def column_type(self) -> ColumnType:
-        """The type that holds every value so far; text where nothing was seen but nulls."""
+        """Return the type that holds every value so far; text where nothing was seen but nulls."""
         if not self._lists:
             return _join(self._scalars) or "string"
         item = _join(self._items)

@@ -92,7 +92,7 @@ class InstructionReader:
 
     @property
     def kept_types(self) -> dict[str, ColumnType]:
-        """The type of each further field, complete once the pool is read through."""
+        """Return the type of each further field, complete once the pool is read through."""
         names = self._types if self.metadata is None else self.metadata
         return {name: self._types[name].column_type for name in names if name in self._types}
 

@@ -44,17 +44,17 @@ class Fields(StrictModel):
 
     @cached_property
     def prompts(self) -> tuple[str, ...]:
-        """The fields that make the prompt."""
+        """Return the fields that make the prompt."""
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
 
     @property
     def licenses(self) -> tuple[str, ...]:
-        """The fields that may name a license."""
+        """Return the fields that may name a license."""
         return LICENSES if self.license is None else (self.license,)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All fields."""
+        """Return all fields."""
         return (*self.prompts, self.id, self.source, self.original_source, *self.licenses)
 
 
@@ -85,12 +85,12 @@ class Pool(StrictModel):
 
     @cached_property
     def label(self) -> str:
-        """Its name, given or derived."""
+        """Return its name, given or derived."""
         return self.name or (self.path.stem if self.path else self.hub)
 
     @cached_property
     def place(self) -> str:
-        """Where it is, for people."""
+        """Return where it is, for people."""
         return str(self.path) if self.path else f"hub:{self.hub}"
 
     @property
@@ -148,7 +148,7 @@ class SourcesRecipe(StrictModel):
 
     @property
     def samples(self) -> bool:
-        """Whether anything is thinned out at all."""
+        """Return whether anything is thinned out at all."""
         quotas = [source.quota for source in self.sources if source.quota is not None]
         return bool(quotas or self.sample.quotas or self.sample.size is not None)
 

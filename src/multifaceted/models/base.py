@@ -52,31 +52,31 @@ class BaseModelSpec(StrictModel, ABC):
     @property
     @abstractmethod
     def label(self) -> str:
-        """What people call it."""
+        """Return what people call it."""
 
     @property
     @abstractmethod
     def identity(self) -> Hashable:
-        """What two models must have in common to share connections and limits."""
+        """Return what two models must have in common to share connections and limits."""
 
     @property
     def served_at(self) -> tuple[EndpointSpec, ...]:
-        """The endpoints that serve it; none for a model that we start ourselves."""
+        """Return the endpoints that serve it; none for a model that we start ourselves."""
         return ()
 
     @property
     def small(self) -> bool:
-        """Whether it needs short prompts, and what is known already fixed in the schema."""
+        """Return whether it needs short prompts, and what is known already fixed in the schema."""
         return False
 
     @property
     def counted(self) -> dict[str, Any]:
-        """What its replies depend on beside its name."""
+        """Return what its replies depend on beside its name."""
         return self.model_dump(mode="json", include=set(COUNTED))
 
     @property
     def stated(self) -> frozenset[str]:
-        """The fields that the recipe itself states; the others are our defaults."""
+        """Return the fields that the recipe itself states; the others are our defaults."""
         return frozenset(self.model_fields_set)
 
     @abstractmethod

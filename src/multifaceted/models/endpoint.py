@@ -40,7 +40,7 @@ class EndpointModel(BaseModelSpec):
 
     @property
     def label(self) -> str:
-        """Its name."""
+        """Return its name."""
         return self.name
 
     @property
@@ -50,7 +50,7 @@ class EndpointModel(BaseModelSpec):
 
     @property
     def served_at(self) -> tuple[EndpointSpec, ...]:
-        """The endpoints, or the one base URL."""
+        """Return the endpoints, or the one base URL."""
         shared = {name: getattr(self, name) for name in ("base_url", *OF_ONE_ENDPOINT)}
         return self.endpoints or (EndpointSpec(**shared),)
 

@@ -32,17 +32,17 @@ class LocalModel(BaseModelSpec):
 
     @property
     def label(self) -> str:
-        """Its weights."""
+        """Return its weights."""
         return f"local ({self.weights})"
 
     @property
     def identity(self) -> Hashable:
-        """What its server is started with."""
+        """Return what its server is started with."""
         return self.weights, self.threads, self.context, self.timeout
 
     @property
     def small(self) -> bool:
-        """Whether they are the built-in weights."""
+        """Return whether they are the built-in weights."""
         return self.weights == BUILTIN
 
     def find_price(self, mode: Mode) -> Price | None:

@@ -38,7 +38,7 @@ class Price:
 
     @property
     def is_free(self) -> bool:
-        """Whether it costs nothing, however many tokens there are."""
+        """Return whether it costs nothing, however many tokens there are."""
         return not (self.input or self.cached_input or self.output)
 
     def cost(self, *, prompt: float, cached: float, completion: float) -> float:

@@ -39,7 +39,7 @@ class SendingSpec(StrictModel):
 
     @property
     def max_usd(self) -> float | None:
-        """The budget in USD; None for no bound."""
+        """Return the budget in USD; None for no bound."""
         return self.budget.max_usd if self.budget else None
 
     def check_mode(self, models: Iterable[Model]) -> None:

@@ -42,32 +42,32 @@ class Plan:
 
     @property
     def kind(self) -> Kind:
-        """What is made."""
+        """Return what is made."""
         return KINDS[self.recipe.kind]
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """What each row is asked, in order."""
+        """Return what each row is asked, in order."""
         return self.prompts.stages
 
     @cached_property
     def models(self) -> dict[str, Model]:
-        """The model of each stage."""
+        """Return the model of each stage."""
         return self.recipe.models
 
     @cached_property
     def row_type(self) -> type[Row]:
-        """What its rows hold."""
+        """Return what its rows hold."""
         return make_row_type(self.stages, self.kept)
 
     @property
     def instructions(self) -> int:
-        """How many instructions the run takes."""
+        """Return how many instructions the run takes."""
         return self.shards[-1].stop
 
     @property
     def rows(self) -> int:
-        """How many rows the run plans: every instruction in every variant."""
+        """Return how many rows the run plans: every instruction in every variant."""
         return self.instructions * self.recipe.variants
 
     def rows_in(self, shard: Shard) -> int:
@@ -107,12 +107,12 @@ class Plan:
         ]
 
     def fingerprint(self, model_names: Mapping[str, str]) -> dict[str, Any]:
-        """Return what a row's bytes depend on besides its instruction and the replies.
+        """Return the values hashed into every shard's fingerprint; changing one invalidates finished rows.
 
-        Left out, because rows do not depend on them: the recipe's name, where files lie, base URLs,
-        API keys, limits, prices, timeouts, attempts, concurrency, mode, licenses, languages, and the order
-        in which shards are made. `max_tokens` decides only whether a reply is whole, and failures remember
-        what cut them.
+        They are what a row depends on besides its instruction and the replies. Left out, because rows do not
+        depend on them: the recipe's name, paths, base URLs, API keys, limits, prices, timeouts, attempts,
+        concurrency, mode, licenses, languages, and the order in which shards are made. `max_tokens` decides
+        only whether a reply is complete, and failures remember what cut them.
         """
         models = {name: [model_names[name], model.counted] for name, model in self.models.items()}
         return {
@@ -126,7 +126,7 @@ class Plan:
         }
 
     def shard_fingerprint(self, shard: Shard, run_fingerprint: Mapping[str, Any]) -> str:
-        """Return what tells whether a finished shard is still the one this plan asks for."""
+        """Return the hash by which a finished shard is known as the one this plan asks for."""
         return content_id(["shard", run_fingerprint, shard.start, shard.stop, shard.digest])
 
     def read_instructions(self) -> Iterator[Instruction]:

@@ -191,12 +191,12 @@ class Recipe(SendingSpec):
 
     @property
     def ordered_stages(self) -> tuple[Stage, ...]:
-        """Every stage of the run, in order."""
+        """Return every stage of the run, in order."""
         return order_stages(KINDS[self.kind].stages, self.stages)
 
     @property
     def models(self) -> dict[str, Model]:
-        """The model of each stage."""
+        """Return the model of each stage."""
         return {stage.name: self.model_for(stage.name) for stage in self.ordered_stages}
 
     @property

@@ -52,7 +52,7 @@ class StageSpec(StrictModel):
 
     @property
     def is_own(self) -> bool:
-        """Whether it says what only a stage of one's own can."""
+        """Return whether it says what only a stage of one's own can."""
         return bool(self.model_fields_set & {"after", "reply", "description"})
 
 

@@ -52,7 +52,7 @@ class FolderDiff:
 
     @property
     def equal(self) -> bool:
-        """Whether all rows are the same."""
+        """Return whether all rows are the same."""
         return not any(d.added or d.removed or d.changed or d.moved for d in self.configs.values())
 
     def as_dict(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Words:
 
     @property
     def counts(self) -> Places:
-        """Words of each text."""
+        """Return words of each text."""
         return np.diff(self.offsets)
 
 

@@ -41,12 +41,12 @@ class Prompts:
 
     @cached_property
     def index(self) -> TaxonomyIndex:
-        """The taxonomy with its look-ups."""
+        """Return the taxonomy with its look-ups."""
         return TaxonomyIndex(self.taxonomy)
 
     @property
     def hashes(self) -> dict[str, str]:
-        """The hash of each stage's template, and of the repair turn's."""
+        """Return the hash of each stage's template, and of the repair turn's."""
         return {stage.name: self.templates[stage.name].hash for stage in self.stages} | {
             "repair": self.repair.hash
         }

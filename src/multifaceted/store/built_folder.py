@@ -56,7 +56,7 @@ class BuiltConfig(StrictModel):
 
     @property
     def splits(self) -> dict[str, list[BuiltFile]]:
-        """Its files by split, in order."""
+        """Return its files by split, in order."""
         splits: dict[str, list[BuiltFile]] = {}
         for file in self.files:
             splits.setdefault(file.split, []).append(file)
@@ -64,12 +64,12 @@ class BuiltConfig(StrictModel):
 
     @property
     def split_rows(self) -> dict[str, int]:
-        """Rows by split."""
+        """Return rows by split."""
         return {name: sum(file.rows for file in files) for name, files in self.splits.items()}
 
     @property
     def rows(self) -> int:
-        """Rows of all its files."""
+        """Return rows of all its files."""
         return sum(file.rows for file in self.files)
 
     @property
@@ -79,7 +79,7 @@ class BuiltConfig(StrictModel):
 
     @property
     def digest(self) -> str:
-        """Names the content: equal digests, equal rows. It goes into the card, where caches look."""
+        """Return names the content: equal digests, equal rows. It goes into the card, where caches look."""
         return content_id(["config", self.name, [file.sha256 for file in self.files]], length=16)
 
 
@@ -115,12 +115,12 @@ class BuiltManifest(StrictModel):
 
     @property
     def made(self) -> str:
-        """How many of the planned rows the run had made, in words."""
+        """Return how many of the planned rows the run had made, in words."""
         return f"{self.run.planned - self.pending:,} of {self.run.planned:,} planned rows were made"
 
     @property
     def digest(self) -> str:
-        """Names the content of the whole folder."""
+        """Return names the content of the whole folder."""
         return content_id(["folder", [config.digest for config in self.configs]], length=16)
 
 

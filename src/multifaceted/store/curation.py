@@ -72,7 +72,7 @@ class CurationData(CurationSummary):
 
     @property
     def summary(self) -> CurationSummary:
-        """The part that is published."""
+        """Return the part that is published."""
         return CurationSummary(**{name: getattr(self, name) for name in CurationSummary.model_fields})
 
     def find_fault(self, run: RunData | None) -> str:

@@ -47,7 +47,7 @@ class AddedColumn(StrictModel):
 
     @property
     def annotation(self) -> Any:
-        """Its type in a model of rows; a kept field may be missing."""
+        """Return its type in a model of rows; a kept field may be missing."""
         return parse_type(self.type, self.name) if self.record else parse_nullable(self.type)
 
 
@@ -88,12 +88,12 @@ class RunData(StrictModel):
 
     @property
     def failures(self) -> dict[str, int]:
-        """The same by kind."""
+        """Return the same by kind."""
         return dict(sum((Counter(summary.failures) for summary in self.summaries), Counter[str]()))
 
     @property
     def counts(self) -> dict[str, int]:
-        """Its rows: planned = ok + failed + pending, which are not made yet."""
+        """Return its rows: planned = ok + failed + pending, which are not made yet."""
         pending = self.planned - self.ok - self.failed
         return {"planned": self.planned, "ok": self.ok, "failed": self.failed, "pending": pending}
 

@@ -100,7 +100,7 @@ class OpenRows:
 
     @property
     def failures(self) -> list[Failure]:
-        """The failures, in the order of the rows."""
+        """Return the failures, in the order of the rows."""
         return [self.failed[position] for position in sorted(self.failed)]
 
     def sum_up(self, name: str, sha256: str = "") -> ShardSummary:

@@ -33,12 +33,12 @@ class PresentRun:
 
     @property
     def open_rows(self) -> int:
-        """Rows of open shards, finished or failed."""
+        """Return rows of open shards, finished or failed."""
         return sum(summary.ok + summary.failed for summary in self.run.summaries if summary.name in self.open)
 
     @property
     def is_whole(self) -> bool:
-        """Whether all shards are finished."""
+        """Return whether all shards are finished."""
         return not self.open and len(self.run.summaries) == len(self.run.shards)
 
 

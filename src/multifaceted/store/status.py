@@ -37,7 +37,7 @@ class RunStatus:
 
     @property
     def cost(self) -> str:
-        """What all replies cost, in words."""
+        """Return what all replies cost, in words."""
         if self.unpriced == self.requests.get("total", 0):
             return f"{self.unpriced:,} replies{' of unknown price' if self.unpriced else ''}"
         unknown = f", and {self.unpriced:,} replies of unknown price" if self.unpriced else ""

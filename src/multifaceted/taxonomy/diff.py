@@ -21,7 +21,7 @@ class TaxonomyDiff:
 
     @property
     def bump(self) -> Bump:
-        """The least semantic-version step that tells users the truth about this change."""
+        """Return the least semantic-version step that tells users the truth about this change."""
         if self.removed:
             return "major"
         if self.added:

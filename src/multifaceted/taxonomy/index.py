@@ -14,12 +14,12 @@ class TaxonomyIndex:
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:
-        """Every dimension, in order."""
+        """Return every dimension, in order."""
         return self.taxonomy.dimensions
 
     @cached_property
     def fingerprint(self) -> str:
-        """The taxonomy's fingerprint."""
+        """Return the taxonomy's fingerprint."""
         return self.taxonomy.fingerprint
 
     @cached_property

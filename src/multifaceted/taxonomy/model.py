@@ -31,7 +31,7 @@ class _Node(StrictModel):
 
     @property
     def id(self) -> str:
-        """The slugs from the dimension down to here, joined by `/`."""
+        """Return the slugs from the dimension down to here, joined by `/`."""
         # Read where pydantic keeps it: the private attribute itself is found by a slow search, and sampling
         # reads a hundred ids for a row.
         parent = (self.__pydantic_private__ or {}).get("_parent")
@@ -76,7 +76,7 @@ class Dimension(_Node):
 
     @property
     def preferences(self) -> tuple[Preference, ...]:
-        """Every preference of this dimension, in order."""
+        """Return every preference of this dimension, in order."""
         return tuple(preference for sub in self.subdimensions for preference in sub.preferences)
 
 
@@ -99,18 +99,18 @@ class Taxonomy(StrictModel):
 
     @property
     def subdimensions(self) -> tuple[Subdimension, ...]:
-        """Every subdimension, in order."""
+        """Return every subdimension, in order."""
         return tuple(sub for dimension in self.dimensions for sub in dimension.subdimensions)
 
     @property
     def preferences(self) -> tuple[Preference, ...]:
-        """Every preference, in order."""
+        """Return every preference, in order."""
         return tuple(preference for dimension in self.dimensions for preference in dimension.preferences)
 
     # Not cached: `model_copy` would carry a cache over to a taxonomy with other dimensions.
     @property
     def nodes(self) -> dict[str, Node]:
-        """Every node by its id."""
+        """Return every node by its id."""
         nodes: list[Node] = [*self.dimensions, *self.subdimensions, *self.preferences]
         return {node.id: node for node in nodes}
 
@@ -186,7 +186,7 @@ class PreferenceSet(StrictModel):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The preferences' ids, in the taxonomy's order of dimensions."""
+        """Return the preferences' ids, in the taxonomy's order of dimensions."""
         return tuple(preference.id for preference in self.preferences)
 
     def __getitem__(self, dimension: str) -> Preference:

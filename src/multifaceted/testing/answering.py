@@ -42,7 +42,7 @@ class AnswerHost(Protocol):
 
     @property
     def personality(self) -> Personality:
-        """How it behaves."""
+        """Return how it behaves."""
         ...
 
 

@@ -65,7 +65,7 @@ class HubServer(LoopbackServer):
 
     @property
     def base_url(self) -> str:
-        """What `HF_ENDPOINT` says."""
+        """Return what `HF_ENDPOINT` says."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

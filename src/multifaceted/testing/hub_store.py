@@ -37,7 +37,7 @@ class HubFile:
 
     @property
     def etag(self) -> str:
-        """What `ETag` says."""
+        """Return what `ETag` says."""
         return self.sha256 if self.lfs else self.blob_id
 
     def describe(self, path: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class HubRepo:
 
     @property
     def head(self) -> HubCommit:
-        """What `main` names."""
+        """Return what `main` names."""
         return self.commits[-1]
 
     def find(self, revision: str) -> HubCommit:

@@ -33,7 +33,7 @@ class UploadHost(Protocol):
 
     @property
     def base_url(self) -> str:
-        """Where links lead to."""
+        """Return where links lead to."""
 
 
 @dataclass

@@ -31,7 +31,7 @@ class TokenBucket:
 
     @property
     def capacity(self) -> float:
-        """What a full bucket holds; without a limit there is no end to it."""
+        """Return what a full bucket holds; without a limit there is no end to it."""
         return math.inf if self.per_minute is None else self.per_minute / 60 * self._seconds
 
     @property
@@ -41,7 +41,7 @@ class TokenBucket:
 
     @property
     def seconds_to_full(self) -> float:
-        """How long until the bucket is full again: what OpenAI calls the reset."""
+        """Return how long until the bucket is full again: what OpenAI calls the reset."""
         if not self.per_minute:
             return 0.0
         return (self.capacity - self._level) / (self.per_minute / 60)

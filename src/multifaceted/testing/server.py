@@ -118,7 +118,7 @@ class ChatServer(LoopbackServer):
 
     @property
     def like(self) -> str:
-        """The name of the personality."""
+        """Return the name of the personality."""
         return self.personality.name
 
     @like.setter
@@ -127,7 +127,7 @@ class ChatServer(LoopbackServer):
 
     @property
     def base_url(self) -> str:
-        """What a recipe names as `model.base_url`."""
+        """Return what a recipe names as `model.base_url`."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     @property

@@ -28,7 +28,7 @@ class FoundRow:
 
     @property
     def outcome(self) -> Literal["ok", "failed", "pending"]:
-        """What became of it."""
+        """Return what became of it."""
         return "ok" if self.row is not None else "failed" if self.failure is not None else "pending"
 
 
