@@ -8,7 +8,8 @@ from pathlib import Path
 from multifaceted import pipeline
 from multifaceted.api.blocking import Session
 from multifaceted.api.inputs import INPUTS, write_inputs
-from multifaceted.api.runs import Run, read_kinds, to_path
+from multifaceted.api.run_parts import read_kinds
+from multifaceted.api.runs import Run, to_path
 from multifaceted.ask.control import RunControl
 from multifaceted.errors import FAILURE_KINDS, FailureKind, InputError, InterruptedRunError, Problem
 from multifaceted.planning import Plan, Recipe, compile_plan

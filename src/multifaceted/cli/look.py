@@ -8,7 +8,7 @@ from multifaceted.cli.options import Json, Kinds, Run
 from multifaceted.terminal import show
 
 if TYPE_CHECKING:
-    from multifaceted.api.runs import FailedRow
+    from multifaceted.api.run_parts import FailedRow
     from multifaceted.store.status import RunStatus
 
 SHOWN = 20  # failures in a table; --json has them all

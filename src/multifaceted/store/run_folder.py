@@ -3,6 +3,7 @@
 RUN/
 ├── run.json                 what this run was asked to make
 ├── manifest.json            written last: all shards are finished
+├── inputs/                  of a recipe made in Python: recipe, instructions and taxonomy, as files
 └── shards/00000/
     ├── lock                 held by the process that works on this shard
     ├── journal.sqlite       every raw reply
