@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -130,17 +131,36 @@ def find_in(folder: str, name: str) -> str:
 
 
 def run_multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line by the shared server, as somebody who has it on the PATH."""
+    """Run the command line by the shared server, as somebody who has it on the PATH.
+
+    This process speaks to the server itself: a client takes as long as many a command.
+    """
     command = find_command("multifaceted")
-    return subprocess.run(
-        [command, *map(str, words)],
-        env={**os.environ, "PATH": f"{Path(command).parent}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        timeout=60,
-    )
+    environment = {**os.environ, "PATH": f"{Path(command).parent}:{os.environ['PATH']}"}
+    arguments = [command, *map(str, words)]
+    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor(2) as readers:
+        server.settimeout(60)
+        server.connect(str(Path(command).with_name("socket")))
+        request = marshal.dumps((arguments, str(cwd or Path.cwd()), environment, [0, 1, 2]))
+        (out, to_out), (err, to_err) = os.pipe(), os.pipe()
+        with open(os.devnull, "rb") as nothing:
+            socket.send_fds(server, [len(request).to_bytes(8, "big")], [nothing.fileno(), to_out, to_err])
+        os.close(to_out)
+        os.close(to_err)
+        texts = [readers.submit(read_to_end, file) for file in (out, err)]
+        server.sendall(request)
+        code = server.recv(1)
+        told = [text.result() for text in texts]
+    if not code:  # with other variables it starts afresh
+        return subprocess.run(
+            arguments, env=environment, capture_output=True, text=True, check=False, cwd=cwd, timeout=60
+        )
+    return subprocess.CompletedProcess(arguments, code[0], *told)
+
+
+def read_to_end(file: int) -> str:
+    with open(file, encoding="utf-8") as pipe:
+        return pipe.read()
 
 
 def end_shared() -> None:
