@@ -143,7 +143,7 @@ def run_multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.
         server.connect(str(Path(command).with_name("socket")))
         request = marshal.dumps((arguments, str(cwd or Path.cwd()), environment, [0, 1, 2]))
         (out, to_out), (err, to_err) = os.pipe(), os.pipe()
-        with open(os.devnull, "rb") as nothing:
+        with Path(os.devnull).open("rb") as nothing:
             socket.send_fds(server, [len(request).to_bytes(8, "big")], [nothing.fileno(), to_out, to_err])
         os.close(to_out)
         os.close(to_err)
