@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def test_a_second_body_under_a_key_is_kept_beside_the_first_and_found(tmp_path: 
     put_all(path, [entry("k", "second")])
     with Journal(path) as journal:
         assert body_of(journal, "k") == "second"
-    bodies = sqlite3.connect(path).execute("SELECT body FROM replies ORDER BY attempt").fetchall()
+    with closing(sqlite3.connect(path)) as connection:
+        bodies = connection.execute("SELECT body FROM replies ORDER BY attempt").fetchall()
     assert bodies == [("first",), ("second",)]
 
 

@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
@@ -158,17 +158,18 @@ class Journal:
         self._path = path
         self._others = others
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        with _translated(path):
+        with _translated(path), ExitStack() as opened:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._reader = _connect(path)
+            self._reader = opened.enter_context(closing(_connect(path)))
             self._reader.execute(_SCHEMA)
             self._reader.commit()
             # It writes nothing but copies, whose originals are on disk
             self._reader.execute("PRAGMA synchronous = NORMAL")
-            self._writer = _connect(path)
+            self._writer = opened.enter_context(closing(_connect(path)))
             # Most keys of a running shard are new: this spares them the query.
             found = self._reader.execute("SELECT key, sum(set_aside), count(*) FROM replies GROUP BY key")
             counts = list(found)
+            opened.pop_all()  # from here on `__exit__` closes them
         self._set_aside: dict[str, int] = {key: aside for key, aside, _ in counts if aside}
         self._keys = {key for key, aside, replies in counts if aside < replies}
         self._ending = threading.Lock()
@@ -398,10 +399,13 @@ def _settle(futures: list[asyncio.Future[None]], failure: Exception | None) -> N
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL may lose the last commits on power loss.
-    connection.execute("PRAGMA synchronous = FULL")
+    with ExitStack() as opened:
+        connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+        opened.callback(connection.close)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode NORMAL may lose the last commits on power loss.
+        connection.execute("PRAGMA synchronous = FULL")
+        opened.pop_all()
     return connection
 
 
