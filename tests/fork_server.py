@@ -1,7 +1,7 @@
 """A process that has imported the package, and forks one for each command: a start takes milliseconds.
 
-    with ForkServer(environment) as server:
-        subprocess.run(["bash", "-c", "multifaceted --help"], env=server.environment)
+    begin_shared()
+    subprocess.run([find_command("multifaceted"), "--help"])
 
 The commands are `multifaceted …` and `python script.py`, found at the head of PATH; each hands its arguments,
 folder, variables and open files to the server, and ends with the exit code of the forked process. Of signals
@@ -53,24 +53,12 @@ class ForkServer:
     """Runs from `__enter__` to `__exit__`; whatever it forked ends with it.
 
     Args:
-        environment: variables of the process that imports, and of every command unless it says otherwise.
-
-    Attributes:
-        started_afresh: the same variables, with which commands start as they do without the server.
+        environment: variables of the process that imports.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.started_afresh = environment
+        self._environment = environment
         self._folder = tempfile.TemporaryDirectory()  # a short path: those of sockets end at 104 bytes
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables with which a process finds the commands."""
-        return {**self.started_afresh, "PATH": f"{self._folder.name}:{self.started_afresh['PATH']}"}
-
-    def find(self, command: str) -> str:
-        """Return where a command is that needs no PATH."""
-        return find_in(self._folder.name, command)
 
     @property
     def folder(self) -> str:
@@ -84,7 +72,7 @@ class ForkServer:
         listener.listen(64)
         self._process = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno())],
-            env=self.started_afresh,
+            env=self._environment,
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             start_new_session=True,
@@ -122,12 +110,7 @@ def find_command(name: str) -> str:
     """Return where a command of the shared server is, which the first that asks starts if nobody has."""
     if SHARED not in os.environ:
         begin_shared()
-    return find_in(os.environ[SHARED], name)
-
-
-def find_in(folder: str, name: str) -> str:
-    """Return where a command is in the folder of a server."""
-    return str(Path(folder) / name)
+    return str(Path(os.environ[SHARED]) / name)
 
 
 def run_multifaceted(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -42,7 +42,7 @@ from multifaceted.store.status import read_status
 from multifaceted.taxonomy import PreferenceSet, Taxonomy
 from multifaceted.taxonomy.index import TaxonomyIndex
 from multifaceted.testing import ChatServer, Fault, make_reply
-from multifaceted.why import tell_story
+from multifaceted.why.story import tell_story
 
 # The folder of the original's published rows, where somebody has them; they are not ours to ship.
 REAL_ROWS = Path(os.environ.get("MULTIFACETED_REAL_ROWS", "real-rows"))

@@ -36,7 +36,7 @@ from multifaceted.store.curation import CurationData, lock_curation, read_record
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.status import read_status
 from multifaceted.testing import BatchFault, ChatServer, Fault, make_reply
-from multifaceted.why import tell_story
+from multifaceted.why.story import tell_story
 
 DIMENSIONS = ("style", "background_knowledge", "informativeness", "harmlessness")
 SAME = "Both of them, always, and for the same reason: the harbor was built for the ferry."

@@ -32,7 +32,7 @@ from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_batches
 from multifaceted.store.status import read_status
 from multifaceted.testing import BatchFault, ChatServer, Fault
-from multifaceted.why import tell_story
+from multifaceted.why.story import tell_story
 
 KOREAN = "{% block user %}Into Korean, of {{ metadata.topic or 'anything' }}: {{ response }}{% endblock %}"
 FACTS = (

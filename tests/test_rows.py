@@ -22,7 +22,7 @@ from multifaceted.curation.run import curate_run
 from multifaceted.errors import InputError, MultifacetedError
 from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer
-from multifaceted.why import select_rows
+from multifaceted.why.rows import iter_rows
 
 REFUSAL = "I'm sorry, but I can't assist with that request."
 KEY = "sk-proj-" + "a1B2" * 10
@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ids(place: Path, *where: str, **options: Any) -> list[str]:
-    return [row["id"] for row in select_rows(place, where=where, **options)]
+    return [row["id"] for row in iter_rows(place, where=where, **options)]
 
 
 def say(*words: object) -> Any:
@@ -87,7 +87,7 @@ def test_conditions_pick_rows(run: Path, where: list[str], found: list[str]) -> 
 
 
 def test_conditions_on_preferences_hold_for_one_of_them(run: Path) -> None:
-    rows = list(select_rows(run))
+    rows = list(iter_rows(run))
     style, other = rows[0]["preference_set"][:2]
     assert ids(run, "dimension=style") == [row["id"] for row in rows]
     both = [f"dimension={style['dimension']}", f"preference={style['preference']}"]
@@ -106,7 +106,7 @@ def test_rows_of_a_built_folder_are_picked_alike(run: Path) -> None:
 def test_rows_are_picked_by_what_curation_says(run: Path) -> None:
     dropped, kept = ids(run, kept=False), ids(run, kept=True)
     assert sorted(dropped + kept) == sorted(ids(run))
-    refused = list(select_rows(run, reason="refusal"))
+    refused = list(iter_rows(run, reason="refusal"))
     assert refused
     assert all(row["output"] == REFUSAL for row in refused)
     assert {row["id"] for row in refused} < set(dropped)
@@ -114,7 +114,7 @@ def test_rows_are_picked_by_what_curation_says(run: Path) -> None:
 
 
 def test_secrets_are_masked_wherever_they_stand(run: Path) -> None:
-    rows = list(select_rows(run, where=[f"output~{KEY}"]))
+    rows = list(iter_rows(run, where=[f"output~{KEY}"]))
     assert rows
     assert all("[a secret]" in row["output"] for row in rows)
     said = say(run, "--json", "--limit", "0").stdout + say(run, "--full", "--limit", "0").stdout
@@ -139,20 +139,20 @@ def test_what_cannot_be_asked_is_refused_with_the_nearest_name(
     run: Path, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        select_rows(run, **options)
+        iter_rows(run, **options)
     assert words in str(refused.value)
 
 
 def test_every_problem_of_the_conditions_is_told_at_once(run: Path) -> None:
     with pytest.raises(InputError) as refused:
-        select_rows(run, where=["a=1", "b", "id=i0-v1"])
+        iter_rows(run, where=["a=1", "b", "id=i0-v1"])
     assert len(refused.value.problems) == 2
 
 
 def test_a_built_folder_has_no_dropped_rows_to_show(run: Path) -> None:
     for options in ({"reason": "refusal"}, {"kept": False}):
         with pytest.raises(InputError, match="built folder"):
-            select_rows(run.parent / "built", **options)
+            iter_rows(run.parent / "built", **options)
 
 
 def test_a_run_that_was_never_curated_says_so(
@@ -161,7 +161,7 @@ def test_a_run_that_was_never_curated_says_so(
     plan = compile_plan(make_recipe(server.base_url, count=1, kind="bench", variants=1))
     asyncio.run(pipeline.generate(plan, tmp_path / "run", control=RunControl()))
     with pytest.raises(InputError, match="never curated"):
-        select_rows(tmp_path / "run", kept=True)
+        iter_rows(tmp_path / "run", kept=True)
     build_folder(tmp_path / "run", tmp_path / "built")
     for place in (tmp_path / "run", tmp_path / "built"):
         assert ids(place, "dimension=style", "source=s0", "original_source=o", "system~a") == ["i0-v1"]
@@ -181,7 +181,7 @@ def test_the_list_is_short_and_says_where_there_is_more(run: Path) -> None:
 def test_json_is_one_whole_row_a_line(run: Path) -> None:
     result = say(run, "--where", "instruction_id=i1", "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
-    assert rows == list(select_rows(run, where=["instruction_id=i1"]))
+    assert rows == list(iter_rows(run, where=["instruction_id=i1"]))
     assert rows[0]["response"]["tokens"]["completion"] > 0
 
 

@@ -38,7 +38,8 @@ from multifaceted.store.present import look_at_run
 from multifaceted.store.run_folder import RunFolder, ShardSummary
 from multifaceted.store.status import RunStatus, read_status
 from multifaceted.testing import ChatServer, Fault
-from multifaceted.why import select_rows, tell_story
+from multifaceted.why.rows import iter_rows
+from multifaceted.why.story import tell_story
 
 REFUSAL = "I would rather not."
 
@@ -75,7 +76,7 @@ def files_of(folder: Path) -> dict[str, str]:
 
 
 def ids_of(run: Path, **options: Any) -> list[str]:
-    return [row["id"] for row in select_rows(run, **options)]
+    return [row["id"] for row in iter_rows(run, **options)]
 
 
 def waiting_rows(run: Path) -> list[str]:
@@ -118,9 +119,9 @@ def test_status_counts_rows_of_open_shards(stopped: Path) -> None:
 
 
 def test_rows_come_in_order_and_are_those_of_the_whole_run(stopped: Path, recipe: Path) -> None:
-    open_ones = list(select_rows(stopped))
+    open_ones = list(iter_rows(stopped))
     generate(recipe, stopped)
-    whole = list(select_rows(stopped))
+    whole = list(iter_rows(stopped))
     assert [row for row in whole if row["id"] in {row["id"] for row in open_ones}] == open_ones
     assert len(whole) == 27
     assert not (stopped / "shards/00000/open.jsonl").exists()
@@ -159,7 +160,7 @@ def test_why_finds_a_waiting_row_in_the_journal_where_the_recipe_is_gone(stopped
 
 
 def test_a_brief_story_is_a_screenful_without_prompts(stopped: Path) -> None:
-    first = next(select_rows(stopped))
+    first = next(iter_rows(stopped))
     said = say("why", stopped, first["id"], "--brief").stdout
     for words in (first["prompt"], first["system"], first["output"], "3 replies"):
         assert words in said

@@ -23,7 +23,7 @@ from multifaceted.planning import compile_plan
 from multifaceted.store.curation import read_record
 from multifaceted.store.shards import read_batches
 from multifaceted.testing import ChatServer, Fault
-from multifaceted.why import tell_story
+from multifaceted.why.story import tell_story
 
 SAME = "Both of them, always, and for the same reason: the harbor was built for the ferry."
 

@@ -20,14 +20,12 @@ if TYPE_CHECKING:
     from multifaceted.api.built import BuiltFolder as BuiltFolder
     from multifaceted.api.curating import Curated as Curated
     from multifaceted.api.curating import curate as curate
-    from multifaceted.api.curating import find as find
     from multifaceted.api.curating import list_filters as list_filters
     from multifaceted.api.exporting import export as export
     from multifaceted.api.generating import generate as generate
     from multifaceted.api.generating import retry as retry
     from multifaceted.api.hub import pull as pull
     from multifaceted.api.hub import push as push
-    from multifaceted.api.looking import iter_rows as iter_rows
     from multifaceted.api.planning import plan as plan
     from multifaceted.api.planning import try_rows as try_rows
     from multifaceted.api.prompts import preview as preview
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from multifaceted.api.starting import init as init
     from multifaceted.api.starting import install_model as install_model
     from multifaceted.api.starting import prepare_instructions as prepare_instructions
+    from multifaceted.curation.frame import find as find
     from multifaceted.errors import MultifacetedError as MultifacetedError
     from multifaceted.planning.recipe import Recipe as Recipe
     from multifaceted.planning.recipe import load_recipe as load_recipe
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from multifaceted.taxonomy import diff_taxonomies as diff_taxonomies
     from multifaceted.taxonomy import load_taxonomy as load_taxonomy
     from multifaceted.taxonomy import taxonomy_schema as taxonomy_schema
+    from multifaceted.why.rows import iter_rows as iter_rows
 
     __version__: str
 
@@ -62,11 +62,11 @@ _HOMES = {
     "diff": "api.reporting",
     "diff_taxonomies": "taxonomy",
     "export": "api.exporting",
-    "find": "api.curating",
+    "find": "curation.frame",
     "generate": "api.generating",
     "init": "api.starting",
     "install_model": "api.starting",
-    "iter_rows": "api.looking",
+    "iter_rows": "why.rows",
     "list_filters": "api.curating",
     "load_recipe": "planning.recipe",
     "load_taxonomy": "taxonomy",

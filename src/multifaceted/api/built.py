@@ -28,7 +28,7 @@ class BuiltFolder:
 
     @property
     def digest(self) -> str:
-        """Return names the content: equal digests, equal rows."""
+        """Return what names the content: equal digests, equal rows."""
         return self.manifest.digest
 
     def load(self, config: str | None = None, split: str | None = None) -> "Dataset | DatasetDict":

@@ -1,22 +1,17 @@
-"""`curate`, and its filters on any data frame."""
+"""`curate`: which rows of a run are kept, and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import polars as pl
 
 from multifaceted.api.blocking import Session
 from multifaceted.api.runs import Run, to_path
-from multifaceted.curation.base import Filter
-from multifaceted.curation.frame import find_in_frame
 from multifaceted.curation.recipe import FilterTable, load_curation
 from multifaceted.curation.run import curate_run
 from multifaceted.curation.sample import Example, read_examples
 from multifaceted.errors import InputError, Problem
 from multifaceted.store.curation import CurationData, curation_folder
+from multifaceted.store.manifest import read_manifest
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.terminal.progress import Progress
 from multifaceted.yamlfile import suggest
@@ -32,18 +27,23 @@ class Curated:
 
     @property
     def kept(self) -> int:
-        """Return rows that are kept."""
+        """Return how many rows are kept."""
         return self.data.kept
 
     @property
     def dropped(self) -> int:
-        """Return rows that are dropped."""
+        """Return how many rows are dropped."""
         return self.data.dropped
 
     @property
     def reasons(self) -> dict[str, int]:
         """Return why rows were dropped, and how many; a row may have several reasons."""
         return dict(self.data.reasons)
+
+    @property
+    def stale(self) -> str:
+        """Return why it no longer speaks of the rows of the run; empty where it does."""
+        return self.data.find_fault(read_manifest(RunFolder(self.run)))
 
     def examples(self, reason: str, limit: int = 5) -> list[Example]:
         """Return some rows with a reason, to judge by eye whether it is just.
@@ -93,7 +93,7 @@ def curate(
         curate_run,
         folder,
         load_curation(Path(recipe) if recipe else None),
-        Path(out) if out else None,
+        record,
         watch=session.watch,
         retry=retry,
     )
@@ -103,21 +103,3 @@ def curate(
 def list_filters() -> list[str]:
     """Return the names of the filters that ship, in order."""
     return list(FilterTable.model_fields)
-
-
-def find(frame: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFrame:
-    """Run the filters of `curate` over any data frame; nothing is changed.
-
-    Args:
-        frame: a data frame of Polars or pandas, a `datasets.Dataset` or a list of mappings; with `prompt` and
-            `output`, and if there are any `system`, `id`, `instruction_id` and `preference_set`.
-        filters: names of filters that ship, or filters of your own; None takes all that have their columns.
-
-    Returns:
-        A row for each finding: `position` in the frame, `id`, `reason`, `action` (drop or note), `score`,
-        `partner` (the id of the other row) and `detail`.
-
-    Raises:
-        InputError: where there is no such filter, or a column is missing.
-    """
-    return find_in_frame(frame, filters)

@@ -128,10 +128,10 @@ def _work(
             )
 
     try:
-        session.call(lambda: asyncio.run(work()))
+        data = session.call(lambda: asyncio.run(work()))
     except InterruptedRunError as error:
         raise InterruptedRunError(error.message, hint="everything is saved; the same call goes on") from error
-    return Run(folder.path, control.tally)
+    return Run(folder.path, control.tally, data)
 
 
 def _parse_shards(given: str | range | None, count: int) -> range | None:

@@ -15,7 +15,7 @@ from multifaceted.building.source import open_run as open_source
 from multifaceted.errors import FAILURE_KINDS
 from multifaceted.records import Tally
 from multifaceted.store.curation import curation_folder, read_curation
-from multifaceted.store.manifest import read_recipe_file, read_run
+from multifaceted.store.manifest import RunData, read_manifest, read_recipe_file, read_run
 from multifaceted.store.present import read_present_failures
 from multifaceted.store.run_folder import RunFolder
 from multifaceted.store.shards import read_published
@@ -34,11 +34,13 @@ class Run:
     Attributes:
         path: of the folder.
         tally: counts of the start that returned this; None for a run that was opened.
+        data: what that start left finished; None for a run that was opened.
     """
 
-    def __init__(self, path: Path, tally: Tally | None = None) -> None:
+    def __init__(self, path: Path, tally: Tally | None = None, data: RunData | None = None) -> None:
         self.path = path
         self.tally = tally
+        self.data = data
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -50,6 +52,11 @@ class Run:
     def status(self) -> RunStatus:
         """Return its progress, failures, requests and cost."""
         return read_status(RunFolder(self.path))
+
+    @property
+    def finished(self) -> bool:
+        """Return whether all of its rows are made, ok or failed."""
+        return read_manifest(RunFolder(self.path)) is not None
 
     @property
     def recipe_file(self) -> Path:
@@ -115,15 +122,15 @@ class Run:
         from datasets import Dataset, concatenate_datasets  # noqa: PLC0415 - takes a second
 
         source = self._open(curated=curated)
-        schema = pa.schema(next(iter(source.read_rows())).schema) if source.files else pa.schema([])
-        closed = [Dataset.from_file(str(path)) for path in source.files if path.is_relative_to(self.path)]
         # Copies of open shards are gone with `source`: their rows are held in memory.
-        copied = [
-            Dataset(pa.Table.from_batches(list(read_published(path)), schema))
+        copies = set(source.open.paths.values())
+        parts = [
+            Dataset(pa.Table.from_batches(list(read_published(path))))
+            if path in copies
+            else Dataset.from_file(str(path))
             for path in source.files
-            if not path.is_relative_to(self.path)
         ]
-        found = concatenate_datasets([*closed, *copied]) if source.files else Dataset(schema.empty_table())
+        found = concatenate_datasets(parts) if parts else Dataset.from_dict({})
         if source.kept is None:
             return found
         return found.select([index for index, kept in enumerate(source.kept.to_pylist()) if kept])
@@ -147,7 +154,7 @@ class Run:
         Raises:
             InputError: where no row has the id.
         """
-        from multifaceted.why import tell_story  # noqa: PLC0415 - it renders prompts, which takes more imports
+        from multifaceted.why.story import tell_story  # noqa: PLC0415 - it renders prompts, which takes more imports
 
         story = partial(tell_story, self.path, row_id, recipe=Path(recipe) if recipe else None)
         return Session(progress=False).call(story)

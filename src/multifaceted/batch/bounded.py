@@ -18,9 +18,8 @@ from openai import AsyncOpenAI
 
 from multifaceted.errors import TransientEndpointError
 
-MAX_ANSWER = (
-    8 * 2**20
-)  # bytes of one that is not a file; a page of a hundred batches has a few hundred thousand
+# Bytes of one that is not a file; a page of a hundred batches has a few hundred thousand
+MAX_ANSWER = 8 * 2**20
 PIECE = 2**20  # bytes unpacked at a time
 PLAIN, PACKED = ("", "identity"), ("gzip", "x-gzip", "deflate")
 GZIP_OR_ZLIB = 47  # zlib finds out which it is

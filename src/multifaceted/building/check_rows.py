@@ -35,7 +35,7 @@ class RowChecker:
         seen = self._seen.setdefault(name, SeenRows())
         seen.ids.setdefault(split, []).extend(batch.column("id").to_pylist())
         check = self._configs[name].check
-        if check is not None:
+        if check and check.note:
             seen.notes.update(check.note(batch))
         self._find_secrets(name, batch)
 
@@ -51,12 +51,12 @@ class RowChecker:
             yield from self._find_unknown()
             for name in self._seen:
                 check = self._configs[name].check
-                if check is not None:
+                if check and check.find:
                     yield from check.find(name, self._seen)
             yield from self._find_split_instructions()
 
     def _find_unknown(self) -> Iterator[str]:
-        known = {row for ids in self._seen[self._default].ids.values() for row in ids}
+        known = self._seen[self._default].rows
         for name, seen in self._seen.items():
             unknown = [row for ids in seen.ids.values() for row in ids if row not in known]
             if unknown:

@@ -31,6 +31,11 @@ class SeenRows:
     ids: dict[str, list[str]] = field(default_factory=dict)  # by split
     notes: dict[str, Any] = field(default_factory=dict)  # by id, what the config's own check notes
 
+    @property
+    def rows(self) -> set[str]:
+        """Return the ids of all splits."""
+        return {row for ids in self.ids.values() for row in ids}
+
 
 Seen: TypeAlias = Mapping[str, SeenRows]  # by config
 
@@ -39,8 +44,9 @@ Seen: TypeAlias = Mapping[str, SeenRows]  # by config
 class RowCheck:
     """A check of a config's rows: what to remember of each, and what is wrong once all configs were read."""
 
-    note: Callable[[pa.RecordBatch], Iterable[tuple[str, Any]]]  # id and note
-    find: Callable[[str, Seen], Iterator[str]]  # of the config's name and all that was seen, the faults
+    note: Callable[[pa.RecordBatch], Iterable[tuple[str, Any]]] | None = None  # id and note
+    # Of the config's name and all that was seen, the faults
+    find: Callable[[str, Seen], Iterator[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,8 @@ class PublishedConfig:
 
     name: str  # what `load_dataset` takes
     kind: KindName = field(kw_only=True)  # of the runs that it is published of
-    order: int = field(
-        kw_only=True
-    )  # among the configs of the kind; the first is the default and has all rows
+    # Among the configs of the kind; the first is the default and has all rows
+    order: int = field(kw_only=True)
     summary: str = field(kw_only=True)  # what a row holds, in a few words
     model: type[BaseModel] = field(kw_only=True)  # fixes field names, their order and types
     make: Make = field(kw_only=True)

@@ -91,7 +91,7 @@ class RunSource(RowSource):
 
     @property
     def digest(self) -> str:
-        """Return names the content: equal digests, equal rows."""
+        """Return what names the content: equal digests, equal rows."""
         curation = self.curation.model_dump() if self.curation else None
         return content_id([[summary.sha256 for summary in self.run.summaries], curation], length=16)
 

@@ -86,7 +86,7 @@ def failures(run: Run, kind: Kinds = None, as_json: Json = False) -> None:
     if len(found) > SHOWN:
         show.text(f"and {len(found) - SHOWN:,} more; --json lists them all, with their raw replies")
     total = f"{len(found):,} failed rows"
-    if not made.status.finished:
+    if not made.finished:
         show.text(f"{total} so far; finish the run with `multifaceted generate`, then ask again")
         return
     show.advise(f"{total}; ask again with: multifaceted retry {run}")

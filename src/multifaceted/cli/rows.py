@@ -92,6 +92,6 @@ def _shorten(text: str) -> str:
 
 
 def _tell_if_stale(source: Path) -> None:
-    about = mf.open_run(source).status.curation if (source / "run.json").exists() else None
-    if about and about["stale"]:
-        show.say(f"the curation is stale, {about['stale']}: rows that it has not seen are not listed")
+    found = mf.open_run(source).curation if (source / "run.json").exists() else None
+    if found and (stale := found.stale):
+        show.say(f"the curation is stale, {stale}: rows that it has not seen are not listed")

@@ -113,12 +113,13 @@ def _told(again: list[str], *, as_json: bool) -> Iterator[None]:
 
 
 def _report(made: "mf.Run", again: list[str], *, as_json: bool) -> None:
-    tally, status = made.tally, made.status
+    tally, data = made.tally, made.data
     assert tally is not None  # noqa: S101 - it was started
+    assert data is not None  # noqa: S101 - the same
     if as_json:
-        show.line({"event": "finished", **asdict(status)})
+        show.line({"event": "finished", **asdict(made.status)})
     else:
-        whole, planned = status.shards["finished"], status.shards["planned"]
+        finished, planned = len(data.summaries), len(data.shards)
         left = tally.planned - tally.done  # of a retry: rows of shards that are not finished
         pending = f" + {left:,} pending" if left else ""
         show.text(f"{tally.planned:,} rows planned = {tally.ok:,} ok + {tally.failed:,} failed{pending}")
@@ -126,11 +127,13 @@ def _report(made: "mf.Run", again: list[str], *, as_json: bool) -> None:
             show.advise(f"why rows failed: {shlex.join(['multifaceted', 'failures', str(made.path)])}")
         if left:
             words = shlex.join(["multifaceted", *again])
-            show.advise(f"{planned - whole} of {planned} shards are not finished yet; resume with: {words}")
-        elif whole < planned:
-            show.text(f"{whole} of {planned} shards are finished; the others are for other processes")
-        elif status.rows["ok"]:
-            words = shlex.join(["multifaceted", "build", str(made.path), "--out", status.name])
+            show.advise(
+                f"{planned - finished} of {planned} shards are not finished yet; resume with: {words}"
+            )
+        elif finished < planned:
+            show.text(f"{finished} of {planned} shards are finished; the others are for other processes")
+        elif data.ok:
+            words = shlex.join(["multifaceted", "build", str(made.path), "--out", data.name])
             show.advise(f"next: {words}")
     if tally.failed:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Filters over a data frame of anybody's: `find_in_frame(frame, ["refusal"])`."""
+"""Filters over a data frame of anybody's: `find(frame, ["refusal"])`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,15 +23,17 @@ _EMPTY = {
 }
 
 
-def find_in_frame(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFrame:
-    """Run filters over a frame.
+def find(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFrame:
+    """Run the filters of `curate` over any data frame; nothing is changed.
 
     Args:
-        data: a frame, or what Polars can make one of.
-        filters: names, or filters; None takes all that have their columns.
+        data: a data frame of Polars or pandas, a `datasets.Dataset` or a list of mappings; with `prompt` and
+            `output`, and if there are any `system`, `id`, `instruction_id` and `preference_set`.
+        filters: names of filters that ship, or filters of your own; None takes all that have their columns.
 
     Returns:
-        The findings, in the order of the frame.
+        A row for each finding: `position` in the frame, `id`, `reason`, `action` (drop or note), `score`,
+        `partner` (the id of the other row) and `detail`.
 
     Raises:
         InputError: where there is no such filter, or a column is missing.

@@ -59,7 +59,7 @@ class Words:
 
     @property
     def counts(self) -> Places:
-        """Return words of each text."""
+        """Return how many words each text has."""
         return np.diff(self.offsets)
 
 

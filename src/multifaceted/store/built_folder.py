@@ -64,12 +64,12 @@ class BuiltConfig(StrictModel):
 
     @property
     def split_rows(self) -> dict[str, int]:
-        """Return rows by split."""
+        """Return how many rows each split has."""
         return {name: sum(file.rows for file in files) for name, files in self.splits.items()}
 
     @property
     def rows(self) -> int:
-        """Return rows of all its files."""
+        """Return how many rows all its files have."""
         return sum(file.rows for file in self.files)
 
     @property
@@ -79,7 +79,7 @@ class BuiltConfig(StrictModel):
 
     @property
     def digest(self) -> str:
-        """Return names the content: equal digests, equal rows. It goes into the card, where caches look."""
+        """Return the digest of the content: equal ones, equal rows. The card has it, where caches look."""
         return content_id(["config", self.name, [file.sha256 for file in self.files]], length=16)
 
 
@@ -120,7 +120,7 @@ class BuiltManifest(StrictModel):
 
     @property
     def digest(self) -> str:
-        """Return names the content of the whole folder."""
+        """Return what names the content of the whole folder."""
         return content_id(["folder", [config.digest for config in self.configs]], length=16)
 
 

@@ -33,7 +33,7 @@ class PresentRun:
 
     @property
     def open_rows(self) -> int:
-        """Return rows of open shards, finished or failed."""
+        """Return how many rows of open shards are finished or failed."""
         return sum(summary.ok + summary.failed for summary in self.run.summaries if summary.name in self.open)
 
     @property

@@ -1,11 +1,12 @@
 """Rows of a run or a built folder by what they hold, and by what curation says of them.
 
 Example:
-    for row in select_rows(Path("run"), where=["subdimension=clarity", "output~sorry"], limit=20):
+    for row in iter_rows(Path("run"), where=["subdimension=clarity", "output~sorry"], limit=20):
         print(row["id"], row["output"])
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -56,18 +57,18 @@ class Condition:
         return self.value.casefold() in text.casefold() if self.contains else self.value == text
 
 
-def select_rows(
-    folder: Path,
+def iter_rows(
+    folder: str | os.PathLike[str],
     *,
     where: Sequence[str] = (),
     reason: str | None = None,
     kept: bool | None = None,
     limit: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Select finished rows, in order, with the columns that a run gives them; secrets are masked.
+    """Yield finished rows at any moment of a run, in order, with its columns; secrets are masked.
 
     Args:
-        folder: a run folder, whole or not, or a built folder.
+        folder: a run folder, at work or done, or a built folder.
         where: conditions that all have to hold, such as `dimension=style` or `output~sorry`. Those on
             `dimension`, `subdimension`, `preference` and `description` hold for one preference of the row.
         reason: only rows that curation dropped for this reason.
@@ -79,7 +80,7 @@ def select_rows(
             to go by.
         StorageError: where the folder is neither, or cannot be read.
     """
-    source = open_source(folder, curated=False, whole=False)
+    source = open_source(Path(folder), curated=False, whole=False)
     conditions = parse_conditions(where, source)
     wanted = _find_judged(source, reason, kept)
     found = (row for batch in source.read_rows() for row in _pick(batch, conditions, wanted))

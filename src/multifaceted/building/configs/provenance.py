@@ -41,8 +41,7 @@ def _note_instructions(batch: pa.RecordBatch) -> Iterator[tuple[str, str]]:
 
 def _compare_ids(name: str, seen: Seen) -> Iterator[str]:
     default = next(iter(seen))
-    known = {row for ids in seen[default].ids.values() for row in ids}
-    if set(seen[name].notes) != known:
+    if set(seen[name].notes) != seen[default].rows:
         yield f"configs {default!r} and {name!r} do not have the same ids"
 
 

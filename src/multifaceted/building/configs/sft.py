@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from multifaceted.building.columns import MainSource, OriginalSource, Prompt, RowId, SystemMessage
-from multifaceted.building.config import PublishedConfig, RowCheck, Seen, list_columns, pick_all
+from multifaceted.building.config import PublishedConfig, RowCheck, list_columns, pick_all
 from multifaceted.ids import hash_text
 from multifaceted.records import PreferenceEntry
 
@@ -31,11 +31,6 @@ def _note_texts(batch: pa.RecordBatch) -> Iterator[tuple[str, tuple[str, str]]]:
         yield row, (hash_text(system), hash_text(output))
 
 
-def _find_nothing(name: str, seen: Seen) -> Iterator[str]:
-    del name, seen
-    return iter(())
-
-
 SFT = PublishedConfig(
     "sft",
     kind="collection",
@@ -44,7 +39,7 @@ SFT = PublishedConfig(
     model=SftRow,
     make=pick_all,
     takes="columns",
-    check=RowCheck(_note_texts, _find_nothing),
+    check=RowCheck(_note_texts),
     tag="sft",
     variable="rows",
     trains="completion",
