@@ -1,16 +1,20 @@
 """What a filter is: a name that is also the reason it gives, typed parameters, and `find`.
 
 `find` gets a frame of rows and gives those it objects to, and with them any of these columns:
-`detail` (what it found, in a few words), `score` (a number) and `partner` (the id of the other row).
+`detail` (what it found, in a few words), `score` (a number), `partner` (the id of the other row) and `action`
+(drop or note, where it is not the filter's for every row).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import polars as pl
 
 from multifaceted.strictmodel import StrictModel
+
+DROP: Final = "drop"
+NOTE: Final = "note"
 
 # What filters see of a row, besides `position`: its place in the run.
 COLUMNS = ("id", "instruction_id", "variant", "preference_set", "system", "prompt", "output")
@@ -26,7 +30,7 @@ class Filter(StrictModel):
     summary: ClassVar[str]  # what it objects to, for people
     # The columns it looks at besides `prompt` and `output`, without which it has nothing to say.
     needs: ClassVar[frozenset[str]] = frozenset()
-    action: Literal["drop", "note"] = "drop"
+    action: Literal["drop", "note"] = DROP
 
     def prepare(self) -> None:
         """Called once, before any row is read: what is missing should be told then.

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from multifaceted.curation.alike import AlikePreferencesFilter, AlikeResponsesFilter
 from multifaceted.curation.base import Filter, RowFilter, RunFilter, VariantFilter
+from multifaceted.curation.boilerplate import BoilerplateFilter
 from multifaceted.curation.judge_prompt import JudgePrompt
 from multifaceted.curation.judge_spec import JudgeSpec
 from multifaceted.curation.leaks import LeakFilter
@@ -22,7 +23,7 @@ from multifaceted.curation.near_rows import DuplicateIdFilter, NearSystemFilter
 from multifaceted.curation.other_language import LanguageFilter
 from multifaceted.curation.personal import PersonalDataFilter, SecretFilter
 from multifaceted.curation.quotes import QuotedFilter
-from multifaceted.curation.refusals import BoilerplateFilter, RefusalFilter
+from multifaceted.curation.refusals import RefusalFilter
 from multifaceted.curation.system_messages import LengthFilter, ListedFilter, PersonFilter, ShapeFilter
 from multifaceted.curation.truncation import TruncatedFilter
 from multifaceted.errors import InputError, Problem

@@ -1,126 +1,132 @@
-"""Responses that decline to answer, and sentences that speak of the model instead of the matter.
-
-Regular expressions in the syntax of Rust's `regex`, which polars uses: linear time, no look-around.
-"""
+"""Responses that decline to answer; what patterns know of that stands in `declining`."""
 
 from typing import ClassVar
 
 import polars as pl
 from pydantic import Field
 
-from multifaceted.curation.base import RowFilter
+from multifaceted.curation import declining
+from multifaceted.curation.base import NOTE, RowFilter
+from multifaceted.curation.scripts import IDEOGRAPH_WEIGHT
 
-_APOLOGY = (
-    r"(?:i(?:['’]m| am)(?: (?:really|very|so|truly|deeply|terribly))? sorry|sorry|(?:my |sincere )?apologies"
-    r"|i (?:sincerely )?apologi[sz]e|unfortunately|regrettably|i regret)"
+# One of these stands in whatever the patterns match; plain words are found many times faster.
+_NEAR = (
+    *(
+        "cannot",
+        "can not",
+        "can't",
+        "can’t",
+        "unable",
+        "not able",
+        "could not",
+        "couldn't",
+        "couldn’t",
+        "won't",
+        "won’t",
+    ),
+    *(
+        "will not",
+        "may not",
+        "i would",
+        "decline",
+        "refuse",
+        "comfortable",
+        "don't",
+        "don’t",
+        "do not",
+        "not ",
+    ),
+    *(
+        "illegal",
+        "unethical",
+        "inappropriate",
+        "immoral",
+        "never",
+        "crime",
+        "my p",
+        "my guid",
+        "my c",
+        "my e",
+        "my s",
+    ),
+    *("output", "input", "n/a", "none", "null", "no response", "no answer", "impossible", "incapable"),
+    # in other languages, where a text may be written in ASCII
+    *(
+        "kann ",
+        "ik kan",
+        "puedo",
+        "podr",
+        "posso",
+        "non sono",
+        "ne peux",
+        "ne puis",
+        "nie mog",
+        "saya",
+        "kami",
+        "tak ",
+    ),
+    *("olam", "verem", "nu pot", "nem tud", "nemohu", "kan ikke", "kan inte", "soy capaz", "niet ", "possib"),
 )
-_CANNOT = (
-    r"(?:i(?:['’]m| am) (?:not able|unable|not allowed|not permitted|not comfortable|not in a position)"
-    r" ?(?:to |with )?"
-    r"|i (?:cannot|can ?not|can['’]t|could not|couldn['’]t|will not|won['’]t)(?: be able to)? (?:be )?"
-    r"|i (?:must|have to|need to) (?:decline|refuse)(?: to)? ?|i (?:do not|don['’]t) feel comfortable "
-    r"|i (?:do not|don['’]t) (?:have|possess) (?:the )?)"
-)
-# What is declined. "I cannot recommend it enough" and "I can't help but smile" decline nothing.
-_TASK = (
-    r"(?:assist|help (?:you\b|with|create|write|answer)|help[.!]|provid|fulfil|comply|complet|creat|generat"
-    r"|produc|writ(?:e|ing)|answer|engag|continu|support|offer|giv|shar|discuss|participat|respond|process"
-    r"|proceed|develop|design|build|draft|access|abilit|capabilit|do (?:that|this|so)\b|your request"
-    r"|this request|th(?:at|is)[.,])"
-)
-_AFTER_APOLOGY = rf"(?i)^[\s\"'“*]*{_APOLOGY}[^\n.!?]{{0,80}}[.!]?[^\n.!?]{{0,40}}?\b{_CANNOT}{_TASK}"
-_AT_ONCE = rf"(?i)^[\s\"'“*]*{_CANNOT}{_TASK}"
-_AGAINST_RULES = (
-    r"(?i)\b(?:goes|is|are|would be|violates?|conflicts? with)(?: against)? my (?:programming|guidelines|"
-    r"polic(?:y|ies)|ethical guidelines|safety guidelines)"
-)
-_OTHER_LANGUAGES = (
-    r"(?i)^\W*(?:lo siento|me temo|(?:es )?tut mir (?:sehr )?leid|entschuldigung|(?:je suis (?:vraiment )?)?"
-    r"d[ée]sol[ée]e?|mi dispiace|desculpe|sinto muito|lamento|извините|к сожалению|抱歉|对不起|申し訳|죄송)"
-    r"[^\n.!?]{0,60}(?:no puedo|kann ich|ich kann|je ne (?:peux|puis)|non posso|não posso|я не могу|无法|不能"
-    r"|できません|수 없)"
-)
-_ABOUT_AI = (
-    r"(?i)\b(?:A\.?I\.?|artificial intelligence|language models?|LLMs?|chat ?bots?|chat ?gpt|gpt|robots?"
-    r"|are you (?:an?|human|real|sentient|alive|able|capable)|who are you|about yourself"
-    r"|introduce yourself)\b"
-)
-_OPENING = 300  # characters in which a refusal shows itself
+_HEADING = r"^\s*#{1,6} [^\n]*\n+"
+_FIRST_LINE = r"^\s*([^\n]{0,100})"
 
 
 class RefusalFilter(RowFilter):
-    """Refusals: an apology and what cannot be done, or a short text that begins with the latter."""
+    """Reads the beginning of a text. One that declines and then does the task is noted, not dropped."""
 
     name: ClassVar[str] = "refusal"
     summary: ClassVar[str] = "the response, or the system message, declines to be written"
-    # A letter may begin with "I cannot write this without …", so without an apology only short ones count.
-    max_characters: int = Field(default=800, ge=1)
+    # A long text may begin with a lesson and go on with an answer, so only short ones count as one.
+    max_characters: int = Field(default=1500, ge=1)
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
-        places = [(name, self._declines(pl.col(name))) for name in ("output", "system")]
-        return rows.filter(pl.any_horizontal(*(found for _, found in places))).with_columns(
-            detail=pl.coalesce(
-                *(pl.when(found).then(pl.lit(f"{name}: ") + _first_line(name)) for name, found in places)
-            )
+        found = [self._find_in(rows, name) for name in ("output", "system")]
+        return pl.concat(found).unique("position", keep="first", maintain_order=True)
+
+    def _find_in(self, rows: pl.DataFrame, name: str) -> pl.DataFrame:
+        text, opening = pl.col(name), pl.col("_opening")
+        start = text.str.slice(0, declining.OPENING).str.replace(_HEADING, "")
+        rows = rows.with_columns(_opening=start)
+        near = opening.str.contains_any(list(_NEAR), ascii_case_insensitive=True)
+        is_ascii = opening.str.len_bytes() == opening.str.len_chars()
+        rows = rows.filter(near | ~is_ascii)
+        declines = self._declines() & ~opening.str.contains(declining.NO_REFUSAL)
+        foreign = opening.str.contains(declining.OTHER_LANGUAGES) | (
+            opening.str.contains(declining.SPEAKER) & opening.str.contains(declining.UNPARTED)
+        )
+        found = rows.filter(declines | foreign)
+        is_partial = text.str.contains(declining.YET) & text.str.contains(declining.HAS_WORK)
+        return found.with_columns(
+            detail=pl.lit(f"{name}: ") + text.str.extract(_FIRST_LINE, 1),
+            action=pl.when(is_partial).then(pl.lit(NOTE)).otherwise(pl.lit(self.action)),
+        ).drop("_opening")
+
+    def _declines(self) -> pl.Expr:
+        opening = pl.col("_opening")
+        return pl.any_horizontal(
+            *(
+                opening.str.contains(pattern)
+                for pattern in (
+                    declining.AFTER_APOLOGY,
+                    declining.AT_ONCE,
+                    declining.AFTER_PREAMBLE,
+                    declining.BY_RULES,
+                    declining.IMPERSONAL,
+                )
+            ),
+            self._moralizes(),
         )
 
-    def _declines(self, text: pl.Expr) -> pl.Expr:
-        opening = text.str.slice(0, _OPENING)
-        is_short = text.str.len_chars() <= self.max_characters
-        at_once = opening.str.contains(_AT_ONCE) | opening.str.contains(_AGAINST_RULES)
-        return (
-            opening.str.contains(_AFTER_APOLOGY)
-            | opening.str.contains(_OTHER_LANGUAGES)
-            | (is_short & at_once)
+    def _moralizes(self) -> pl.Expr:
+        """Whether a short text teaches a lesson and does nothing that was asked."""
+        text, prompt, opening = pl.col("output"), pl.col("prompt"), pl.col("_opening")
+        length = text.str.len_chars()
+        dense = self.max_characters // IDEOGRAPH_WEIGHT
+        teaches = opening.str.contains(declining.MORALS) & ~prompt.str.contains(declining.ASKS_MORALS)
+        unparted = (
+            (length <= dense)
+            & opening.str.contains(declining.MORALS_UNPARTED)
+            & ~prompt.str.contains(declining.ASKS_MORALS_UNPARTED)
         )
-
-
-_START = r"(?i)(?:^|[.!?:;]\s+|\n\s*|\bthat |\bbut |\bhowever, |\balso, )"
-_KIND_OF_AI = r"(?: (?:large )?language model| model| assistant| chat ?bot| system)?"
-_SAYS = r"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed))"
-_PERSONAL = r"personal (?:experiences?|opinions?|feelings|emotions|beliefs|preferences)"
-BOILERPLATE = (
-    rf"{_START}as an? (?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}{_SAYS}",
-    rf"{_START}as a (?:large )?(?:language model(?: ai)?|digital assistant|virtual assistant){_SAYS}",
-    (
-        r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
-        r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)"
-    ),
-    r"(?i)\bas of my (?:(?:last|latest|most recent) )?(?:knowledge|training)(?: data)? (?:update|cut)",
-    r"(?i)\bas of my (?:last|latest|most recent) update(?:,| in (?:\w+ )?20\d\d)",
-    r"(?i)\bmy (?:knowledge|training)(?: data)? (?:cut-?off|only (?:goes|extends|includes)|ends in)",
-    (
-        rf"(?i)\bi (?:do not|don['’]t) have (?:{_PERSONAL}|(?:access to )?real-?time\b"
-        r"|the ability to (?:browse|access the internet))"
-    ),
-)
-# One of these stands in whatever the patterns match; plain words are found many times faster.
-_NEAR_BOILERPLATE = [
-    *(
-        f"as a{kind}"
-        for kind in ("n ai", "n a.i", "n artificial", " language", " large", " digital", " virtual")
-    ),
-    *(f"{i} {word}" for i in ("i am", "i'm", "i’m") for word in ("a", "just", "only", "merely")),
-    *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
-]
-
-
-class BoilerplateFilter(RowFilter):
-    """Sentences such as "As an AI language model, I …", unless the instruction asks about such models."""
-
-    name: ClassVar[str] = "boilerplate"
-    summary: ClassVar[str] = "the response speaks of itself as a language model"
-
-    def find(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows it objects to."""
-        output = pl.col("output")
-        near = rows.filter(output.str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
-        speaks = pl.any_horizontal(*(output.str.contains(pattern) for pattern in BOILERPLATE))
-        return near.filter(speaks & ~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
-            detail=pl.coalesce(*(output.str.extract(pattern, 0) for pattern in BOILERPLATE)).str.strip_chars()
-        )
-
-
-def _first_line(name: str) -> pl.Expr:
-    return pl.col(name).str.strip_chars().str.extract(r"^([^\n]{0,100})", 1)
+        return (length <= self.max_characters) & (teaches | unparted) & ~text.str.contains(declining.HAS_WORK)

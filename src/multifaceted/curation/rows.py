@@ -133,7 +133,7 @@ def _call(
         return found.select(
             pl.col("position").cast(pl.UInt32),
             pl.lit(filter_.name).alias("reason"),
-            pl.lit(filter_.action).alias("action"),
+            pl.col("action") if "action" in found.columns else pl.lit(filter_.action).alias("action"),
             *columns,
         ).unique("position", keep="first", maintain_order=True)
     except MultifacetedError:

@@ -1,0 +1,42 @@
+"""What a filter is measured on: cases with a label that is not ours, in two halves.
+
+The half of a case is decided by its prompt or its kind, before anybody has looked at it. Rules are written by
+the half "write" and reported by the half "report".
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row, and whether a filter should object to it."""
+
+    output: str
+    faulty: bool
+    prompt: str = ""
+    system: str = ""
+    group: str = ""  # language, model or format; figures are given for each on request
+    key: str = ""  # decides the half; empty: the prompt does
+
+
+@dataclass(frozen=True)
+class CaseSet:
+    """Cases of one source under one rule of labelling."""
+
+    name: str
+    reasons: tuple[str, ...]  # of filters; a row counts as found where one of them objects
+    rule: str  # how labels came about
+    make: Callable[[], Iterator[Case]]
+    baseline: Callable[[Case], bool]  # what papers use
+
+
+def is_reported(case: Case) -> bool:
+    """Return whether a case is in the half that figures are reported on."""
+    return draw(case.key or case.prompt or case.output, 2) == 1
+
+
+def draw(text: str, count: int) -> int:
+    """Return a number below `count` that is always the same for a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % count

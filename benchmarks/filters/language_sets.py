@@ -1,0 +1,56 @@
+"""Answers in the language of their request, in another one, and with a paragraph of another one inside."""
+
+import re
+from collections.abc import Iterator
+
+from cases import Case, CaseSet, draw
+from refusal_sets import LANGUAGES, read_multilingual
+from truncated_sets import STRONG, read_alpaca, read_answers
+
+_HALF = 0.5
+_LONG = 200  # characters of an answer whose language can be told
+
+
+def make_crossed() -> Iterator[Case]:
+    """The same 572 requests: an answer in its language, one to the request in another, and both mixed."""
+    for model, languages in LANGUAGES.items():
+        texts = {language: read_multilingual(model, language) for language in ("en", *languages)}
+        for language, rows in texts.items():
+            for place, row in enumerate(rows):
+                asked, given = row["instruction"], row["response"]
+                others = [name for name in texts if name != language]
+                other = others[draw(asked, len(others))]
+                foreign = texts[other][place]["response"]
+                if len(given) < _LONG or len(foreign) < _LONG:
+                    continue
+                yield Case(given, faulty=False, prompt=asked, group=f"{language}")
+                if draw(asked + "mixed", 3):
+                    yield Case(foreign, faulty=True, prompt=asked, group=f"{language} → {other}")
+                else:
+                    half = given[: len(given) // 2] + "\n\n" + foreign
+                    yield Case(half, faulty=True, prompt=asked, group=f"{language} + {other}")
+
+
+def make_good_pairs() -> Iterator[Case]:
+    """Pairs that people train on; every hit is one too many, or was read and labelled."""
+    for language in ("zh", "en"):
+        for row in read_alpaca(language):
+            prompt = "\n".join(filter(None, [row["instruction"], row["input"]]))
+            yield Case(row["output"], faulty=False, prompt=prompt, group=language)
+    for model in STRONG:
+        for row in read_answers(model):
+            yield Case(row["output"], faulty=False, prompt=row["instruction"], group=model)
+
+
+def differs_in_ascii(case: Case) -> bool:
+    """Return whether one text is mostly ASCII and the other is not."""
+    shares = [
+        len(re.findall(r"[a-zA-Z]", text)) / (len(text) or 1) > _HALF for text in (case.prompt, case.output)
+    ]
+    return shares[0] != shares[1]
+
+
+SETS = (
+    CaseSet("crossed answers", ("other_language",), "crossed by us", make_crossed, differs_in_ascii),
+    CaseSet("good pairs", ("other_language",), "all good", make_good_pairs, differs_in_ascii),
+)

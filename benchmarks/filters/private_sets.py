@@ -1,0 +1,106 @@
+"""Secrets and personal data: what other detectors have in their tests, in a sentence or an assignment."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import cycle
+
+from cases import Case, CaseSet
+from repositories import list_files, read
+from truncated_sets import STRONG, read_answers
+
+_TRUFFLEHOG = "trufflesecurity/trufflehog"
+_GITLEAKS = "gitleaks/gitleaks"
+_VALID = re.compile(r"(?m)^\s*valid\w*\s*=\s*[\"`]([^\"`\n]{20,})[\"`]\s*$")
+_NO_KEY = re.compile(r"\s|^https?://|@[\w-]+\.\w+$|\.(?:com|net|io|org|dev|app|co)$|^[\d.-]+$")
+# Formats that name their issuer, or have check marks of their own; the others need a word beside them.
+_BESIDE = "{name} token = '{key}'"
+_PRESIDIO = "microsoft/presidio"
+# What identifies a person or an account; not companies, cars, places or what a name alone tells.
+_KINDS = {
+    "au_medicare": "AU", "au_tfn": "AU", "ca_sin": "CA", "credit_card": "cards", "de_social_security": "DE",
+    "de_tax_id": "DE", "email": "e-mail", "es_nie": "ES", "es_nif": "ES", "fi_personal_identity_code": "FI",
+    "iban": "IBAN", "in_aadhaar": "IN", "it_fiscal_code": "IT", "kr_rrn": "KR", "ng_nin": "NG",
+    "phone": "phones", "pl_pesel": "PL", "se_personnummer": "SE", "sg_fin": "SG",
+    "th_tnin": "TH", "tr_national_id": "TR", "uk_nhs": "GB", "uk_nino": "GB", "us_itin": "US",
+    "us_ssn": "US", "za_id_number": "ZA",
+}  # fmt: skip
+
+
+def make_secrets() -> Iterator[Case]:
+    """Keys in the tests of TruffleHog, beside the name of their issuer; and real answers without any."""
+    answers = cycle(row for model in STRONG[:2] for row in read_answers(model))
+    for path in list_files(_TRUFFLEHOG, "pkg/detectors/"):
+        if path.endswith("_test.go") and "integration" not in path:
+            name = path.split("/")[2]
+            found = [key for key in _VALID.findall(read(_TRUFFLEHOG, path)) if not _NO_KEY.search(key)]
+            if found:
+                row = next(answers)
+                text = f"{row['output']}\n\n{_BESIDE.format(name=name, key=found[0])}\n"
+                yield Case(text, faulty=True, prompt=row["instruction"], group=_find_form(found[0]), key=name)
+    yield from make_clean()
+
+
+def make_gitleaks() -> Iterator[Case]:
+    """Lines of code and configuration that Gitleaks' tests call true or false positives."""
+    for path in list_files(_GITLEAKS, "cmd/generate/config/rules/"):
+        if path.endswith(".go"):
+            for kind, block in re.findall(r"(?s)\b(tps|fps)\b[^{\n]*\{\n(.*?)\n\t\}", read(_GITLEAKS, path)):
+                for _, line in re.findall(r"(?m)^\s*([`\"])((?:(?!\1).)+)\1,", block):
+                    name = path.rsplit("/", 1)[1].removesuffix(".go")
+                    yield Case(line, faulty=kind == "tps", prompt=line, group=name, key=name)
+
+
+def make_clean() -> Iterator[Case]:
+    """Answers of strong models, which hold neither secrets nor personal data but for examples."""
+    for model in STRONG:
+        for row in read_answers(model):
+            yield Case(row["output"], faulty=False, prompt=row["instruction"], group="clean")
+
+
+def _find_form(key: str) -> str:
+    """Whether a key says by its own form whose it is."""
+    return "prefixed" if re.match(r"[A-Za-z0-9]{2,12}[-_.][A-Za-z0-9_-]{12}", key) else "bare"
+
+
+def make_presidio() -> Iterator[Case]:
+    """What Presidio's tests say holds so many of a kind, with one of real answers around it."""
+    for name, group in _KINDS.items():
+        tree = ast.parse(read(_PRESIDIO, f"presidio-analyzer/tests/test_{name}_recognizer.py"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize":
+                for text, count in _read_cases(node):
+                    yield Case(f"{text}\n", count > 0, f"{name}: {text}", group=group, key=name)
+
+
+def _read_cases(call: ast.Call) -> Iterator[tuple[str, int]]:
+    try:
+        names = [part.strip() for part in ast.literal_eval(call.args[0]).split(",")]
+        place = next(names.index(name) for name in ("expected_len", "expected_count") if name in names)
+        for row in ast.literal_eval(call.args[1]):
+            yield str(row[0]), int(row[place])
+    except (AttributeError, StopIteration, TypeError, ValueError):
+        return  # parametrized over something else
+
+
+def has_any_secret_word(case: Case) -> bool:
+    """Return whether a long run of letters and digits follows a word for keys: the usual one-line check."""
+    return bool(
+        re.search(
+            r"(?i)(?:key|token|secret|password)\W{1,5}[A-Za-z0-9_\-]{16,}|AKIA[0-9A-Z]{16}", case.output
+        )
+    )
+
+
+def has_any_number(case: Case) -> bool:
+    """Return whether there is an address, or what looks like a North American number, SSN or card."""
+    pattern = r"[\w.+-]+@[\w-]+\.\w+|\+?\d[\d ()-]{8,}\d|\b\d{3}-\d{2}-\d{4}\b|\b(?:\d[ -]?){13,16}\b"
+    return bool(re.search(pattern, case.output))
+
+
+SETS = (
+    CaseSet("TruffleHog's tests", ("secret",), "those tests", make_secrets, has_any_secret_word),
+    CaseSet("Gitleaks' tests", ("secret",), "those tests", make_gitleaks, has_any_secret_word),
+    CaseSet("Presidio's tests", ("personal_data",), "those tests", make_presidio, has_any_number),
+    CaseSet("clean answers", ("personal_data",), "none", make_clean, has_any_number),
+)

@@ -1,0 +1,58 @@
+"""Sentences that speak of the model instead of the matter."""
+
+from typing import ClassVar
+
+import polars as pl
+
+from multifaceted.curation.base import RowFilter
+
+_ABOUT_AI = (
+    r"(?i)\b(?:A\.?I\.?|artificial intelligence|language models?|LLMs?|chat ?bots?|chat ?gpt|gpt|robots?"
+    r"|are you (?:an?|human|real|sentient|alive|able|capable)|who are you|about yourself"
+    r"|introduce yourself|can you (?:think|feel)|do you (?:think|feel|dream|sleep|have|know who)"
+    r"|what are you|how are you)\b"
+)
+_START = r"(?i)(?:^\W*|[.!?:;]\W+|\n\s*|\bthat |\bbut |\bhowever, |\balso, )"
+_KIND_OF_AI = r"(?: (?:large )?language model| model| assistant| chat ?bot| system)?"
+_SAYS = r"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed))"
+_PERSONAL = r"personal (?:experiences?|opinions?|feelings|emotions|beliefs|preferences)"
+BOILERPLATE = (
+    rf"{_START}as an? (?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}{_SAYS}",
+    rf"{_START}as a (?:large )?(?:language model(?: ai)?|digital assistant|virtual assistant){_SAYS}",
+    (
+        r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
+        r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)"
+    ),
+    r"(?i)\bas of my (?:(?:last|latest|most recent) )?(?:knowledge|training)(?: data)? (?:update|cut)",
+    r"(?i)\bas of my (?:last|latest|most recent) update(?:,| in (?:\w+ )?20\d\d)",
+    r"(?i)\bmy (?:knowledge|training)(?: data)? (?:cut-?off|only (?:goes|extends|includes)|ends in)",
+    (
+        rf"(?i)\bi (?:do not|don['’]t) have (?:{_PERSONAL}|(?:access to )?real-?time\b"
+        r"|the ability to (?:browse|access the internet))"
+    ),
+)
+# One of these stands in whatever the patterns match; plain words are found many times faster.
+_NEAR_BOILERPLATE = [
+    *(
+        f"as a{kind}"
+        for kind in ("n ai", "n a.i", "n artificial", " language", " large", " digital", " virtual")
+    ),
+    *(f"{i} {word}" for i in ("i am", "i'm", "i’m") for word in ("a", "just", "only", "merely")),
+    *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
+]
+
+
+class BoilerplateFilter(RowFilter):
+    """Sentences such as "As an AI language model, I …", unless the instruction asks about such models."""
+
+    name: ClassVar[str] = "boilerplate"
+    summary: ClassVar[str] = "the response speaks of itself as a language model"
+
+    def find(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows it objects to."""
+        output = pl.col("output")
+        near = rows.filter(output.str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
+        speaks = pl.any_horizontal(*(output.str.contains(pattern) for pattern in BOILERPLATE))
+        return near.filter(speaks & ~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
+            detail=pl.coalesce(*(output.str.extract(pattern, 0) for pattern in BOILERPLATE)).str.strip_chars()
+        )
