@@ -40,7 +40,8 @@ def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:
 def score(faulty: pl.Series, found: pl.Series) -> str:
     """Write precision and recall, as two cells of a table."""
     right, hits, all_faulty = (int(part.sum()) for part in (faulty & found, found, faulty))
-    return f"{right / hits:.2f}" * bool(hits) + " | " + f"{right / all_faulty:.2f}" * bool(all_faulty)
+    shares = [f"{right / count:.2f}" if count else "-" for count in (hits, all_faulty)]
+    return " | ".join(shares)
 
 
 def measure(chosen: CaseSet, half: str) -> tuple[list[Case], pl.DataFrame]:

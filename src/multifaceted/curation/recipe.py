@@ -25,7 +25,7 @@ from multifaceted.curation.personal import PersonalDataFilter, SecretFilter
 from multifaceted.curation.quotes import QuotedFilter
 from multifaceted.curation.refusals import RefusalFilter
 from multifaceted.curation.system_messages import LengthFilter, ListedFilter, PersonFilter, ShapeFilter
-from multifaceted.curation.truncation import TruncatedFilter
+from multifaceted.curation.truncation import FenceFilter, TruncatedFilter
 from multifaceted.errors import InputError, Problem
 from multifaceted.ids import content_id
 from multifaceted.strictmodel import StrictModel
@@ -49,6 +49,7 @@ class FilterTable(StrictModel):
     refusal: Switch[RefusalFilter] = RefusalFilter()
     boilerplate: Switch[BoilerplateFilter] = BoilerplateFilter()
     truncated: Switch[TruncatedFilter] = TruncatedFilter()
+    unbalanced_fence: Switch[FenceFilter] = FenceFilter()
     leaked_text: Switch[LeakFilter] = LeakFilter()
     listed_preferences: Switch[ListedFilter] = ListedFilter()
     quoted_preferences: Switch[QuotedFilter] = QuotedFilter()
