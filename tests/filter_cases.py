@@ -215,6 +215,61 @@ TRUNCATIONS = [
         table="| day | tides |\n| --- | --- |\n| Monday | two, at six and at half past six in the evening |",
     ),
 ]
+LOOPS = [
+    *_output(
+        "repetition",
+        find=True,
+        sentence="The moon pulls at the water. " * 30,
+        words="The moon pulls and " + "pulls and " * 40,
+        numbered="Tides:\n" + "".join(f"{n}. Spring tide\n" for n in range(1, 40)),
+        letters="The gene reads " + "ACG" * 80,
+        character="The moon " + "m" * 200,
+        cycle="Tides: " + "spring, neap, ebb, flood, high, low, " * 12,
+        chinese="高级牛肉" * 40,
+        paragraph="The water below the moon rises, and the far side rises as well, twice in a day.\n\n" * 6,
+    ),
+    *_output(
+        "repetition",
+        find=False,
+        whole=OUTPUT,
+        insistence="The tide was very, very, very late. " + OUTPUT,
+        rule="| day | tides |\n|" + "-" * 80 + "|" + "-" * 80 + "|\n| Monday | two |",
+        table="".join(f"| {n} | {n * n} | {n * 7 % 11} |\n" for n in range(60)),
+        form="".join(f"{word}: ______________________\n" for word in OUTPUT.split()[:12]),
+        code="```python\n" + "".join(f"if x == {n}:\n    return {n * n}\n" for n in range(9)) + "```",
+    ),
+    Case(
+        "repetition",
+        False,
+        "a refrain",
+        {
+            "prompt": "Write a song about tides.",
+            "output": "".join(
+                f"{verse}\n\nCome in, come out, come home to me,\nyou old and everlasting sea.\n\n"
+                for verse in ("The moon is up, the nets are dry", "The boats lean over on the sand", OUTPUT)
+            ),
+        },
+    ),
+    *_output(
+        "degenerate",
+        find=True,
+        markup="<div><p> </p></div>\n***\n",
+        blank=" \n\n ",
+        broken="The tide\ufffd\ufffd comes\ufffd\ufffd twice\ufffd a day.",
+        page="<div><span class='a'>Tides</span></div>" * 8,
+    ),
+    Case("degenerate", True, "an echo", {"output": PROMPT + " "}),
+    *_output(
+        "degenerate",
+        find=False,
+        whole=OUTPUT,
+        one_character="7",
+        emoji="👍",
+        one_broken="The caf\ufffd is closed.",
+        italics="<i>Twice</i> a day.",
+        fenced="```html\n" + "<div><span>Tides</span></div>" * 8 + "\n```",
+    ),
+]
 LEAKS = [
     Case(
         "leaked_text",
@@ -598,7 +653,7 @@ COMPARED = [
     Case("duplicate_id", True, "the same id", {**OTHER, "id": "r0"}, [{**ROUND, "id": "r0"}]),
     Case("duplicate_id", False, "another id", {**OTHER, "id": "r1"}, [{**ROUND, "id": "r0"}]),
 ]
-CASES = [*REFUSALS, *TRUNCATIONS, *LEAKS, *SYSTEMS, *LANGUAGES, *PERSONAL, *COMPARED]
+CASES = [*REFUSALS, *TRUNCATIONS, *LOOPS, *LEAKS, *SYSTEMS, *LANGUAGES, *PERSONAL, *COMPARED]
 
 
 def make_frame_rows(case: Case) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ class Case:
     system: str = ""
     group: str = ""  # language, model or format; figures are given for each on request
     key: str = ""  # decides the half; empty: the prompt does
+    half: str = ""  # "write" or "report", where it was decided otherwise
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class CaseSet:
 
 def is_reported(case: Case) -> bool:
     """Return whether a case is in the half that figures are reported on."""
+    if case.half:
+        return case.half == "report"
     return draw(case.key or case.prompt or case.output, 2) == 1
 
 

@@ -16,12 +16,13 @@ from language_sets import SETS as LANGUAGE
 from leak_sets import SETS as LEAKS
 from private_sets import SETS as PRIVATE
 from refusal_sets import SETS as REFUSALS
+from repetition_sets import SETS as LOOPS
 from truncated_sets import SETS as TRUNCATED
 
 import multifaceted as mf
 from multifaceted.curation.recipe import FilterTable
 
-SETS: tuple[CaseSet, ...] = (*REFUSALS, *TRUNCATED, *LEAKS, *LANGUAGE, *PRIVATE)
+SETS: tuple[CaseSet, ...] = (*REFUSALS, *TRUNCATED, *LOOPS, *LEAKS, *LANGUAGE, *PRIVATE)
 
 
 def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:

@@ -81,7 +81,8 @@ def has_no_period(case: Case) -> bool:
     return not re.search(r"[.!?。！？…\"”'’)*`:\]]\s*$", case.output)
 
 
-_REASONS = ("truncated", "unbalanced_fence")
+# What runs round in a loop to its cap is told of as that.
+_REASONS = ("truncated", "unbalanced_fence", "repetition")
 SETS = (
     CaseSet("512 tokens, 13 languages", _REASONS, "no end token at the cap", make_capped, has_no_period),
     CaseSet("cut answers", _REASONS, "cut by us", make_cut, has_no_period),

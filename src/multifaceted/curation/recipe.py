@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from multifaceted.curation.alike import AlikePreferencesFilter, AlikeResponsesFilter
 from multifaceted.curation.base import Filter, RowFilter, RunFilter, VariantFilter
 from multifaceted.curation.boilerplate import BoilerplateFilter
+from multifaceted.curation.degenerate import DegenerateFilter
 from multifaceted.curation.judge_prompt import JudgePrompt
 from multifaceted.curation.judge_spec import JudgeSpec
 from multifaceted.curation.leaks import LeakFilter
@@ -24,6 +25,7 @@ from multifaceted.curation.other_language import LanguageFilter
 from multifaceted.curation.personal import PersonalDataFilter, SecretFilter
 from multifaceted.curation.quotes import QuotedFilter
 from multifaceted.curation.refusals import RefusalFilter
+from multifaceted.curation.repetition import RepetitionFilter
 from multifaceted.curation.system_messages import LengthFilter, ListedFilter, PersonFilter, ShapeFilter
 from multifaceted.curation.truncation import FenceFilter, TruncatedFilter
 from multifaceted.errors import InputError, Problem
@@ -50,6 +52,8 @@ class FilterTable(StrictModel):
     boilerplate: Switch[BoilerplateFilter] = BoilerplateFilter()
     truncated: Switch[TruncatedFilter] = TruncatedFilter()
     unbalanced_fence: Switch[FenceFilter] = FenceFilter()
+    repetition: Switch[RepetitionFilter] = RepetitionFilter()
+    degenerate: Switch[DegenerateFilter] = DegenerateFilter()
     leaked_text: Switch[LeakFilter] = LeakFilter()
     listed_preferences: Switch[ListedFilter] = ListedFilter()
     quoted_preferences: Switch[QuotedFilter] = QuotedFilter()

@@ -117,10 +117,8 @@ def find_cut(text: str, min_words: int = 5) -> str:
     bare = last.rstrip("*_ ")
     if others and (_EMPTY_ITEM.match(last) or _is_next_number(last, others)):
         return "ends in an empty item"
-    if last.endswith("\ufffd"):
-        return "ends in half a character"
-    if _is_cut_row(last, others):
-        return f"ends in an open row of a table: … {last[-40:]}"
+    if _is_cut_row(last, others) or last.endswith("\ufffd"):
+        return f"ends in: … {last[-40:]}"
     if _SIGN_OFF.search(bare) or _NO_SENTENCE.search(bare) or _is_signed_letter(lines[0], last):
         return ""
     if (

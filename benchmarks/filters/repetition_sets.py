@@ -1,0 +1,44 @@
+"""Loops in 183,000 answers of 227 models, of those that compress to a quarter; read and labelled by us."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from cases import Case, CaseSet
+from truncated_sets import STRONG, read_answers
+
+_LABELS = Path(__file__).parent / "labels" / "repetition.csv"
+_MOST_LINES = 0.3  # Gopher's bound for lines that were there before (Rae et al. 2021, table A1)
+read_once = cache(read_answers)
+
+
+def make_loops() -> Iterator[Case]:
+    """A loop is what the model says again word for word, unasked, until it stops or is stopped."""
+    with _LABELS.open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            answer = read_once(row["model"])[int(row["index"])]
+            yield Case(answer["output"], row["label"] == "1", answer["instruction"], half=row["half"])
+
+
+def make_strong() -> Iterator[Case]:
+    """Answers of strong models, of which none loops."""
+    for model in STRONG:
+        for row in read_answers(model):
+            yield Case(row["output"], faulty=False, prompt=row["instruction"], group=model)
+
+
+def has_same_lines(case: Case) -> bool:
+    """Return whether too many lines were there before."""
+    lines = [line.strip() for line in case.output.split("\n") if line.strip()]
+    again = sum(count - 1 for count in Counter(lines).values())
+    return again > _MOST_LINES * max(len(lines), 1)
+
+
+SETS = (
+    CaseSet("AlpacaEval, 227 models", ("repetition",), "read by us", make_loops, has_same_lines),
+    CaseSet(
+        "AlpacaEval, strong models", ("repetition", "degenerate"), "all good", make_strong, has_same_lines
+    ),
+)
