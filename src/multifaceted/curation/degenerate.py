@@ -11,8 +11,8 @@ _TAG = r"</?[A-Za-z][^<>\n]{0,300}>"
 _CONTENT = r"[\p{L}\p{N}\p{So}\p{Sc}\p{Sm}]"
 _BROKEN = r"\x{FFFD}|Ã[\x{80}-\x{BF}©¶¼¤±]|â€[™œ“”˜¦]|Â[\x{80}-\x{BF} ]"  # UTF-8 read as Latin-1
 _ABOUT_PAGES = (
-    r"(?i)\b(?:html?5?|xml|svg|css|web ?(?:page|site)s?|tags?|jsx|react|vue|angular|php|markup|code|script|template"
-    r"|rss|email|table)\b"
+    r"(?i)\b(?:html?5?|xml|svg|css|web ?(?:page|site)s?|tags?|jsx|react|vue|angular|php|markup|code|script"
+    r"|template|rss|email|table)\b"
 )
 _LEAST_TAGS = 8
 _LEAST_ECHO = 20  # characters

@@ -8,6 +8,7 @@ from typing import ClassVar
 import polars as pl
 from pydantic import Field
 
+from multifaceted.curation import chat_marks
 from multifaceted.curation.base import RowFilter
 from multifaceted.inputfile import read_input_text
 from multifaceted.prompts.template import REPAIR, shipped_template
@@ -19,30 +20,38 @@ _OWN_VARIABLES = (
     r"\{\{-?\s*(?:system_message|instruction|descriptions|problems|sampled|seeds)\b"
     r"|\[the system message that the model writes\]"
 )
-_CHAT_TOKENS = (
-    r"<\|(?:im_start|im_end|im_sep|eot_id|begin_of_text|end_of_text|start_header_id|end_header_id|endoftext"
-    r"|endofprompt|system|user|assistant|end|eom_id)\|>|<\|?(?:start|end)_of_turn\|?>|<\|END_OF_TURN_TOKEN\|>"
-    r"|<<SYS>>|<</SYS>>|\[/?INST\]|<[｜|](?:User|Assistant|end▁of▁sentence)[｜|]>|</s>\s*$|^\s*<s>\s"
-    r"|(?m)^#{2,3} ?(?:Instruction|Response|Input|Assistant|User|System):\s*$"
-)
 # Instructions about such things: there the marks are the matter itself.
 _ABOUT_TEMPLATES = (
     r"(?i)\{\{|\{%|\b(?:jinja2?|templat\w*|handlebars|mustache|liquid|vue|angular\w*|django|flask|ansible|helm"
     r"|hugo|latex|prompt|placeholders?|f-?strings?)\b"
 )
-_ABOUT_TOKENS = (
-    r"(?i)<\||\[/?INST\]|<<SYS>>|</?s>|### ?(?:Instruction|Response|Input)|\b(?:chat ?ml|chat templates?"
-    r"|tokeni[sz]\w*|special tokens?|llama|mistral|alpaca|prompt formats?|fine-?tun\w*)\b"
-)
 _SENTENCE_WORDS = 9  # of a template's sentence, so that it cannot stand elsewhere by chance
-_ALL_FOUND = {"json": "JSON of a preference set", "template": "template marks", "tokens": "chat tokens"}
+# What is looked for in a system message, in a response, and the prompts that let it pass in a response.
+_MARKS = {
+    "json": (_JSON, _JSON, r"(?i)subdimension|\"preference\""),
+    "template": (_TEMPLATE, _OWN_VARIABLES, _ABOUT_TEMPLATES),
+    "tokens": (chat_marks.TOKENS, chat_marks.TOKENS, chat_marks.ABOUT_TOKENS),
+    "turns": (chat_marks.TURNS, chat_marks.TURNS, chat_marks.ABOUT_TURNS),
+    "reasoning": (chat_marks.REASONING, chat_marks.REASONING, chat_marks.ABOUT_REASONING),
+    "tools": (chat_marks.TOOL_CALLS, chat_marks.TOOL_CALLS, chat_marks.ABOUT_TOOLS),
+}
+_KINDS = {
+    "json": "JSON of a preference set",
+    "template": "template marks",
+    "tokens": "chat tokens",
+    "turns": "another turn of the chat",
+    "reasoning": "reasoning",
+    "tools": "a tool call",
+    "writer": "words to the writer of the prompt",
+    "sentence": "a sentence of a template",
+}
 
 
 class LeakFilter(RowFilter):
     """Looks in system message and response; what the instruction itself is about is let pass."""
 
     name: ClassVar[str] = "leaked_text"
-    summary: ClassVar[str] = "JSON, template text or chat tokens stand in the system message or response"
+    summary: ClassVar[str] = "chat tokens, further turns, reasoning, JSON or template text stand in a text"
     # Templates of your own, for their sentences; those that ship with the package are always known.
     templates: tuple[Path, ...] = ()
     min_words: int = Field(default=_SENTENCE_WORDS, ge=3)
@@ -50,32 +59,21 @@ class LeakFilter(RowFilter):
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
         sentences = read_sentences(self.templates, self.min_words)
-        marked = rows.select(
-            pl.all(),
-            _system_json=pl.col("system").str.contains(_JSON),
-            _output_json=pl.col("output").str.contains(_JSON),
-            _system_template=pl.col("system").str.contains(_TEMPLATE),
-            _output_template=pl.col("output").str.contains(_OWN_VARIABLES),
-            _system_tokens=pl.col("system").str.contains(_CHAT_TOKENS),
-            _output_tokens=pl.col("output").str.contains(_CHAT_TOKENS),
-            _system_sentence=pl.col("system").str.contains_any(sentences),
-            _output_sentence=pl.col("output").str.contains_any(sentences),
-        )
-        flags = [name for name in marked.columns if name.startswith("_")]
         prompt = pl.col("prompt")
-        suspects = marked.filter(pl.any_horizontal(flags)).with_columns(
-            _output_json=pl.col("_output_json") & ~prompt.str.contains(r"(?i)subdimension|\"preference\""),
-            _output_template=pl.col("_output_template") & ~prompt.str.contains(_ABOUT_TEMPLATES),
-            _output_tokens=pl.col("_output_tokens") & ~prompt.str.contains(_ABOUT_TOKENS),
-        )
-        found = suspects.filter(pl.any_horizontal(flags))
-        return found.with_columns(detail=pl.coalesce(*(_name(flag) for flag in flags)))
+        found: dict[str, pl.Expr] = {}
+        for kind, (in_system, in_output, about) in _MARKS.items():
+            found[f"_system_{kind}"] = pl.col("system").str.contains(in_system)
+            found[f"_output_{kind}"] = pl.col("output").str.contains(in_output) & ~prompt.str.contains(about)
+        found["_system_writer"] = pl.col("system").str.contains(chat_marks.ADDRESSES_WRITER)
+        for column in ("system", "output"):
+            found[f"_{column}_sentence"] = pl.col(column).str.contains_any(sentences)
+        marked = rows.with_columns(**found).filter(pl.any_horizontal(*found))
+        return marked.with_columns(detail=pl.coalesce(*(_name(flag) for flag in found))).drop(*found)
 
 
 def _name(flag: str) -> pl.Expr:
     _, column, kind = flag.split("_")
-    what = _ALL_FOUND.get(kind, "a sentence of a template")
-    return pl.when(pl.col(flag)).then(pl.lit(f"{column}: {what}"))
+    return pl.when(pl.col(flag)).then(pl.lit(f"{column}: {_KINDS[kind]}"))
 
 
 @cache
