@@ -562,6 +562,13 @@ PERSONAL = [
         github="git clone https://ghp_" + "a1B2" * 9 + "@github.com/x/y",
         pem="-----BEGIN RSA PRIVATE KEY-----\nMIIE",
         aws="Its name is AKIA" + "ABCD1234EFGH5678 and it is old.",
+        sendgrid=".".join(
+            ["It is SG", "ngeVfQFYQlKU0ufo8x5d1A", "TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc1s5cr3w"]
+        ),
+        assigned="export WEATHER_TOKEN='" + "q7m2k9x4v1b8n3z6" + "c5d0f7'",
+        header='curl -H "Authorization: Bearer ' + "a8f5f167f44f4964e6c998dee827110c" + '"',
+        address="Connect to postgres://tides:" + "Wq9zLm2x@db.harbor.internal:5432/tides",
+        hook="Post to https://hooks.slack.com/services/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",
     ),
     *_output(
         "secret",
@@ -569,6 +576,12 @@ PERSONAL = [
         named="Put your key into OPENAI_API_KEY; it begins with sk- and is long.",
         short="A token such as hf_xxx or ghp_token is a stand-in.",
         public="-----BEGIN PUBLIC KEY-----\nMIIB",
+        crossed_out="Set OPENAI_API_KEY=sk-" + "x" * 48,
+        of_the_manual="Its name is AKIA" + "IOSFODNN7EXAMPLE, as in the manual.",
+        variable="api_key = os.environ['TIDES_API_KEY'] and token = config.getTokenFromStore()",
+        identifier="secret_length = X25519.secret_length, keyFile = s_rsa1024_priv.pem",
+        id_of_one="credentialsId: 'f4aeb6bc-2a25-458a-8111-9be9e502c0e7'",
+        hash="The hash is sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.",
     ),
 ]
 ROUND = {"system": SYSTEM, "output": OUTPUT, "preference_set": PREFERENCES}

@@ -15,10 +15,10 @@ from multifaceted.credentials import (
     blot_file,
     hold_headers,
     hold_secret,
-    is_token,
     is_variable_name,
 )
 from multifaceted.errors import StorageError
+from multifaceted.secret_formats import is_token
 from multifaceted.testing import ChatServer, Fault, make_reply
 
 KEY = "sk-hold/this+key=0123"

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from multifaceted.building.config import PublishedConfig, SeenRows, name_ids
 from multifaceted.building.configs.provenance import PROVENANCE
-from multifaceted.curation.secrets import holds_token
+from multifaceted.curation.secrets import describe_secrets
 
 
 class RowChecker:
@@ -75,5 +75,5 @@ class RowChecker:
     def _find_secrets(self, name: str, batch: pa.RecordBatch) -> None:
         frame = pl.DataFrame(pl.from_arrow(batch))
         for column in frame.columns:
-            for row in frame.filter(holds_token(column, frame.schema[column]))["id"]:
+            for row in frame.filter(describe_secrets(frame[column]).is_not_null())["id"]:
                 self._secrets.append(f"config {name!r}: {column} of {row} holds what looks like a secret key")

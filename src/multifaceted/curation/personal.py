@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from multifaceted.curation.base import RowFilter
-from multifaceted.curation.secrets import holds_token
+from multifaceted.curation.secrets import describe_secrets
 
 Column = Literal["system", "prompt", "output"]
 Kind = Literal["email", "phone", "card", "iban"]
@@ -82,11 +82,13 @@ class SecretFilter(RowFilter):
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
-        names = [name for name in rows.columns if name != "id"]
-        held = {name: holds_token(name, rows.schema[name]) for name in (*COLUMNS, *names)}
-        return rows.filter(pl.any_horizontal(*held.values())).with_columns(
-            detail=pl.coalesce(*(pl.when(found).then(pl.lit(f"in {name}")) for name, found in held.items()))
-        )
+        names = [*COLUMNS, *(name for name in rows.columns if name not in ("id", *COLUMNS))]
+        found = {f"_{name}": describe_secrets(rows[name]) for name in names}
+        details = [
+            pl.when(pl.col(key).is_not_null()).then(pl.col(key) + pl.lit(f" in {key[1:]}")) for key in found
+        ]
+        rows = rows.with_columns(**found).with_columns(detail=pl.coalesce(*details)).drop(*found)
+        return rows.filter(pl.col("detail").is_not_null())
 
 
 def _find_kind(rows: pl.DataFrame, column: str, kind: Kind) -> Iterator[int]:

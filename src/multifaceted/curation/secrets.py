@@ -1,27 +1,37 @@
-"""What looks like a secret key in rows: found in every column, and blotted out for showing."""
+"""What looks like a secret in rows: found in every column, and blotted out for showing."""
 
-import re
 from typing import Any
 
 import polars as pl
 
-from multifaceted.credentials import TOKENS
+from multifaceted.secret_formats import NEAR, find_secrets
 
-_PATTERN = re.compile(TOKENS)
+_MARK = "[a secret]"
 
 
-def holds_token(name: str, kind: pl.DataType) -> pl.Expr:
-    """Return whether a column holds what looks like a key, in its texts or anywhere in its lists and maps."""
-    if kind == pl.String:
-        return pl.col(name).str.contains(TOKENS).fill_null(value=False)
-    if not kind.is_nested():
-        return pl.lit(value=False)
-    return pl.struct(name).struct.json_encode().str.contains(TOKENS).fill_null(value=False)
+def describe_secrets(column: pl.Series) -> pl.Series:
+    """Return what kind of secret each value of a column holds, in texts or in lists and maps; else null."""
+    is_nested = column.dtype.is_nested()
+    if is_nested:
+        column = column.to_frame().select(pl.struct(column.name).struct.json_encode()).to_series()
+    if column.dtype != pl.String:
+        return pl.Series([None] * len(column), dtype=pl.String)
+    near = column.str.contains_any(list(NEAR), ascii_case_insensitive=True).fill_null(value=False)
+    found: list[str | None] = [None] * len(column)
+    for place in near.arg_true():
+        if secrets := find_secrets(column[place], assigned=not is_nested):
+            found[place] = secrets[0].kind
+    return pl.Series(found, dtype=pl.String)
 
 
 def mask_secrets(text: str) -> str:
     """Return the text with what looks like a key blotted out, for showing it."""
-    return _PATTERN.sub("[a secret]", text)
+    end, parts = 0, list[str]()
+    for secret in find_secrets(text):
+        if secret.start >= end:
+            parts += [text[end : secret.start], _MARK]
+            end = secret.end
+    return "".join([*parts, text[end:]])
 
 
 def mask_nested(value: Any) -> Any:

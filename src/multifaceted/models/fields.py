@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from multifaceted.credentials import is_secret_name, is_token, is_variable_name
+from multifaceted.credentials import is_secret_name, is_variable_name
+from multifaceted.secret_formats import is_token
 from multifaceted.yamlfile import HIDDEN
 
 

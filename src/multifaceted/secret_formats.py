@@ -1,0 +1,249 @@
+# ruff: noqa: E501 - formats, one after the other
+"""What secrets look like: keys as their issuers make them, and values that are assigned to a name for one.
+
+    find_secrets("export STRIPE_KEY=sk_live_4eC39Hq…")     # [Secret("a key", 18, 50)]
+
+Formats are public: those of issuers' documentation and of the tests of Gitleaks, TruffleHog and detect-secrets.
+What stands for a secret in a text about secrets (`sk-xxxx…`, `your-api-key`, `AKIAIOSFODNN7EXAMPLE`) is none.
+"""
+
+import math
+import re
+from collections import Counter
+from typing import NamedTuple
+
+_W, _B = "[A-Za-z0-9_-]", "[A-Za-z0-9]"
+# By how they begin. Rust's `regex` and Python's read these alike.
+_PREFIXED = (
+    rf"sk-(?:proj-|ant-(?:api|admin)\d\d-|or-v1-|lf-|svcacct-|admin-)?{_W}{{32,}}|sk_[A-Za-z0-9]{{40,}}|hf_{_B}{{30,}}|api_org_{_B}{{30,}}"
+    rf"|gh[pousr]_{_B}{{36,}}|github_pat_\w{{40,}}|gl(?:pat|dt|rt|cbt|ptt|soat|imt|ffct|agent|oas)-{_W}{{20,}}|GR1348941{_W}{{20}}"
+    rf"|A(?:KIA|SIA|BIA|CCA)[0-9A-Z]{{16}}|AIza{_W}{{35}}|ya29\.{_W}{{30,}}|GOCSPX-{_W}{{28}}|gsk_{_B}{{40,}}|xai-{_B}{{40,}}|nvapi-{_W}{{40,}}"
+    rf"|pplx-{_B}{{40,}}|r8_{_B}{{37}}|(?:[sr]k|pk)_(?:live|test|prod)_{_B}{{20,}}|whsec_{_B}{{24,}}|xox[abeposr](?:\.xox\w)?-{_W}{{20,}}|xapp-\d-{_W}{{20,}}"
+    rf"|npm_{_B}{{36}}|pypi-{_W}{{50,}}|wandb_v1_\w{{30,}}|rubygems_[0-9a-f]{{48}}|CLOJARS_{_B}{{60}}|SG\.{_W}{{20,24}}\.{_W}{{39,50}}"
+    rf"|shp(?:at|ca|pa|ss|tka)_[0-9a-fA-F]{{32}}|do[por]_v1_[0-9a-f]{{64}}|dapi[0-9a-f]{{32}}|fig[duo]r?_{_W}{{38,}}|lin_(?:api|oauth)_{_B}{{30,}}"
+    rf"|ntn_{_B}{{40,}}|secret_{_B}{{43}}|pscale_(?:tkn|pw|oauth|api)_[\w.=-]{{32,}}|PMA[KT]-[0-9a-f]{{24}}-[0-9a-f]{{34}}|sq0(?:atp|csp|idp)-{_W}{{22,}}"
+    rf"|EAAA{_W}{{56,}}|EAA[A-Za-z]{_B}{{90,}}|key-[0-9a-f]{{32}}|[0-9a-f]{{32}}-us\d{{1,2}}|(?:AC|SK)[0-9a-f]{{32}}|\d{{8,10}}:AA{_W}{{32,33}}"
+    rf"|[MNO]{_B}{{23,27}}\.{_W}{{6}}\.{_W}{{27,}}|hv[sbr]\.{_W}{{24,}}|dckr_(?:pat|oat)_{_W}{{27,}}|{_B}{{14}}\.atlasv1\.{_W}{{60,}}"
+    rf"|gl(?:c|sa)_[\w=+/]{{32,}}|NR(?:AK|JS|II|AA|IQ|RA)-{_W}{{19,}}|sntry[su]_[\w=+/]{{40,}}|AT(?:ATT|CTT|BB)3?{_W}{{20,}}(?:=[0-9A-F]{{8}})?|xkeysib-{_W}{{60,}}"
+    rf"|AGE-SECRET-KEY-1[0-9A-Z]{{58}}|LTAI{_B}{{16,20}}|AKID{_B}{{32}}|p8e-{_W}{{32}}|ops_eyJ[\w+/=-]{{100,}}|A3-[0-9A-Z]{{6}}-(?:[0-9A-Z]{{5,11}}-?){{3,5}}"
+    rf"|sgp_(?:local_|[0-9a-fA-F]{{16}}_)?[0-9a-fA-F]{{40}}|{_W}{{3}}\dQ~[\w.~-]{{31,34}}|sha256~{_W}{{40,}}|fio-u-{_W}{{64}}|fo1_{_W}{{43}}|fm[12][ar]?_[\w+/=-]{{60,}}"
+    rf"|lsv2_(?:pt|sk)_[0-9a-f]{{32}}_[0-9a-f]{{10}}|pat{_B}{{14}}\.[0-9a-f]{{64}}|dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{{40,}}|dt0[a-z]\d\d\.{_B}{{24}}\.{_B}{{64}}"
+    rf"|EZ[AT]K{_B}{{54,}}|FLW(?:SEC|PUB)K(?:_TEST)?-[0-9a-hA-H]{{12,32}}|ico-{_B}{{32}}|s-s4t2(?:ud|af)-[0-9a-f]{{64}}|access-(?:sandbox|development|production)-[0-9a-f-]{{36}}"
+    rf"|pnu_{_B}{{36}}|pul-[0-9a-f]{{40}}|rdme_{_B}{{70}}|tk-us-{_W}{{48}}|shippo_(?:live|test)_[0-9a-f]{{40}}|sbp_[0-9a-f]{{40}}|tskey-{_W}{{20,}}|tfp_{_W}{{40,}}"
+    rf"|CFPAT-{_W}{{43}}|ddp_{_B}{{36}}|[sp]k\.eyJ{_W}{{20,}}\.{_W}{{20,}}|ramp_(?:sec|id)_{_B}{{40,}}|duffel_(?:test|live)_{_W}{{43}}|AQ(?:VN|AA){_W}{{35,}}"
+    rf"|v1\.0-[0-9a-f]{{24}}-[0-9a-f]{{100,}}|bkua_[0-9a-f]{{40}}|CCIPAT_{_B}{{20,}}_[0-9a-f]{{40}}|phc_{_B}{{40,}}|phx_{_B}{{40,}}|rnd_{_B}{{32}}|ubi_{_B}{{30,}}"
+    rf"|\d{{15,16}}\|{_W}{{27}}|nf[pcou]_{_B}{{36}}|cio_{_B}{{30,}}|eyJ{_W}{{10,}}\.eyJ{_W}{{10,}}\.{_W}{{10,}}|live_{_B}{{35,}}|sk_{_B}{{32}}\b|rpa_{_B}{{40,}}|co_api_{_W}{{30,}}|fw_{_B}{{20,}}"
+    rf"|tgp_v1_{_W}{{40,}}|jina_[0-9a-f]{{32}}\w{{20,}}|pcsk_\w{{40,}}|re_{_B}{{8,10}}_{_B}{{20,}}|cfut_{_B}{{40,}}|xpka_\w{{30,}}|zpka_\w{{40,}}"
+)
+TOKENS = rf"\b(?:{_PREFIXED})|-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
+# Passwords in addresses and headers, and what is assigned to a name for a secret.
+_IN_ADDRESS = r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s:/@'\"<>{}$()]{1,60}:([^\s/@'\"<>{}$()]{5,80})@[\w.-]"
+_IN_HEADER = r"(?i:\b(?:bearer|basic|token)\s+)([A-Za-z0-9_\-+/=.~]{20,200})"
+_IN_COMMAND = r"\s-u\s*['\"]?[\w.@-]{1,40}:([^\s'\"$<>{}]{5,80})"
+_IN_HOOK = r"(?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks|webhook\.office\.com/webhookb2)/([\w/@-]{30,200})"
+_ASSIGNED = re.compile(
+    r"(?P<name>(?i:[\w.-]*(?:key|token|secret|passwd|password|passphrase|pwd|credential|api_?id|auth)[\w.-]{0,30}))['\"]?\]?\s{0,3}(?:=>|:=|=|:|,|>)\s{0,3}['\"`]?"
+    r"(?P<value>[A-Za-z0-9_\-+/=.~!@#%^&*]{16,200})"
+)
+# Names of what lies beside a secret, or is public.
+_NO_SECRET_NAME = re.compile(
+    r"(?i)(?<!api)(?<!api_)(?<!client)(?<!client_)(?:id|ids|name|url|uri|file|path|length|type|size|distance|count|version|format|board|words?|frame\w*|store)$"
+    r"|public|csrf|keyframe|tokeni[sz]|keyboard|^author|monkey|keyword"
+)
+_HOST = re.compile(r"\.(?:com|net|org|io|dev|app|pem|crt|json|ya?ml|txt|py|js|ts)\b")
+# One of these stands in whatever the patterns match; plain words are found many times faster.
+NEAR = (
+    *(
+        "key",
+        "token",
+        "secret",
+        "passw",
+        "pwd",
+        "credential",
+        "auth",
+        "bearer",
+        "basic ",
+        "api",
+        "webhook",
+        "://",
+        " -u",
+    ),
+    *(
+        "sk-",
+        "sk_",
+        "pk_",
+        "rk_",
+        "hf_",
+        "gh",
+        "gl",
+        "akia",
+        "asia",
+        "abia",
+        "acca",
+        "aiza",
+        "ya29",
+        "gocspx",
+        "gsk_",
+        "xai-",
+    ),
+    *(
+        "nvapi",
+        "pplx",
+        "r8_",
+        "xox",
+        "xapp",
+        "npm_",
+        "pypi",
+        "wandb",
+        "clojars",
+        "sg.",
+        "shp",
+        "do",
+        "dapi",
+        "fig",
+        "lin_",
+        "ntn_",
+    ),
+    *(
+        "pscale",
+        "pma",
+        "sq0",
+        "eaa",
+        "-us",
+        "ac",
+        ":aa",
+        "hvs.",
+        "hvb.",
+        "dckr",
+        "atlasv1",
+        "nr",
+        "sntry",
+        "att",
+        "xkeysib",
+        "ltai",
+    ),
+    *(
+        "akid",
+        "p8e-",
+        "ops_",
+        "a3-",
+        "sgp_",
+        "q~",
+        "sha256~",
+        "fio-",
+        "fo1_",
+        "fm1",
+        "fm2",
+        "lsv2",
+        "pat",
+        "dp.",
+        "dt0",
+        "ez",
+        "flw",
+    ),
+    *(
+        "ico-",
+        "s-s4t2",
+        "pnu_",
+        "pul-",
+        "rdme_",
+        "tk-us",
+        "sbp_",
+        "tskey",
+        "tfp_",
+        "cfpat",
+        "ddp_",
+        ".ey",
+        "ramp_",
+        "duffel",
+        "aqvn",
+    ),
+    *(
+        "eyj",
+        "private key",
+        "v1.0-",
+        "bkua",
+        "ccipat",
+        "phc_",
+        "phx_",
+        "rnd_",
+        "nf",
+        "live_",
+        "rpa_",
+        "fw_",
+        "tgp_",
+        "jina_",
+        "pcsk",
+        "re_",
+    ),
+)
+_TOKEN = re.compile(TOKENS)
+_PLACEHOLDER = re.compile(
+    r"(?i)(?:(.)\1{4,}|your|example|sample|dummy|placeholder|changeme|change_me|redacted|insert|replace|my[-_]?(?:api|secret|token|key|pass)|test[-_]?(?:key|token|secret)"
+    r"|<|\.\.\.|\*\*\*|fake|abcdefg|bcdefgh|12345678|23456789|qwerty|abc123|foobar|todo|xxxx|process\.env|os\.environ|getenv|config\.|self\.|this\.|request\.|\$\{)"
+)
+_DIGITS = re.compile(r"\d+")
+_LEAST_GROUPS = 2  # of digits
+_LEAST_ENTROPY = 3.3  # bits a character, of what is only known by the name it is assigned to
+_LEAST_OF_FORMAT = 1.5
+_LEAST_OF_PASSWORD = 2.0
+_OTHER = (
+    (re.compile(_IN_ADDRESS), "a password in an address", _LEAST_OF_PASSWORD),
+    (re.compile(_IN_COMMAND), "a password in a command", _LEAST_OF_PASSWORD),
+    (re.compile(_IN_HOOK), "the address of a webhook", _LEAST_OF_PASSWORD),
+    (re.compile(_IN_HEADER), "a token in a header", _LEAST_ENTROPY),
+    (_ASSIGNED, "an assigned secret", _LEAST_ENTROPY),
+)
+
+
+class Secret(NamedTuple):
+    """Where one stands."""
+
+    kind: str
+    start: int
+    end: int
+
+
+def find_secrets(text: str, *, assigned: bool = True) -> list[Secret]:
+    """Find what looks like a secret and is no placeholder, in the order of the text.
+
+    Args:
+        text: any text.
+        assigned: also what nothing but the name beside it makes one. JSON of our own has hashes under such names.
+    """
+    found = [
+        Secret("a key", *match.span())
+        for match in _TOKEN.finditer(text)
+        if match[0].startswith("-----")
+        or (re.search(r"\d", match[0]) and is_made(match[0], _LEAST_OF_FORMAT))
+    ]
+    for pattern, kind, least in _OTHER if assigned else ():
+        for match in pattern.finditer(text):
+            if pattern is _ASSIGNED and (
+                _NO_SECRET_NAME.search(match["name"]) or _HOST.search(match["value"])
+            ):
+                continue
+            if is_made(match[match.lastindex or 0], least) and (
+                least < _LEAST_ENTROPY or _is_random(match[match.lastindex or 0])
+            ):
+                found.append(Secret(kind, *match.span(match.lastindex or 0)))
+    return sorted(found, key=lambda secret: secret.start)
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text holds a key, by its form alone."""
+    return bool(_TOKEN.search(text))
+
+
+def is_made(value: str, least: float) -> bool:
+    """Return whether a value can be a real one: no placeholder, and random enough, in bits a character."""
+    if _PLACEHOLDER.search(value):
+        return False
+    counts = Counter(value)
+    entropy = -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+    return entropy >= least
+
+
+def _is_random(value: str) -> bool:
+    """Whether letters and digits are mixed: `struct_X509_key` is a name, with digits in one place."""
+    return len(_DIGITS.findall(value)) >= _LEAST_GROUPS and bool(re.search(r"[A-Za-z]", value))
