@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - reasons for what is left out
 """Secrets and personal data: what other detectors have in their tests, in a sentence or an assignment."""
 
 import ast
@@ -5,6 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import cycle
 
+import phonenumbers
 from cases import Case, CaseSet
 from repositories import list_files, read
 from truncated_sets import STRONG, read_answers
@@ -16,12 +18,14 @@ _NO_KEY = re.compile(r"\s|^https?://|@[\w-]+\.\w+$|\.(?:com|net|io|org|dev|app|c
 # Formats that name their issuer, or have check marks of their own; the others need a word beside them.
 _BESIDE = "{name} token = '{key}'"
 _PRESIDIO = "microsoft/presidio"
-# What identifies a person or an account; not companies, cars, places or what a name alone tells.
+# What identifies a person or an account; not companies, cars, places or what a name alone tells. Not Finland:
+# its tests use the range for temporary numbers, which are nobody's; nor cards, addresses and telephone numbers,
+# whose tests use published test cards, role addresses and numbers set apart for fiction, all of which pass here.
 _KINDS = {
-    "au_medicare": "AU", "au_tfn": "AU", "ca_sin": "CA", "credit_card": "cards", "de_social_security": "DE",
-    "de_tax_id": "DE", "email": "e-mail", "es_nie": "ES", "es_nif": "ES", "fi_personal_identity_code": "FI",
+    "au_medicare": "AU", "au_tfn": "AU", "ca_sin": "CA", "de_social_security": "DE",
+    "de_tax_id": "DE", "es_nie": "ES", "es_nif": "ES",
     "iban": "IBAN", "in_aadhaar": "IN", "it_fiscal_code": "IT", "kr_rrn": "KR", "ng_nin": "NG",
-    "phone": "phones", "pl_pesel": "PL", "se_personnummer": "SE", "sg_fin": "SG",
+    "pl_pesel": "PL", "se_personnummer": "SE", "sg_fin": "SG",
     "th_tnin": "TH", "tr_national_id": "TR", "uk_nhs": "GB", "uk_nino": "GB", "us_itin": "US",
     "us_ssn": "US", "za_id_number": "ZA",
 }  # fmt: skip
@@ -64,13 +68,34 @@ def _find_form(key: str) -> str:
 
 
 def make_presidio() -> Iterator[Case]:
-    """What Presidio's tests say holds so many of a kind, with one of real answers around it."""
+    """What Presidio's tests say holds so many of a kind, behind a word that its recognizers look for."""
     for name, group in _KINDS.items():
         tree = ast.parse(read(_PRESIDIO, f"presidio-analyzer/tests/test_{name}_recognizer.py"))
+        word = _find_word(name)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "parametrize":
                 for text, count in _read_cases(node):
-                    yield Case(f"{text}\n", count > 0, f"{name}: {text}", group=group, key=name)
+                    yield Case(f"My {word} is {text}\n", count > 0, f"{name}: {text}", group=group, key=name)
+
+
+def make_phones() -> Iterator[Case]:
+    """The example of each country in libphonenumber, as people there write it; and real answers without any."""
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+        if number:
+            style = phonenumbers.PhoneNumberFormat
+            for form, word in ((style.INTERNATIONAL, "at"), (style.NATIONAL, "tel.")):
+                text = f"Reach me {word} {phonenumbers.format_number(number, form)}, please."
+                yield Case(text, faulty=True, group=region, key=region)
+    yield from make_clean()
+
+
+def _find_word(name: str) -> str:
+    """Return the first word that Presidio's recognizer looks for beside such a number."""
+    under = "presidio-analyzer/presidio_analyzer/predefined_recognizers/"
+    path = next(path for path in list_files(_PRESIDIO, under) if path.endswith(f"/{name}_recognizer.py"))
+    words = re.search(r"(?s)CONTEXT\s*=\s*\[\s*[\"']([^\"']+)", read(_PRESIDIO, path))
+    return words[1] if words else name
 
 
 def _read_cases(call: ast.Call) -> Iterator[tuple[str, int]]:
@@ -102,5 +127,6 @@ SETS = (
     CaseSet("TruffleHog's tests", ("secret",), "those tests", make_secrets, has_any_secret_word),
     CaseSet("Gitleaks' tests", ("secret",), "those tests", make_gitleaks, has_any_secret_word),
     CaseSet("Presidio's tests", ("personal_data",), "those tests", make_presidio, has_any_number),
+    CaseSet("libphonenumber's examples", ("personal_data",), "a number each", make_phones, has_any_number),
     CaseSet("clean answers", ("personal_data",), "none", make_clean, has_any_number),
 )

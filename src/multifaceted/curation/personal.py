@@ -7,26 +7,30 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from multifaceted.curation.base import RowFilter
+from multifaceted.curation.personal_numbers import (
+    NEAR_FORM,
+    NEAR_NAMED,
+    NEAR_PHONE,
+    find_id_by_form,
+    find_named_id,
+    find_phone,
+)
 from multifaceted.curation.secrets import describe_secrets
 
 Column = Literal["system", "prompt", "output"]
-Kind = Literal["email", "phone", "card", "iban"]
+Kind = Literal["email", "phone", "card", "iban", "national_id"]
 COLUMNS: tuple[Column, ...] = ("system", "prompt", "output")
 
 # Digits and word boundaries of ASCII: those of Unicode take three times as long.
 _B = r"(?-u:\b)"
 _EMAIL = rf"{_B}[A-Za-z0-9][A-Za-z0-9._%+-]{{0,63}}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{{2,24}}{_B}"
-# North American with separators, or international with a plus sign.
-_PHONE = (
-    rf"(?:{_B}1[-. ])?(?:\([0-9]{{3}}\) ?|{_B}[0-9]{{3}}[-. ])[0-9]{{3}}[-. ][0-9]{{4}}{_B}"
-    rf"|\+[0-9]{{1,3}}[-. ]?(?:\([0-9]{{1,4}}\)[-. ]?)?[0-9]{{2,4}}(?:[-. ]?[0-9]{{2,4}}){{2,4}}{_B}"
-)
 _CARD = (
-    rf"{_B}(?:4[0-9]{{3}}|5[1-5][0-9]{{2}}|2[2-7][0-9]{{2}}|6011|65[0-9]{{2}})(?:[ -]?[0-9]{{4}}){{3}}{_B}"
-    rf"|{_B}3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}{_B}"
+    r"(?:^|[^\w.-])(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6011|65[0-9]{2})"
+    rf"(?:[ -]?[0-9]{{4}}){{3}}{_B}"
+    rf"|(?:^|[^\w.-])3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}{_B}"
 )
 _IBAN = rf"{_B}[A-Z]{{2}}[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{2,7}}(?: ?[A-Z0-9]{{1,3}})?{_B}"
-PATTERNS: dict[Kind, str] = {"email": _EMAIL, "phone": _PHONE, "card": _CARD, "iban": _IBAN}
+PATTERNS: dict[Kind, str] = {"email": _EMAIL, "card": _CARD, "iban": _IBAN}
 
 # Names set apart for examples (RFC 2606, RFC 6761), and what people write in their place.
 _EXAMPLE_HOST = re.compile(
@@ -36,9 +40,12 @@ _EXAMPLE_HOST = re.compile(
     re.IGNORECASE,
 )
 _EXAMPLE_NAME = re.compile(
-    r"^(?:your|my|user|username|name|first|firstname|someone|foo|bar|me|you|info|support|contact|help|sales|admin"
-    r"|hello|office|press|feedback|noreply|no-reply|customerservice|service|hr|jobs|git|john\.?_?doe"
-    r"|jane\.?_?doe|test)(?:[._-]?(?:name|email|mail|example|surname|lastname|last))*\d*@",
+    r"^(?:your|my|user|username|name|first|firstname|someone|foo|bar|me|you|a|b|x|abc|xyz|info|support|contact|help|sales|admin"
+    r"|hello|office|press|feedback|no-?_?reply|do-?not-?reply|customer\w*|client\w*|service\w*|hr|jobs?|careers?|git|action|billing"
+    r"|premium|prime|orders?|newsletter|marketing|team|events?|media|inquir\w+|enquir\w+|accounts?|reservations?|bookings?|recruit\w*"
+    r"|legal|privacy|security|webmaster|postmaster|abuse|notifications?|alerts?|subscri\w+|returns?|community|partners?|hiring|editor"
+    r"|submissions?|student|teacher|employee|email|mail|(?:dr\.?|mr\.?|ms\.?)?(?:john|jane)\.?_?(?:doe|smith)?|j\.?doe|test\w*|example\w*"
+    r"|sample\w*|dummy\w*|company\w*)(?:[._+-]?(?:name|email|mail|example|surname|lastname|last|leet|test|\w*alex))*[\d.-]*@",
     re.IGNORECASE,
 )
 # Numbers that payment services publish for tests; their check digit is right.
@@ -49,16 +56,17 @@ _TEST_CARDS = {
     "6011000990139424",
     "371449635398431",
 }
-_TOLL_FREE = ("800", "888", "877", "866", "855", "844", "833", "822", "900")
 
 
 class PersonalDataFilter(RowFilter):
     """E-mail addresses, telephone numbers, and card and bank account numbers whose check digits are right."""
 
     name: ClassVar[str] = "personal_data"
-    summary: ClassVar[str] = "there are e-mail addresses, telephone, card or bank account numbers in a text"
+    summary: ClassVar[str] = (
+        "there are e-mail addresses, telephone, card, bank account or identity numbers in a text"
+    )
     columns: tuple[Column, ...] = COLUMNS
-    kinds: tuple[Kind, ...] = ("email", "phone", "card", "iban")
+    kinds: tuple[Kind, ...] = ("email", "phone", "card", "iban", "national_id")
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
@@ -94,33 +102,22 @@ class SecretFilter(RowFilter):
 def _find_kind(rows: pl.DataFrame, column: str, kind: Kind) -> Iterator[int]:
     """Positions of rows with a real one of its kind: what looks like one is found first, then checked."""
     texts = rows.select("position", text=pl.col(column))
+    for pattern, find in IN_TEXT.get(kind, ()):
+        near = texts.filter(pl.col("text").str.contains(pattern))
+        yield from (position for position, text in near.iter_rows() if find(text))
+    if kind in IN_TEXT:
+        return
     if kind == "email":  # a letter alone is found much faster than the pattern
         texts = texts.filter(pl.col("text").str.contains("@", literal=True))
     near = texts.filter(pl.col("text").str.contains(PATTERNS[kind]))
     near = near.select("position", matches=pl.col("text").str.extract_all(PATTERNS[kind]))
     is_real = CHECKS[kind]
-    return (position for position, matches in near.iter_rows() if any(map(is_real, matches)))
+    yield from (position for position, matches in near.iter_rows() if any(map(is_real, matches)))
 
 
 def is_real_email(address: str) -> bool:
     """Return whether an address is nobody's example."""
     return not _EXAMPLE_NAME.match(address) and not _EXAMPLE_HOST.search(address.rsplit("@", 1)[1])
-
-
-def is_real_phone(number: str) -> bool:
-    """Return whether a number can be a person's: no hotline, none set apart for fiction, no 123-456-7890."""
-    digits = re.sub(r"\D", "", number)
-    if not number.startswith("+") or digits.startswith("1"):
-        local = digits.removeprefix("1")
-        fictional = local[3:6] == "555" or local[:3] == "555"
-        return (
-            len(local) == 10  # noqa: PLR2004 - area code, exchange, line
-            and not fictional
-            and local[:3] not in _TOLL_FREE
-            and local[0] not in "01"
-            and not _is_placeholder(local)
-        )
-    return 8 <= len(digits) <= 15 and not _is_placeholder(digits)  # noqa: PLR2004 - ITU-T E.164
 
 
 def is_real_card(number: str) -> bool:
@@ -142,13 +139,13 @@ def is_real_iban(number: str) -> bool:
     return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
 
 
-def _is_placeholder(digits: str) -> bool:
-    return len(set(digits)) <= 2 or digits in "01234567890123456789" or digits in "98765432109876543210"  # noqa: PLR2004
-
-
+# Those that are judged with what stands around them: what a text has that may hold one, and the judge.
+IN_TEXT: dict[Kind, tuple[tuple[str, Callable[[str], str]], ...]] = {
+    "phone": ((NEAR_PHONE, find_phone),),
+    "national_id": ((NEAR_FORM, find_id_by_form), (NEAR_NAMED, find_named_id)),
+}
 CHECKS: dict[Kind, Callable[[str], bool]] = {
     "email": is_real_email,
-    "phone": is_real_phone,
     "card": is_real_card,
     "iban": is_real_iban,
 }
