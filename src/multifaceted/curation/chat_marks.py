@@ -32,6 +32,23 @@ TURNS = (
     r"|(?s:(?:^|\n)\W{0,3}(?:问|問|用户|用戶|Q)\s*[:：].+\n\W{0,3}(?:答|助手|机器人)\s*[:：])|(?s:\bUSER: .+ ASSISTANT: )"
     r"|(?m:^\W{0,3}(?:Human|###? ?User)\s*:\s)"
 )
+NEAR_TURNS = (
+    *(
+        "human:",
+        "human\n",
+        "human\r",
+        "user:",
+        "user :",
+        "user\n",
+        "assistant",
+        "prompter",
+        "instruction",
+        "prompt:",
+        "response:",
+    ),
+    *("user**", "human**", "user]", "human]", "user>", "human>", "问", "問", "用户", "用戶", "q:", "q："),
+)
+NEAR_REASONING = ("<", "◁", "[think", "[/think", "the user ", "we need to ", "i need to ")
 # A system message that talks to whoever asked for it.
 ADDRESSES_WRITER = (
     r"(?i)^\W*(?:sure|certainly|of course|absolutely|here(?:['’]s| is| are))\b[^\n]{0,80}\b(?:system|prompt|message|role)\b"

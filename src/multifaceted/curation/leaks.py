@@ -3,7 +3,7 @@
 import re
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import polars as pl
 from pydantic import Field
@@ -26,14 +26,24 @@ _ABOUT_TEMPLATES = (
     r"|hugo|latex|prompt|placeholders?|f-?strings?)\b"
 )
 _SENTENCE_WORDS = 9  # of a template's sentence, so that it cannot stand elsewhere by chance
-# What is looked for in a system message, in a response, and the prompts that let it pass in a response.
+
+
+class _Mark(NamedTuple):
+    """What is looked for, in a system message and in a response, and prompts that let it pass in the latter."""
+
+    in_system: str  # empty: nothing; a system message may speak of users and of thinking
+    in_output: str
+    about: str
+    near: tuple[str, ...]  # one of these stands in whatever matches; plain words are found many times faster
+
+
 _MARKS = {
-    "json": (_JSON, _JSON, r"(?i)subdimension|\"preference\""),
-    "template": (_TEMPLATE, _OWN_VARIABLES, _ABOUT_TEMPLATES),
-    "tokens": (chat_marks.TOKENS, chat_marks.TOKENS, chat_marks.ABOUT_TOKENS),
-    "turns": (chat_marks.TURNS, chat_marks.TURNS, chat_marks.ABOUT_TURNS),
-    "reasoning": (chat_marks.REASONING, chat_marks.REASONING, chat_marks.ABOUT_REASONING),
-    "tools": (chat_marks.TOOL_CALLS, chat_marks.TOOL_CALLS, chat_marks.ABOUT_TOOLS),
+    "json": _Mark(_JSON, _JSON, r"(?i)subdimension|\"preference\"", ('"subdimension"', '"preference"')),
+    "template": _Mark(_TEMPLATE, _OWN_VARIABLES, _ABOUT_TEMPLATES, ("{{", "{%", "[the system")),
+    "tokens": _Mark(chat_marks.TOKENS, chat_marks.TOKENS, chat_marks.ABOUT_TOKENS, ("<", "[")),
+    "turns": _Mark("", chat_marks.TURNS, chat_marks.ABOUT_TURNS, chat_marks.NEAR_TURNS),
+    "reasoning": _Mark("", chat_marks.REASONING, chat_marks.ABOUT_REASONING, chat_marks.NEAR_REASONING),
+    "tools": _Mark(chat_marks.TOOL_CALLS, chat_marks.TOOL_CALLS, chat_marks.ABOUT_TOOLS, ("<", "[TOOL", "{")),
 }
 _KINDS = {
     "json": "JSON of a preference set",
@@ -42,8 +52,6 @@ _KINDS = {
     "turns": "another turn of the chat",
     "reasoning": "reasoning",
     "tools": "a tool call",
-    "writer": "words to the writer of the prompt",
-    "sentence": "a sentence of a template",
 }
 
 
@@ -59,21 +67,28 @@ class LeakFilter(RowFilter):
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
         sentences = read_sentences(self.templates, self.min_words)
-        prompt = pl.col("prompt")
-        found: dict[str, pl.Expr] = {}
-        for kind, (in_system, in_output, about) in _MARKS.items():
-            found[f"_system_{kind}"] = pl.col("system").str.contains(in_system)
-            found[f"_output_{kind}"] = pl.col("output").str.contains(in_output) & ~prompt.str.contains(about)
-        found["_system_writer"] = pl.col("system").str.contains(chat_marks.ADDRESSES_WRITER)
-        for column in ("system", "output"):
-            found[f"_{column}_sentence"] = pl.col(column).str.contains_any(sentences)
-        marked = rows.with_columns(**found).filter(pl.any_horizontal(*found))
-        return marked.with_columns(detail=pl.coalesce(*(_name(flag) for flag in found))).drop(*found)
+        parts = [self._find_in(rows, column, sentences) for column in ("system", "output")]
+        return pl.concat(parts).unique("position", keep="first", maintain_order=True)
+
+    def _find_in(self, rows: pl.DataFrame, column: str, sentences: list[str]) -> pl.DataFrame:
+        text, prompt = pl.col(column), pl.col("prompt")
+        found: list[pl.DataFrame] = []
+        for kind, mark in _MARKS.items():
+            pattern = mark.in_system if column == "system" else mark.in_output
+            if not pattern:
+                continue
+            near = rows.filter(text.str.contains_any(list(mark.near), ascii_case_insensitive=True))
+            about = pl.lit(value=False) if column == "system" else prompt.str.contains(mark.about)
+            found.append(_name(near.filter(text.str.contains(pattern) & ~about), column, _KINDS[kind]))
+        if column == "system":
+            writer = rows.filter(text.str.contains(chat_marks.ADDRESSES_WRITER))
+            found.append(_name(writer, column, "words to the writer of the prompt"))
+        quoted = rows.filter(text.str.contains_any(sentences))
+        return pl.concat([*found, _name(quoted, column, "a sentence of a template")])
 
 
-def _name(flag: str) -> pl.Expr:
-    _, column, kind = flag.split("_")
-    return pl.when(pl.col(flag)).then(pl.lit(f"{column}: {_KINDS[kind]}"))
+def _name(rows: pl.DataFrame, column: str, kind: str) -> pl.DataFrame:
+    return rows.with_columns(detail=pl.lit(f"{column}: {kind}"))
 
 
 @cache

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - names of numbers in many languages
 """Telephone numbers and national identity numbers: by the plans and check digits of each country.
 
     find_phone("Ring me at +49 171 8643 1907")      # "DE"

@@ -10,47 +10,96 @@ from multifaceted.curation.base import NOTE, RowFilter
 from multifaceted.curation.scripts import IDEOGRAPH_WEIGHT
 
 # One of these stands in whatever the patterns match; plain words are found many times faster.
-_NEAR = (
+_NEAR_DECLINING = (
     *(
-        "cannot",
-        "can not",
-        "can't",
-        "can’t",
+        "i cannot",
+        "i can not",
+        "i can't",
+        "i can’t",
         "unable",
         "not able",
-        "could not",
+        "i could not",
         "couldn't",
         "couldn’t",
-        "won't",
-        "won’t",
+        "i won't",
+        "i won’t",
     ),
     *(
-        "will not",
-        "may not",
+        "i will not",
+        "i may not",
+        "not going to",
+        "i must",
+        "i have to",
+        "i need to",
         "i would",
-        "decline",
-        "refuse",
         "comfortable",
-        "don't",
-        "don’t",
-        "do not",
-        "not ",
+        "i don't",
+        "i don’t",
     ),
     *(
-        "illegal",
-        "unethical",
-        "inappropriate",
-        "immoral",
-        "never",
-        "crime",
-        "my p",
-        "my guid",
-        "my c",
-        "my e",
-        "my s",
+        "i do not",
+        "i'm not",
+        "i’m not",
+        "i am not",
+        "incapable",
+        "sorry",
+        "apolog",
+        "unfortunately",
+        "regret",
+        " cannot",
+        " can't",
+        " can not",
     ),
-    *("output", "input", "n/a", "none", "null", "no response", "no answer", "impossible", "incapable"),
-    # in other languages, where a text may be written in ASCII
+    *(
+        "do not condone",
+        "would not",
+        "should not",
+        "inappropriate",
+        "unethical",
+        "it is not",
+        "it's not",
+        "it’s not",
+        "it is never",
+    ),
+    *(
+        "not possible",
+        "impossible",
+        "cannot be",
+        "is unable",
+        "no output",
+        "nooutput",
+        "no input",
+        "n/a",
+        "none",
+        "null",
+        "not applicable",
+    ),
+    *(
+        "my programming",
+        "my guidelines",
+        "my polic",
+        "my ethical",
+        "my safety",
+        "my content",
+        "my values",
+        "not available",
+        "no response",
+    ),
+    *("no answer", "noanswer", "don't know", "don’t know", "want to", "just cannot", "simply"),
+)
+_NEAR_MORALS = (
+    "illegal",
+    "unethical",
+    "inappropriate",
+    "immoral",
+    "not appropriate",
+    "not ethical",
+    "acceptable",
+    "okay",
+    "crime",
+    "legal",
+)
+_NEAR_FOREIGN = (
     *(
         "kann ",
         "ik kan",
@@ -61,11 +110,25 @@ _NEAR = (
         "ne peux",
         "ne puis",
         "nie mog",
-        "saya",
-        "kami",
-        "tak ",
+        "saya ",
+        "kami ",
+        "olam",
+        "verem",
     ),
-    *("olam", "verem", "nu pot", "nem tud", "nemohu", "kan ikke", "kan inte", "soy capaz", "niet ", "possib"),
+    *(
+        "nu pot",
+        "nem tud",
+        "nemohu",
+        "kan ikke",
+        "kan inte",
+        "soy capaz",
+        "niet ",
+        "me es posib",
+        "nous ne",
+        "je ne",
+        "no estoy",
+        "darf ",
+    ),
 )
 _HEADING = r"^\s*#{1,6} [^\n]*\n+"
 _FIRST_LINE = r"^\s*([^\n]{0,100})"
@@ -88,14 +151,16 @@ class RefusalFilter(RowFilter):
         text, opening = pl.col(name), pl.col("_opening")
         start = text.str.slice(0, declining.OPENING).str.replace(_HEADING, "")
         rows = rows.with_columns(_opening=start)
-        near = opening.str.contains_any(list(_NEAR), ascii_case_insensitive=True)
         is_ascii = opening.str.len_bytes() == opening.str.len_chars()
-        rows = rows.filter(near | ~is_ascii)
-        declines = self._declines() & ~opening.str.contains(declining.NO_REFUSAL)
-        foreign = opening.str.contains(declining.OTHER_LANGUAGES) | (
-            opening.str.contains(declining.SPEAKER) & opening.str.contains(declining.UNPARTED)
+        declined = rows.filter(_holds(_NEAR_DECLINING)).filter(
+            self._declines() & ~opening.str.contains(declining.NO_REFUSAL)
         )
-        found = rows.filter(declines | foreign)
+        moral = rows.filter(_holds(_NEAR_MORALS) | ~is_ascii).filter(self._moralizes())
+        foreign = rows.filter(_holds(_NEAR_FOREIGN) | ~is_ascii).filter(
+            opening.str.contains(declining.OTHER_LANGUAGES)
+            | (opening.str.contains(declining.SPEAKER) & opening.str.contains(declining.UNPARTED))
+        )
+        found = pl.concat([declined, moral, foreign]).unique("position", maintain_order=True)
         is_partial = text.str.contains(declining.YET) & text.str.contains(declining.HAS_WORK)
         return found.with_columns(
             detail=pl.lit(f"{name}: ") + text.str.extract(_FIRST_LINE, 1),
@@ -115,7 +180,6 @@ class RefusalFilter(RowFilter):
                     declining.IMPERSONAL,
                 )
             ),
-            self._moralizes(),
         )
 
     def _moralizes(self) -> pl.Expr:
@@ -130,3 +194,7 @@ class RefusalFilter(RowFilter):
             & ~prompt.str.contains(declining.ASKS_MORALS_UNPARTED)
         )
         return (length <= self.max_characters) & (teaches | unparted) & ~text.str.contains(declining.HAS_WORK)
+
+
+def _holds(words: tuple[str, ...]) -> pl.Expr:
+    return pl.col("_opening").str.contains_any(list(words), ascii_case_insensitive=True)

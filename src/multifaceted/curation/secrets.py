@@ -16,7 +16,7 @@ def describe_secrets(column: pl.Series) -> pl.Series:
         column = column.to_frame().select(pl.struct(column.name).struct.json_encode()).to_series()
     if column.dtype != pl.String:
         return pl.Series([None] * len(column), dtype=pl.String)
-    near = column.str.contains_any(list(NEAR), ascii_case_insensitive=True).fill_null(value=False)
+    near = column.str.contains(NEAR).fill_null(value=False)
     found: list[str | None] = [None] * len(column)
     for place in near.arg_true():
         if secrets := find_secrets(column[place], assigned=not is_nested):
