@@ -29,7 +29,7 @@ _SENTENCE_WORDS = 9  # of a template's sentence, so that it cannot stand elsewhe
 
 
 class _Mark(NamedTuple):
-    """What is looked for, in a system message and in a response, and prompts that let it pass in the latter."""
+    """What is looked for in a system message and in a response; prompts that let it pass in the latter."""
 
     in_system: str  # empty: nothing; a system message may speak of users and of thinking
     in_output: str
@@ -78,6 +78,8 @@ class LeakFilter(RowFilter):
             if not pattern:
                 continue
             near = rows.filter(text.str.contains_any(list(mark.near), ascii_case_insensitive=True))
+            if near.is_empty():  # else the pattern is compiled for nothing
+                continue
             about = pl.lit(value=False) if column == "system" else prompt.str.contains(mark.about)
             found.append(_name(near.filter(text.str.contains(pattern) & ~about), column, _KINDS[kind]))
         if column == "system":

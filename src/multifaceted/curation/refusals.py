@@ -87,6 +87,20 @@ _NEAR_DECLINING = (
     ),
     *("no answer", "noanswer", "don't know", "don’t know", "want to", "just cannot", "simply"),
 )
+_NEAR_STRONG = (
+    *(
+        "i cannot",
+        "i can not",
+        "i can't",
+        "i can’t",
+        "unable to",
+        "not able to",
+        "not programmed",
+        "must decline",
+        "i will not",
+    ),
+    *("i won't", "i won’t"),
+)
 _NEAR_MORALS = (
     "illegal",
     "unethical",
@@ -152,15 +166,17 @@ class RefusalFilter(RowFilter):
         start = text.str.slice(0, declining.OPENING).str.replace(_HEADING, "")
         rows = rows.with_columns(_opening=start)
         is_ascii = opening.str.len_bytes() == opening.str.len_chars()
-        declined = rows.filter(_holds(_NEAR_DECLINING)).filter(
-            self._declines() & ~opening.str.contains(declining.NO_REFUSAL)
+        declines = self._declines() & ~opening.str.contains(declining.NO_REFUSAL)
+        foreign = opening.str.contains(declining.OTHER_LANGUAGES) | (
+            opening.str.contains(declining.SPEAKER) & opening.str.contains(declining.UNPARTED)
         )
-        moral = rows.filter(_holds(_NEAR_MORALS) | ~is_ascii).filter(self._moralizes())
-        foreign = rows.filter(_holds(_NEAR_FOREIGN) | ~is_ascii).filter(
-            opening.str.contains(declining.OTHER_LANGUAGES)
-            | (opening.str.contains(declining.SPEAKER) & opening.str.contains(declining.UNPARTED))
-        )
-        found = pl.concat([declined, moral, foreign]).unique("position", maintain_order=True)
+        parts = [
+            _filter(rows, _holds(_NEAR_DECLINING), declines),
+            _filter(rows, _holds(_NEAR_STRONG), opening.str.contains(declining.AFTER_PREAMBLE)),
+            _filter(rows, _holds(_NEAR_MORALS) | ~is_ascii, self._moralizes()),
+            _filter(rows, _holds(_NEAR_FOREIGN) | ~is_ascii, foreign),
+        ]
+        found = pl.concat(parts).unique("position", maintain_order=True)
         is_partial = text.str.contains(declining.YET) & text.str.contains(declining.HAS_WORK)
         return found.with_columns(
             detail=pl.lit(f"{name}: ") + text.str.extract(_FIRST_LINE, 1),
@@ -175,7 +191,6 @@ class RefusalFilter(RowFilter):
                 for pattern in (
                     declining.AFTER_APOLOGY,
                     declining.AT_ONCE,
-                    declining.AFTER_PREAMBLE,
                     declining.BY_RULES,
                     declining.IMPERSONAL,
                 )
@@ -198,3 +213,9 @@ class RefusalFilter(RowFilter):
 
 def _holds(words: tuple[str, ...]) -> pl.Expr:
     return pl.col("_opening").str.contains_any(list(words), ascii_case_insensitive=True)
+
+
+def _filter(rows: pl.DataFrame, near: pl.Expr, test: pl.Expr) -> pl.DataFrame:
+    """Return the rows that pass both; where none is near, no pattern is compiled for nothing."""
+    rows = rows.filter(near)
+    return rows if rows.is_empty() else rows.filter(test)

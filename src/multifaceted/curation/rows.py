@@ -18,7 +18,9 @@ from multifaceted.errors import InputError, MultifacetedError, Problem
 from multifaceted.store.curation import DROP, FINDING
 from multifaceted.store.shards import read_batches
 
-FRAME_ROWS = 2000  # about 12 MB of the original's rows; a frame takes a few times that while it is looked at
+FRAME_ROWS = (
+    6000  # about 36 MB; patterns are compiled anew for each frame, and a frame takes a few times its size
+)
 FINDINGS = {"position": pl.UInt32, **FINDING.to_schema()}
 IDS = ("position", "id", "instruction_id")
 
