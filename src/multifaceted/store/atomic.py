@@ -118,8 +118,10 @@ def require_file(path: Path) -> bool:
     Raises:
         StorageError: where something else has its name.
     """
+    # Asked before: a file that another process makes meanwhile is none to complain of.
+    is_there = os.path.lexists(path)
     if path.is_file():
         return True
-    if os.path.lexists(path):
+    if is_there and os.path.lexists(path):
         raise StorageError(f"{path} is not a file", hint="move it away, and run again")
     return False
