@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from answers import make_strong, read_alpaca
 from cases import Case, CaseSet, draw
 from refusal_sets import LANGUAGES, read_multilingual
-from truncated_sets import STRONG, read_alpaca, read_answers
 
 _HALF = 0.5
 _LONG = 200  # characters of an answer whose language can be told
@@ -37,9 +37,7 @@ def make_good_pairs() -> Iterator[Case]:
         for row in read_alpaca(language):
             prompt = "\n".join(filter(None, [row["instruction"], row["input"]]))
             yield Case(row["output"], faulty=False, prompt=prompt, group=language)
-    for model in STRONG:
-        for row in read_answers(model):
-            yield Case(row["output"], faulty=False, prompt=row["instruction"], group=model)
+    yield from make_strong()
 
 
 def differs_in_ascii(case: Case) -> bool:

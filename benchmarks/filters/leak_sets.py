@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from answers import STRONG, read_answers
 from cases import Case, CaseSet, draw
 from repositories import read
-from truncated_sets import STRONG, read_answers
 
 _SPECIAL = re.compile(r"<[^<>\s]{1,30}>|\[/?[A-Z_]{2,20}\]|<[｜|][^<>\n]{1,30}[｜|]>")
 

@@ -20,7 +20,6 @@ from repetition_sets import SETS as LOOPS
 from truncated_sets import SETS as TRUNCATED
 
 import multifaceted as mf
-from multifaceted.curation.recipe import FilterTable
 
 SETS: tuple[CaseSet, ...] = (*REFUSALS, *TRUNCATED, *LOOPS, *LEAKS, *LANGUAGE, *PRIVATE)
 
@@ -34,8 +33,7 @@ def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:
             "system": [case.system for case in cases],
         }
     )
-    known = [name for name in reasons if name in FilterTable.model_fields]
-    return mf.find(frame, known)
+    return mf.find(frame, reasons)
 
 
 def score(faulty: pl.Series, found: pl.Series) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from itertools import cycle
 
 import phonenumbers
+from answers import STRONG, make_strong, read_answers
 from cases import Case, CaseSet
 from repositories import list_files, read
-from truncated_sets import STRONG, read_answers
 
 _TRUFFLEHOG = "trufflesecurity/trufflehog"
 _GITLEAKS = "gitleaks/gitleaks"
@@ -42,7 +42,7 @@ def make_secrets() -> Iterator[Case]:
                 row = next(answers)
                 text = f"{row['output']}\n\n{_BESIDE.format(name=name, key=found[0])}\n"
                 yield Case(text, faulty=True, prompt=row["instruction"], group=_find_form(found[0]), key=name)
-    yield from make_clean()
+    yield from make_strong()
 
 
 def make_gitleaks() -> Iterator[Case]:
@@ -53,13 +53,6 @@ def make_gitleaks() -> Iterator[Case]:
                 for _, line in re.findall(r"(?m)^\s*([`\"])((?:(?!\1).)+)\1,", block):
                     name = path.rsplit("/", 1)[1].removesuffix(".go")
                     yield Case(line, faulty=kind == "tps", prompt=line, group=name, key=name)
-
-
-def make_clean() -> Iterator[Case]:
-    """Answers of strong models, which hold neither secrets nor personal data but for examples."""
-    for model in STRONG:
-        for row in read_answers(model):
-            yield Case(row["output"], faulty=False, prompt=row["instruction"], group="clean")
 
 
 def _find_form(key: str) -> str:
@@ -87,7 +80,7 @@ def make_phones() -> Iterator[Case]:
             for form, word in ((style.INTERNATIONAL, "at"), (style.NATIONAL, "tel.")):
                 text = f"Reach me {word} {phonenumbers.format_number(number, form)}, please."
                 yield Case(text, faulty=True, group=region, key=region)
-    yield from make_clean()
+    yield from make_strong()
 
 
 def _find_word(name: str) -> str:
@@ -128,5 +121,5 @@ SETS = (
     CaseSet("Gitleaks' tests", ("secret",), "those tests", make_gitleaks, has_any_secret_word),
     CaseSet("Presidio's tests", ("personal_data",), "those tests", make_presidio, has_any_number),
     CaseSet("libphonenumber's examples", ("personal_data",), "a number each", make_phones, has_any_number),
-    CaseSet("clean answers", ("personal_data",), "none", make_clean, has_any_number),
+    CaseSet("clean answers", ("personal_data",), "none", make_strong, has_any_number),
 )

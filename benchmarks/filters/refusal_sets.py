@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 
 from cases import Case, CaseSet
 from repositories import read, read_csv, read_lines
@@ -40,6 +41,7 @@ def make_do_not_answer() -> Iterator[Case]:
                 yield Case(row["response"], row["action"] == "0", row["question"], group=model)
 
 
+@cache
 def read_multilingual(model: str, language: str) -> list[dict[str, str]]:
     """Read the answers of a model to 572 harmful requests in a language."""
     path = f"output/ja_vector_sweep/{model}/{language}/20250519-232436/1/completions/"

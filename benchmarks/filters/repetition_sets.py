@@ -3,30 +3,21 @@
 import csv
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
+from answers import make_strong, read_answers
 from cases import Case, CaseSet
-from truncated_sets import STRONG, read_answers
 
 _LABELS = Path(__file__).parent / "labels" / "repetition.csv"
 _MOST_LINES = 0.3  # Gopher's bound for lines that were there before (Rae et al. 2021, table A1)
-read_once = cache(read_answers)
 
 
 def make_loops() -> Iterator[Case]:
     """A loop is what the model says again word for word, unasked, until it stops or is stopped."""
     with _LABELS.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            answer = read_once(row["model"])[int(row["index"])]
+            answer = read_answers(row["model"])[int(row["index"])]
             yield Case(answer["output"], row["label"] == "1", answer["instruction"], half=row["half"])
-
-
-def make_strong() -> Iterator[Case]:
-    """Answers of strong models, of which none loops."""
-    for model in STRONG:
-        for row in read_answers(model):
-            yield Case(row["output"], faulty=False, prompt=row["instruction"], group=model)
 
 
 def has_same_lines(case: Case) -> bool:

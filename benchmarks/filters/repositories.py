@@ -17,13 +17,10 @@ from typing import Any
 REPOSITORIES = {
     "IvAnastasia/Multilingual-Refusal": ("9478fc0900582aa0dc867ab567d026d889fcd730", "Apache-2.0"),
     "Marker-Inc-Korea/K-OverRefusal": ("f39bed8748348b76a1a64a730c8089bdb7cd7d1b", "MIT"),
-    "Yelp/detect-secrets": ("5e141933554a0b74e7341841f318be21e895339c", "Apache-2.0"),
     "gitleaks/gitleaks": ("b58d3f102cf3a2c84cb7f923d05c25c9b1aed84b", "MIT"),
     "hiyouga/LLaMA-Factory": ("ff6d4d12eeb035d6ce06805a5733dd7b29f2ac30", "Apache-2.0"),
-    "kaistAI/FLASK": ("3b4e22bc34aa9dc15ea0c51be3cbf5f3c8b1b5e5", "none given"),
     "kunishou/do-not-answer-ja": ("1380ff2ff5abad07e8aead79caa9757bb8d9f866", "Apache-2.0"),
     "lm-sys/FastChat": ("0e6d3e4beaab66f4d3f93db72541a4abab8af28d", "Apache-2.0"),
-    "lm-sys/arena-hard-auto": ("efc012e192b88024a5203f5a28ec8fc0342946df", "Apache-2.0"),
     "microsoft/presidio": ("0aa9f8e44275cb52c00fbbebe19168e934e1f076", "MIT"),
     "paul-rottger/exaggerated-safety": ("d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d", "CC-BY-4.0"),
     "tatsu-lab/alpaca_eval": ("cd543a149df89434d8a54582c0151c0b945c3d20", "Apache-2.0"),

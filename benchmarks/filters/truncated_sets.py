@@ -1,22 +1,16 @@
 # ruff: noqa: RUF001 - marks of Chinese text
 """Replies cut off: by a cap on tokens, of which the tokens themselves tell, and by a cut of our own."""
 
-import json
 import random
 import re
 from collections.abc import Iterator
 
+from answers import STRONG, read_alpaca, read_answers
 from cases import Case, CaseSet, draw
 from refusal_sets import LANGUAGES, read_multilingual
-from repositories import read
 
 _CAP = 512  # tokens
 _ENDS = {"128009", "128001", "151643", "151645"}  # end of text, and what fills up
-# Models whose answers were not capped in that run, and end as their writers ended them.
-STRONG = (
-    *("gpt4_1106_preview", "gpt-4o-2024-05-13", "claude-3-opus-20240229", "gpt4_0613"),
-    *("gpt-4-turbo-2024-04-09", "claude-3-5-sonnet-20240620", "Yi-34B-Chat", "mistral-large-2402"),
-)
 _PIECE = re.compile(r"\s?[^\W\d_]{1,5}|\s?\d{1,3}|\s?[^\w\s]+|\s+|\w")  # about a token
 _KINDS = {
     "code": re.compile(r"```"),
@@ -33,22 +27,6 @@ def make_capped() -> Iterator[Case]:
                 tokens = row["generation_tokens"].split()
                 cut = len(tokens) == _CAP and tokens[-1] not in _ENDS
                 yield Case(row["response"], cut, row["instruction"], group=language)
-
-
-def read_answers(model: str) -> list[dict[str, str]]:
-    """Read the 805 answers of a model in AlpacaEval."""
-    rows: list[dict[str, str]] = json.loads(
-        read("tatsu-lab/alpaca_eval", f"results/{model}/model_outputs.json")
-    )
-    return rows
-
-
-def read_alpaca(language: str) -> list[dict[str, str]]:
-    """Read a thousand rows of instruction, input and output."""
-    rows: list[dict[str, str]] = json.loads(
-        read("hiyouga/LLaMA-Factory", f"data/alpaca_{language}_demo.json")
-    )
-    return rows
 
 
 def make_cut() -> Iterator[Case]:

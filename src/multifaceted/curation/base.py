@@ -13,7 +13,6 @@ import polars as pl
 
 from multifaceted.strictmodel import StrictModel
 
-DROP: Final = "drop"
 NOTE: Final = "note"
 
 # What filters see of a row, besides `position`: its place in the run.
@@ -30,7 +29,7 @@ class Filter(StrictModel):
     summary: ClassVar[str]  # what it objects to, for people
     # The columns it looks at besides `prompt` and `output`, without which it has nothing to say.
     needs: ClassVar[frozenset[str]] = frozenset()
-    action: Literal["drop", "note"] = DROP
+    action: Literal["drop", "note"] = "drop"
 
     def prepare(self) -> None:
         """Called once, before any row is read: what is missing should be told then.

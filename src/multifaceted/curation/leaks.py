@@ -10,6 +10,7 @@ from pydantic import Field
 
 from multifaceted.curation import chat_marks
 from multifaceted.curation.base import RowFilter
+from multifaceted.curation.narrow import narrow
 from multifaceted.inputfile import read_input_text
 from multifaceted.prompts.template import REPAIR, shipped_template
 from multifaceted.stages import SHIPPED
@@ -31,28 +32,33 @@ _SENTENCE_WORDS = 9  # of a template's sentence, so that it cannot stand elsewhe
 class _Mark(NamedTuple):
     """What is looked for in a system message and in a response; prompts that let it pass in the latter."""
 
+    title: str
     in_system: str  # empty: nothing; a system message may speak of users and of thinking
     in_output: str
     about: str
-    near: tuple[str, ...]  # one of these stands in whatever matches; plain words are found many times faster
+    near: list[str]  # one of these stands in whatever matches; plain words are found many times faster
 
 
-_MARKS = {
-    "json": _Mark(_JSON, _JSON, r"(?i)subdimension|\"preference\"", ('"subdimension"', '"preference"')),
-    "template": _Mark(_TEMPLATE, _OWN_VARIABLES, _ABOUT_TEMPLATES, ("{{", "{%", "[the system")),
-    "tokens": _Mark(chat_marks.TOKENS, chat_marks.TOKENS, chat_marks.ABOUT_TOKENS, ("<", "[")),
-    "turns": _Mark("", chat_marks.TURNS, chat_marks.ABOUT_TURNS, chat_marks.NEAR_TURNS),
-    "reasoning": _Mark("", chat_marks.REASONING, chat_marks.ABOUT_REASONING, chat_marks.NEAR_REASONING),
-    "tools": _Mark(chat_marks.TOOL_CALLS, chat_marks.TOOL_CALLS, chat_marks.ABOUT_TOOLS, ("<", "[TOOL", "{")),
-}
-_KINDS = {
-    "json": "JSON of a preference set",
-    "template": "template marks",
-    "tokens": "chat tokens",
-    "turns": "another turn of the chat",
-    "reasoning": "reasoning",
-    "tools": "a tool call",
-}
+_MARKS = (
+    _Mark(
+        "JSON of a preference set",
+        _JSON,
+        _JSON,
+        r"(?i)subdimension|\"preference\"",
+        ['"subdimension"', '"preference"'],
+    ),
+    _Mark("template marks", _TEMPLATE, _OWN_VARIABLES, _ABOUT_TEMPLATES, ["{{", "{%", "[the system"]),
+    _Mark("chat tokens", chat_marks.TOKENS, chat_marks.TOKENS, chat_marks.ABOUT_TOKENS, ["<", "["]),
+    _Mark("another turn of the chat", "", chat_marks.TURNS, chat_marks.ABOUT_TURNS, chat_marks.NEAR_TURNS),
+    _Mark("reasoning", "", chat_marks.REASONING, chat_marks.ABOUT_REASONING, chat_marks.NEAR_REASONING),
+    _Mark(
+        "a tool call",
+        chat_marks.TOOL_CALLS,
+        chat_marks.TOOL_CALLS,
+        chat_marks.ABOUT_TOOLS,
+        ["<", "[TOOL", "{"],
+    ),
+)
 
 
 class LeakFilter(RowFilter):
@@ -73,15 +79,13 @@ class LeakFilter(RowFilter):
     def _find_in(self, rows: pl.DataFrame, column: str, sentences: list[str]) -> pl.DataFrame:
         text, prompt = pl.col(column), pl.col("prompt")
         found: list[pl.DataFrame] = []
-        for kind, mark in _MARKS.items():
+        for mark in _MARKS:
             pattern = mark.in_system if column == "system" else mark.in_output
-            if not pattern:
-                continue
-            near = rows.filter(text.str.contains_any(list(mark.near), ascii_case_insensitive=True))
-            if near.is_empty():  # else the pattern is compiled for nothing
-                continue
-            about = pl.lit(value=False) if column == "system" else prompt.str.contains(mark.about)
-            found.append(_name(near.filter(text.str.contains(pattern) & ~about), column, _KINDS[kind]))
+            if pattern:
+                near = text.str.contains_any(mark.near, ascii_case_insensitive=True)
+                about = pl.lit(value=False) if column == "system" else prompt.str.contains(mark.about)
+                held = narrow(rows, near, text.str.contains(pattern) & ~about)
+                found.append(_name(held, column, mark.title))
         if column == "system":
             writer = rows.filter(text.str.contains(chat_marks.ADDRESSES_WRITER))
             found.append(_name(writer, column, "words to the writer of the prompt"))

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
 
 import polars as pl
+from stdnum import luhn
+from stdnum.iso7064 import mod_97_10
 
 from multifaceted.curation.base import RowFilter
 from multifaceted.curation.personal_numbers import (
@@ -123,12 +125,8 @@ def is_real_email(address: str) -> bool:
 def is_real_card(number: str) -> bool:
     """Return whether the check digit is right (Luhn), and the number none that manuals use for tests."""
     digits = re.sub(r"\D", "", number)
-    total = 0
-    for index, digit in enumerate(map(int, reversed(digits))):
-        doubled = digit * 2 if index % 2 else digit
-        total += doubled - 9 if doubled > 9 else doubled  # noqa: PLR2004 - the sum of its two digits
     is_made_up = len(set(digits)) <= 3 or digits in _TEST_CARDS  # noqa: PLR2004 - such as 4242 4242 4242 4242
-    return total % 10 == 0 and not is_made_up
+    return bool(luhn.is_valid(digits)) and not is_made_up
 
 
 def is_real_iban(number: str) -> bool:
@@ -136,7 +134,7 @@ def is_real_iban(number: str) -> bool:
     compact = number.replace(" ", "")
     if not 15 <= len(compact) <= 34:  # noqa: PLR2004 - as the standard has it
         return False
-    return int("".join(str(int(c, 36)) for c in compact[4:] + compact[:4])) % 97 == 1
+    return bool(mod_97_10.is_valid(compact[4:] + compact[:4]))
 
 
 # Those that are judged with what stands around them: what a text has that may hold one, and the judge.

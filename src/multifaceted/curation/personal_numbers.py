@@ -2,7 +2,7 @@
 """Telephone numbers and national identity numbers: by the plans and check digits of each country.
 
     find_phone("Ring me at +49 171 8643 1907")      # "DE"
-    find_national_id("My DNI is 55555555K")         # "es.dni"
+    find_id_by_form("My DNI is 54362315K")          # "es.dni"
 
 The plans are those of libphonenumber, the check digits those of python-stdnum. A number without a country's
 prefix or a form of its own needs a word beside it that says what it is: one in ten has right check digits.
@@ -26,55 +26,57 @@ _NATIONAL = re.compile(r"(?<![\w.+/-])\(?0?\d[\d ().-]{6,17}\d(?![\w/]|[.,]\d)")
 _PHONE_WORD = re.compile(
     rf"(?i)(?:\b(?:{_PHONE_WORDS})\b|{_PHONE_WORDS_UNPARTED})\W{{0,3}}(?:\w+\W{{1,3}}){{0,4}}$"
 )
-_REGIONS = (
-    *(
-        "US",
-        "GB",
-        "DE",
-        "FR",
-        "IT",
-        "ES",
-        "PT",
-        "NL",
-        "BE",
-        "CH",
-        "AT",
-        "PL",
-        "CZ",
-        "SE",
-        "NO",
-        "DK",
-        "FI",
-        "IE",
-        "GR",
-        "RU",
-        "UA",
-    ),
-    *(
-        "TR",
-        "IL",
-        "EG",
-        "ZA",
-        "NG",
-        "KE",
-        "IN",
-        "PK",
-        "BD",
-        "CN",
-        "TW",
-        "HK",
-        "JP",
-        "KR",
-        "TH",
-        "VN",
-        "ID",
-        "MY",
-        "SG",
-        "PH",
-        "AU",
-    ),
-    *("NZ", "BR", "MX", "AR", "CL", "CO", "PE"),
-)
+_REGIONS = [
+    "US",
+    "GB",
+    "DE",
+    "FR",
+    "IT",
+    "ES",
+    "PT",
+    "NL",
+    "BE",
+    "CH",
+    "AT",
+    "PL",
+    "CZ",
+    "SE",
+    "NO",
+    "DK",
+    "FI",
+    "IE",
+    "GR",
+    "RU",
+    "UA",
+    "TR",
+    "IL",
+    "EG",
+    "ZA",
+    "NG",
+    "KE",
+    "IN",
+    "PK",
+    "BD",
+    "CN",
+    "TW",
+    "HK",
+    "JP",
+    "KR",
+    "TH",
+    "VN",
+    "ID",
+    "MY",
+    "SG",
+    "PH",
+    "AU",
+    "NZ",
+    "BR",
+    "MX",
+    "AR",
+    "CL",
+    "CO",
+    "PE",
+]
 # Set apart for fiction by the regulators of each country.
 _FICTION = re.compile(
     r"^(?:1?\d{3}555\d{4}|1?555\d{7}|44(?:2079460\d{3}|1632960\d{3}|7700900\d{3}|(?:113|114|115|116|117|118|121|131|141|151|161|191)4960\d{3}|8081570\d{3})"
@@ -172,18 +174,18 @@ def find_phone(text: str) -> str:
             if needs_word and not _PHONE_WORD.search(before):
                 continue
             taken.append(match.span())
-            if found := _find_region(match[0], _REGIONS if needs_word else ("US",)):
+            if found := _find_region(match[0], _REGIONS if needs_word else ["US"]):
                 return found
     return ""
 
 
-def _find_region(number: str, regions: tuple[str, ...]) -> str:
+def _find_region(number: str, regions: list[str]) -> str:
     import phonenumbers  # noqa: PLC0415 - a second, which only this needs
 
     kinds = phonenumbers.PhoneNumberType
     personal = {kinds.FIXED_LINE, kinds.MOBILE, kinds.FIXED_LINE_OR_MOBILE, kinds.VOIP, kinds.PERSONAL_NUMBER}
     digits = re.sub(r"\D", "", number)
-    if is_placeholder(digits[-10:]):
+    if _is_placeholder(digits[-10:]):
         return ""
     for region in regions:
         try:
@@ -196,13 +198,8 @@ def _find_region(number: str, regions: tuple[str, ...]) -> str:
     return ""
 
 
-def find_national_id(text: str) -> str:
-    """Return which national number a text holds, such as `es.dni`; empty where there is none."""
-    return find_id_by_form(text) or find_named_id(text)
-
-
 def find_id_by_form(text: str) -> str:
-    """Return the same, of those with a form that hardly anything else has."""
+    """Return which national number a text holds, such as `es.dni`, by its form alone; empty where there is none."""
     for match in _FORMS.finditer(text):
         name = list(_OWN_FORM)[int(str(match.lastgroup)[1:])]
         if _is_valid(name, match[0]):
@@ -231,7 +228,7 @@ def _list_named(word: str) -> tuple[str, ...]:
 
 def _is_valid(name: str, number: str) -> bool:
     compact = re.sub(r"[\s.\-]", "", number)
-    if compact in _TEXTBOOK or (compact.isdigit() and is_placeholder(compact)):
+    if compact in _TEXTBOOK or (compact.isdigit() and _is_placeholder(compact)):
         return False
     if "." not in name:  # no check digits, or none that are public
         return True
@@ -243,6 +240,6 @@ def _load(name: str) -> Any:
     return importlib.import_module(f"stdnum.{name}")
 
 
-def is_placeholder(digits: str) -> bool:
+def _is_placeholder(digits: str) -> bool:
     """Return whether digits are what people write in place of a number."""
     return len(set(digits)) <= 2 or digits in "012345678901234567890" or digits in "98765432109876543210"  # noqa: PLR2004

@@ -7,101 +7,95 @@ from pydantic import Field
 
 from multifaceted.curation import declining
 from multifaceted.curation.base import NOTE, RowFilter
+from multifaceted.curation.narrow import narrow
 from multifaceted.curation.scripts import IDEOGRAPH_WEIGHT
 
 # One of these stands in whatever the patterns match; plain words are found many times faster.
-_NEAR_DECLINING = (
-    *(
-        "i cannot",
-        "i can not",
-        "i can't",
-        "i can’t",
-        "unable",
-        "not able",
-        "i could not",
-        "couldn't",
-        "couldn’t",
-        "i won't",
-        "i won’t",
-    ),
-    *(
-        "i will not",
-        "i may not",
-        "not going to",
-        "i must",
-        "i have to",
-        "i need to",
-        "i would",
-        "comfortable",
-        "i don't",
-        "i don’t",
-    ),
-    *(
-        "i do not",
-        "i'm not",
-        "i’m not",
-        "i am not",
-        "incapable",
-        "sorry",
-        "apolog",
-        "unfortunately",
-        "regret",
-        " cannot",
-        " can't",
-        " can not",
-    ),
-    *(
-        "do not condone",
-        "would not",
-        "should not",
-        "inappropriate",
-        "unethical",
-        "it is not",
-        "it's not",
-        "it’s not",
-        "it is never",
-    ),
-    *(
-        "not possible",
-        "impossible",
-        "cannot be",
-        "is unable",
-        "no output",
-        "nooutput",
-        "no input",
-        "n/a",
-        "none",
-        "null",
-        "not applicable",
-    ),
-    *(
-        "my programming",
-        "my guidelines",
-        "my polic",
-        "my ethical",
-        "my safety",
-        "my content",
-        "my values",
-        "not available",
-        "no response",
-    ),
-    *("no answer", "noanswer", "don't know", "don’t know", "want to", "just cannot", "simply"),
-)
-_NEAR_STRONG = (
-    *(
-        "i cannot",
-        "i can not",
-        "i can't",
-        "i can’t",
-        "unable to",
-        "not able to",
-        "not programmed",
-        "must decline",
-        "i will not",
-    ),
-    *("i won't", "i won’t"),
-)
-_NEAR_MORALS = (
+_NEAR_DECLINING = [
+    "i cannot",
+    "i can not",
+    "i can't",
+    "i can’t",
+    "unable",
+    "not able",
+    "i could not",
+    "couldn't",
+    "couldn’t",
+    "i won't",
+    "i won’t",
+    "i will not",
+    "i may not",
+    "not going to",
+    "i must",
+    "i have to",
+    "i need to",
+    "i would",
+    "comfortable",
+    "i don't",
+    "i don’t",
+    "i do not",
+    "i'm not",
+    "i’m not",
+    "i am not",
+    "incapable",
+    "sorry",
+    "apolog",
+    "unfortunately",
+    "regret",
+    " cannot",
+    " can't",
+    " can not",
+    "do not condone",
+    "would not",
+    "should not",
+    "inappropriate",
+    "unethical",
+    "it is not",
+    "it's not",
+    "it’s not",
+    "it is never",
+    "not possible",
+    "impossible",
+    "cannot be",
+    "is unable",
+    "no output",
+    "nooutput",
+    "no input",
+    "n/a",
+    "none",
+    "null",
+    "not applicable",
+    "my programming",
+    "my guidelines",
+    "my polic",
+    "my ethical",
+    "my safety",
+    "my content",
+    "my values",
+    "not available",
+    "no response",
+    "no answer",
+    "noanswer",
+    "don't know",
+    "don’t know",
+    "want to",
+    "just cannot",
+    "simply",
+]
+_NEAR_STRONG = [
+    "i cannot",
+    "i can not",
+    "i can't",
+    "i can’t",
+    "unable to",
+    "not able to",
+    "not programmed",
+    "must decline",
+    "i will not",
+    "i won't",
+    "i won’t",
+]
+_NEAR_MORALS = [
     "illegal",
     "unethical",
     "inappropriate",
@@ -112,38 +106,34 @@ _NEAR_MORALS = (
     "okay",
     "crime",
     "legal",
-)
-_NEAR_FOREIGN = (
-    *(
-        "kann ",
-        "ik kan",
-        "puedo",
-        "podr",
-        "posso",
-        "non sono",
-        "ne peux",
-        "ne puis",
-        "nie mog",
-        "saya ",
-        "kami ",
-        "olam",
-        "verem",
-    ),
-    *(
-        "nu pot",
-        "nem tud",
-        "nemohu",
-        "kan ikke",
-        "kan inte",
-        "soy capaz",
-        "niet ",
-        "me es posib",
-        "nous ne",
-        "je ne",
-        "no estoy",
-        "darf ",
-    ),
-)
+]
+_NEAR_FOREIGN = [
+    "kann ",
+    "ik kan",
+    "puedo",
+    "podr",
+    "posso",
+    "non sono",
+    "ne peux",
+    "ne puis",
+    "nie mog",
+    "saya ",
+    "kami ",
+    "olam",
+    "verem",
+    "nu pot",
+    "nem tud",
+    "nemohu",
+    "kan ikke",
+    "kan inte",
+    "soy capaz",
+    "niet ",
+    "me es posib",
+    "nous ne",
+    "je ne",
+    "no estoy",
+    "darf ",
+]
 _HEADING = r"^\s*#{1,6} [^\n]*\n+"
 _FIRST_LINE = r"^\s*([^\n]{0,100})"
 
@@ -171,10 +161,10 @@ class RefusalFilter(RowFilter):
             opening.str.contains(declining.SPEAKER) & opening.str.contains(declining.UNPARTED)
         )
         parts = [
-            _filter(rows, _holds(_NEAR_DECLINING), declines),
-            _filter(rows, _holds(_NEAR_STRONG), opening.str.contains(declining.AFTER_PREAMBLE)),
-            _filter(rows, _holds(_NEAR_MORALS) | ~is_ascii, self._moralizes()),
-            _filter(rows, _holds(_NEAR_FOREIGN) | ~is_ascii, foreign),
+            narrow(rows, _holds(_NEAR_DECLINING), declines),
+            narrow(rows, _holds(_NEAR_STRONG), opening.str.contains(declining.AFTER_PREAMBLE)),
+            narrow(rows, _holds(_NEAR_MORALS) | ~is_ascii, self._moralizes()),
+            narrow(rows, _holds(_NEAR_FOREIGN) | ~is_ascii, foreign),
         ]
         found = pl.concat(parts).unique("position", maintain_order=True)
         is_partial = text.str.contains(declining.YET) & text.str.contains(declining.HAS_WORK)
@@ -211,11 +201,5 @@ class RefusalFilter(RowFilter):
         return (length <= self.max_characters) & (teaches | unparted) & ~text.str.contains(declining.HAS_WORK)
 
 
-def _holds(words: tuple[str, ...]) -> pl.Expr:
-    return pl.col("_opening").str.contains_any(list(words), ascii_case_insensitive=True)
-
-
-def _filter(rows: pl.DataFrame, near: pl.Expr, test: pl.Expr) -> pl.DataFrame:
-    """Return the rows that pass both; where none is near, no pattern is compiled for nothing."""
-    rows = rows.filter(near)
-    return rows if rows.is_empty() else rows.filter(test)
+def _holds(words: list[str]) -> pl.Expr:
+    return pl.col("_opening").str.contains_any(words, ascii_case_insensitive=True)

@@ -18,9 +18,8 @@ from multifaceted.errors import InputError, MultifacetedError, Problem
 from multifaceted.store.curation import DROP, FINDING
 from multifaceted.store.shards import read_batches
 
-FRAME_ROWS = (
-    6000  # about 36 MB; patterns are compiled anew for each frame, and a frame takes a few times its size
-)
+# About 36 MB, and a frame takes a few times that; patterns are compiled anew for each.
+FRAME_ROWS = 6000
 FINDINGS = {"position": pl.UInt32, **FINDING.to_schema()}
 IDS = ("position", "id", "instruction_id")
 

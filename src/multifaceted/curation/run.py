@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from multifaceted.curation.base import NOTE
 from multifaceted.curation.judge_spec import (
     LOW_SCORE,
     UNJUDGED,
@@ -90,7 +91,7 @@ def curate_run(
         kept=record.height - dropped,
         dropped=dropped,
         reasons=_count(findings, DROP, curation),
-        notes=_count(findings, "note", curation),
+        notes=_count(findings, NOTE, curation),
         filters=curation.described,
         judges=said,
         shards={summary.name: summary.sha256 for summary in data.summaries},

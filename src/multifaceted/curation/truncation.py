@@ -15,7 +15,7 @@ from pydantic import Field
 from multifaceted.curation.base import RowFilter
 
 _FENCE = r"(?m)^[ \t>]*(?:`{3,}|~{3,})"
-_ENDED_TAIL = r"[.!?…。．！？；;)\]}」』）】》〉\"”’»`>|~]$|[\p{S}\p{So}]$"
+_ENDED_TAIL = r"[.!?…。．！？；;)\]}」』）】》〉\"”’»`>|~]$|\p{S}$"
 _SPACELESS = r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]$"  # written without a mark at the end of a sentence
 
 _EMPTY_ITEM = re.compile(r"^\s*(?:\d{1,3}[.)]|[-*+•–])\s*(?:\*\*)?\s*$|^#{1,6}$")
