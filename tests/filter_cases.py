@@ -455,6 +455,18 @@ LANGUAGES = [
     Case("other_language", True, "Russian", {"prompt": LONG_PROMPT, "output": RUSSIAN}),
     Case("other_language", True, "Spanish", {"prompt": LONG_PROMPT, "output": SPANISH}),
     Case("other_language", True, "German", {"prompt": LONG_PROMPT, "output": GERMAN}),
+    Case("other_language", True, "in the middle", {"output": f"{OUTPUT}\n\n{GERMAN}\n\n{OUTPUT}"}),
+    Case("other_language", True, "behind much", {"output": f"{OUTPUT * 4}\n\n{RUSSIAN * 2}"}),
+    Case("other_language", False, "a quotation", {"output": f"{OUTPUT}\n\n> {GERMAN}"}),
+    Case(
+        "other_language",
+        False,
+        "names",
+        {
+            "prompt": "列出四张披头士专辑和它们的歌曲。",
+            "output": "Abbey Road\nLet It Be\nRevolver\nRubber Soul\nHelp",
+        },
+    ),
     Case(
         "other_language",
         True,

@@ -1,12 +1,15 @@
 """Answers in the language of their request, in another one, and with a paragraph of another one inside."""
 
+import csv
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from answers import make_strong, read_alpaca
 from cases import Case, CaseSet, draw
 from refusal_sets import LANGUAGES, read_multilingual
 
+_LABELS = Path(__file__).parent / "labels" / "language.csv"
 _HALF = 0.5
 _LONG = 200  # characters of an answer whose language can be told
 
@@ -31,12 +34,14 @@ def make_crossed() -> Iterator[Case]:
                     yield Case(half, faulty=True, prompt=asked, group=f"{language} + {other}")
 
 
-def make_good_pairs() -> Iterator[Case]:
-    """Pairs that people train on; every hit is one too many, or was read and labelled."""
+def make_pairs() -> Iterator[Case]:
+    """Pairs that people train on. Those with few letters of the request's script were read."""
+    with _LABELS.open(encoding="utf-8") as file:
+        faulty = {(row["language"], int(row["index"])) for row in csv.DictReader(file)}
     for language in ("zh", "en"):
-        for row in read_alpaca(language):
+        for place, row in enumerate(read_alpaca(language)):
             prompt = "\n".join(filter(None, [row["instruction"], row["input"]]))
-            yield Case(row["output"], faulty=False, prompt=prompt, group=language)
+            yield Case(row["output"], (language, place) in faulty, prompt, group=language)
     yield from make_strong()
 
 
@@ -50,5 +55,5 @@ def differs_in_ascii(case: Case) -> bool:
 
 SETS = (
     CaseSet("crossed answers", ("other_language",), "crossed by us", make_crossed, differs_in_ascii),
-    CaseSet("good pairs", ("other_language",), "all good", make_good_pairs, differs_in_ascii),
+    CaseSet("training pairs", ("other_language",), "read by us", make_pairs, differs_in_ascii),
 )

@@ -1,6 +1,6 @@
-"""Responses in another language than their prompt.
+"""Responses in another language than their prompt, whole or in part.
 
-By letters first; two texts in Latin letters go to the identifier, unless both are English beyond doubt.
+Plain English beside plain English is told by its commonest words; of all others each window is looked at.
 """
 
 import logging
@@ -11,13 +11,22 @@ import polars as pl
 from pydantic import Field
 
 from multifaceted.curation.base import RowFilter
-from multifaceted.curation.scripts import SCRIPTS, is_english, name_scripts
-from multifaceted.languages import Identify, has_identifier, open_identifier
+from multifaceted.curation.english import is_plain_english
+from multifaceted.curation.language_windows import measure_languages
+from multifaceted.curation.narrow import narrow
+from multifaceted.languages import (
+    Identify,
+    count_scripts,
+    has_identifier,
+    identify_script,
+    list_scripts,
+    open_identifier,
+)
 
 logger = logging.getLogger(__name__)
 
-_SAMPLE = 500  # characters looked at
-_CODE = r"(?s)```.*?(?:```|$)|`[^`\n]*`|https?://\S+"
+# A short prompt is in a language too, but is easily taken for another one.
+_FEW_WORDS, _FEW_WORDS_CONFIDENCE = 4, 0.95
 # Where a language is spoken of, another one may be wanted.
 _SPEAKS_OF_LANGUAGE = (
     r"(?i)\b(?:translat\w*|languages?|bilingual|multilingual|accent|lyrics|etymolog\w*|english|spanish|french|german|italian"
@@ -27,31 +36,21 @@ _SPEAKS_OF_LANGUAGE = (
     r"|español|inglés|français|anglais|deutsch|englisch|inglese|italiano|português|inglês|[üu]bersetz\w*|tradu\w*"
     r"|английск\w*|русск\w*|перевед\w*)\b|翻译|英文|英语|中文|日本語|英語|한국어|영어"
 )
-# Codes of languages that are hardly told apart; which of them it is does not matter here.
-_ALIKE = (
-    ("no", "nb", "nn", "da", "sv"),
-    ("hr", "bs", "sr", "sl", "mk", "bg"),
-    ("id", "ms", "jv"),
-    ("es", "gl", "ast", "ca", "an", "pt", "oc"),
-    ("cs", "sk"),
-    ("nl", "af", "fy"),
-    ("hi", "mr", "ne"),
-    ("ru", "uk", "be"),
-    ("zh", "ja"),
-)
-_FAMILY = {code: codes[0] for codes in _ALIKE for code in codes}
 
 
 class LanguageFilter(RowFilter):
     """Rows whose prompt or system message speaks of a language are let pass: another one may be wanted."""
 
     name: ClassVar[str] = "other_language"
-    summary: ClassVar[str] = "the response is in another language than its prompt"
+    summary: ClassVar[str] = "the response, or a part of it, is in another language than its prompt"
     # `scripts`: by letters alone; `auto`: by the model where this Python has it.
     identifier: Literal["auto", "fasttext", "scripts"] = "auto"
-    confidence: float = Field(default=0.8, gt=0, le=1)  # of both languages
-    min_words: int = Field(default=12, ge=1)  # of a text whose language is to be told
-    min_letters: int = Field(default=20, ge=1)  # of another script
+    confidence: float = Field(default=0.8, gt=0, le=1)  # of each window's language
+    min_words: int = Field(default=8, ge=1)  # of a window whose language is to be told
+    min_share: float = Field(default=0.15, gt=0, le=1)  # of the response, that is in another language
+    min_letters: int = Field(
+        default=20, ge=1
+    )  # of a script in the prompt, for it to be expected in the response
 
     def prepare(self) -> None:
         """Load the identifier, if it is wanted."""
@@ -66,69 +65,38 @@ class LanguageFilter(RowFilter):
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
-        texts = rows.select("position", _cut_sample("prompt"), _cut_sample("output"))
-        scripts = {"_asked": name_scripts(texts["prompt"]), "_given": name_scripts(texts["output"])}
-        texts = texts.with_columns(**scripts)
-        differ = pl.col("_asked") != pl.col("_given")
-        by_script = texts.filter(differ).select(
-            "position", pl.format("{} → {}", "_asked", "_given").alias("detail"), "_given"
-        )
-        found = self._check_letters(rows.join(by_script, on="position", how="inner"))
-        if self._asks_model:
-            unsure = texts.filter(~differ & ~(is_english(pl.col("prompt")) & is_english(pl.col("output"))))
-            by_model = self._ask_model(unsure)
-            found = pl.concat([found, rows.join(by_model, on="position", how="inner")], how="diagonal")
+        plain = is_plain_english(pl.col("prompt")) & is_plain_english(pl.col("output"))
         speaks = [pl.col(name).str.contains(_SPEAKS_OF_LANGUAGE) for name in ("prompt", "system")]
-        return found.filter(~pl.any_horizontal(*speaks))
+        rows = narrow(rows, ~plain, ~pl.any_horizontal(*speaks))
+        identify = load_identifier() if self._asks_model else identify_script
+        details = [
+            self._compare(prompt, output, identify)
+            for prompt, output in zip(rows["prompt"], rows["output"], strict=True)
+        ]
+        return rows.with_columns(detail=pl.Series(details, dtype=pl.String)).filter(pl.col("detail") != "")
 
-    def _check_letters(self, found: pl.DataFrame) -> pl.DataFrame:
-        """Without those whose prompt has such letters too, or whose response has only a few."""
-        keep = pl.lit(value=False)
-        for name, pattern in SCRIPTS.items():
-            many = pl.col("output").str.count_matches(pattern) >= self.min_letters
-            foreign = pl.col("prompt").str.count_matches(pattern) < self.min_letters
-            keep = keep | ((pl.col("_given") == name) & many & foreign)
-        return found.filter(keep).drop("_given")
-
-    def _ask_model(self, texts: pl.DataFrame) -> pl.DataFrame:
-        enough = [
-            pl.col(name).str.count_matches(r"\p{L}{2,}") >= self.min_words for name in ("prompt", "output")
-        ]
-        texts = texts.filter(pl.all_horizontal(*enough))
-        sure = texts.select(prompt=is_english(pl.col("prompt")), output=is_english(pl.col("output")))
-        pairs = [
-            [
-                ("en", 1.0) if is_sure else load_identifier()(text)
-                for text, is_sure in zip(texts[name], sure[name], strict=True)
-            ]
-            for name in ("prompt", "output")
-        ]
-        differ = [
-            _FAMILY.get(asked, asked) != _FAMILY.get(given, given)
-            and min(p, q) >= self.confidence
-            and "la" not in (asked, given)  # nobody writes Latin but in blind text
-            for (asked, p), (given, q) in zip(*pairs, strict=True)
-        ]
-        details = [f"{asked} → {given}" for (asked, _), (given, _) in zip(*pairs, strict=True)]
-        return texts.select("position", detail=pl.Series(details, dtype=pl.String)).filter(
-            pl.Series(differ, dtype=pl.Boolean)
-        )
+    def _compare(self, prompt: str, output: str, identify: Identify) -> str:
+        """Say from which language to which a row goes; empty where that cannot be told, or is none."""
+        given = measure_languages(output, identify, self.confidence, self.min_words)
+        if not given:
+            return ""
+        asked = set(measure_languages(prompt, identify, self.confidence, self.min_words))
+        asked = asked or set(measure_languages(prompt, identify, _FEW_WORDS_CONFIDENCE, _FEW_WORDS))
+        scripts = count_scripts(prompt)
+        main = max(scripts, key=scripts.__getitem__)
+        quoted = {name for name, letters in scripts.items() if letters >= self.min_letters and name != main}
+        asked |= {code for code in given if list_scripts(code) & quoted}
+        if not asked:
+            # Nobody knows what was asked for: the language that it begins in.
+            asked = {next(iter(given))} if len(given) > 1 else set(given)
+        foreign = {code: count for code, count in given.items() if code not in asked}
+        if sum(foreign.values()) < self.min_share * given.total():
+            return ""
+        both = [code for code in given if code in asked]
+        return f"{'/'.join(sorted(asked))} → {' + '.join([*both, *foreign])}"
 
 
 @cache
 def load_identifier() -> Identify:
     """Return the identifier, loaded once: that takes a second."""
     return open_identifier()
-
-
-def _cut_sample(column: str) -> pl.Expr:
-    """Return the beginning of a text, without code: programs are in no language."""
-    text = pl.col(column).str.slice(0, 4 * _SAMPLE)
-    has_code = text.str.contains("[`]|://")
-    return (
-        pl.when(has_code)
-        .then(text.str.replace_all(_CODE, " "))
-        .otherwise(text)
-        .str.slice(0, _SAMPLE)
-        .alias(column)
-    )

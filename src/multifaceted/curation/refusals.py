@@ -7,8 +7,8 @@ from pydantic import Field
 
 from multifaceted.curation import declining
 from multifaceted.curation.base import NOTE, RowFilter
+from multifaceted.curation.english import IDEOGRAPH_WEIGHT
 from multifaceted.curation.narrow import narrow
-from multifaceted.curation.scripts import IDEOGRAPH_WEIGHT
 
 # One of these stands in whatever the patterns match; plain words are found many times faster.
 _NEAR_DECLINING = [
