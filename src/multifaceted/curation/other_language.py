@@ -4,6 +4,7 @@ Plain English beside plain English is told by its commonest words; of all others
 """
 
 import logging
+import re
 from functools import cache
 from typing import ClassVar, Literal
 
@@ -15,6 +16,7 @@ from multifaceted.curation.english import is_plain_english
 from multifaceted.curation.language_windows import measure_languages
 from multifaceted.curation.narrow import narrow
 from multifaceted.languages import (
+    LATIN,
     Identify,
     count_scripts,
     has_identifier,
@@ -25,6 +27,7 @@ from multifaceted.languages import (
 
 logger = logging.getLogger(__name__)
 
+_QUOTED_LATIN = re.compile(r"[“\"'「『‘][^”\"'」』’\n]*[A-Za-z]{2}")
 # A short prompt is in a language too, but is easily taken for another one.
 _FEW_WORDS, _FEW_WORDS_CONFIDENCE = 4, 0.95
 # Where a language is spoken of, another one may be wanted.
@@ -85,6 +88,8 @@ class LanguageFilter(RowFilter):
         scripts = count_scripts(prompt)
         main = max(scripts, key=scripts.__getitem__)
         quoted = {name for name, letters in scripts.items() if letters >= self.min_letters and name != main}
+        if _QUOTED_LATIN.search(prompt) and main != LATIN:
+            quoted.add(LATIN)  # a sentence with that word is asked for
         asked |= {code for code in given if list_scripts(code) & quoted}
         if not asked:
             # Nobody knows what was asked for: the language that it begins in.
