@@ -34,6 +34,22 @@ def match(text: str, spec: OverlapSpec = WORDS_ONLY, benchmark: list[str] | None
 
 
 @pytest.mark.parametrize(
+    "join", ["\nInput: ", " Input: ", "\n\n### Input:\n", "\n**Text:** ", "\n输入:", "\n入力:"]
+)
+def test_labels_between_the_parts_of_a_prompt_do_not_count(join: str) -> None:
+    benchmark = ["Translate it.\n\nThe barn door was open"]
+    found = match(f"Translate it.{join}The barn door was open", benchmark=benchmark)
+    assert found is not None
+    assert found.kind == "exact"
+    assert match("Input: Rhyme it. The gate was shut", benchmark=benchmark) is None
+
+
+def test_numbers_glued_to_words_are_the_same_words() -> None:
+    assert match("Run 5km in 20min", benchmark=["run 5 km in 20 min"])
+    assert not match("Run 51 km in 20 min", benchmark=["run 5 km in 120 min"])
+
+
+@pytest.mark.parametrize(
     ("text", "kind", "other"),
     [
         (LONG.upper(), "exact", 0),

@@ -5,7 +5,7 @@ the half "write" and reported by the half "report".
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -31,6 +31,7 @@ class CaseSet:
     rule: str  # how labels came about
     make: Callable[[], Iterator[Case]]
     baseline: Callable[[Case], bool]  # what papers use
+    find: Callable[[Sequence[Case]], list[bool]] | None = None  # what is no filter of rows; else the reasons
 
 
 def is_reported(case: Case) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import repositories
 from cases import Case, CaseSet, is_reported
+from contamination_sets import SETS as CONTAMINATION
 from language_sets import SETS as LANGUAGE
 from leak_sets import SETS as LEAKS
 from private_sets import SETS as PRIVATE
@@ -21,7 +22,7 @@ from truncated_sets import SETS as TRUNCATED
 
 import multifaceted as mf
 
-SETS: tuple[CaseSet, ...] = (*REFUSALS, *TRUNCATED, *LOOPS, *LEAKS, *LANGUAGE, *PRIVATE)
+SETS: tuple[CaseSet, ...] = (*REFUSALS, *TRUNCATED, *LOOPS, *LEAKS, *LANGUAGE, *PRIVATE, *CONTAMINATION)
 
 
 def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:
@@ -36,6 +37,15 @@ def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:
     return mf.find(frame, reasons)
 
 
+def find_dropped(cases: Sequence[Case], chosen: CaseSet) -> pl.DataFrame:
+    """Find what would be dropped: `position` and `detail`."""
+    if chosen.find:
+        found = pl.Series("position", chosen.find(cases), dtype=pl.Boolean).arg_true()
+        return pl.DataFrame({"position": found, "detail": [""] * len(found)})
+    hits = find_hits(cases, chosen.reasons).filter(pl.col("action") == "drop")
+    return hits.group_by("position").agg(detail=pl.col("detail").first())
+
+
 def score(faulty: pl.Series, found: pl.Series) -> str:
     """Write precision and recall, as two cells of a table."""
     right, hits, all_faulty = (int(part.sum()) for part in (faulty & found, found, faulty))
@@ -46,12 +56,7 @@ def score(faulty: pl.Series, found: pl.Series) -> str:
 def measure(chosen: CaseSet, half: str) -> tuple[list[Case], pl.DataFrame]:
     """Look at one half of a set: its cases, and `faulty`, `found`, `baseline`, `group`, `detail` of each."""
     cases = [case for case in chosen.make() if half == "all" or is_reported(case) == (half == "report")]
-    hits = (
-        find_hits(cases, chosen.reasons)
-        .filter(pl.col("action") == "drop")
-        .group_by("position")
-        .agg(detail=pl.col("detail").first())
-    )
+    hits = find_dropped(cases, chosen)
     frame = pl.DataFrame(
         {
             "position": pl.int_range(len(cases), dtype=pl.UInt32, eager=True),

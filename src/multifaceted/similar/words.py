@@ -3,8 +3,8 @@
     hash_words(["Why is the sky blue?", "why is the SKY blue"])   # two equal runs of five hashes
 
 Equal words have equal hashes in every process and every version. What counts as a word: a run of letters,
-digits and marks after NFKC and case folding. In scripts that are written without spaces each character is a
-word of its own.
+digits and marks after NFKC and case folding; a number is a word of its own, so "5km" is "5 km". In scripts
+that are written without spaces each character is a word of its own.
 """
 
 import unicodedata
@@ -103,7 +103,7 @@ def hash_words(texts: Sequence[str], *, signs: bool = False) -> Words:
     begins = np.concatenate(([0], np.cumsum(lengths)))
     codes = _to_codes("\0".join([*folded, ""]))
     kinds = _find_kinds(codes, signs=signs)
-    starts, ends = _find_words(kinds)
+    starts, ends = _find_words(kinds, codes)
     hashes = Rolling(_code_hashes()[codes]).hash(starts, ends)
     names = np.isin(codes[ends - 1], _NAMING) & (ends - starts > 1)
     return Words(hashes, np.searchsorted(starts, begins), kinds[starts] == ALONE, names)
@@ -112,7 +112,8 @@ def hash_words(texts: Sequence[str], *, signs: bool = False) -> Words:
 def split_words(text: str, *, signs: bool = False) -> list[str]:
     """Return the words that `hash_words` makes hashes of."""
     folded = fold(text)
-    starts, ends = _find_words(_find_kinds(_to_codes(folded), signs=signs))
+    codes = _to_codes(folded)
+    starts, ends = _find_words(_find_kinds(codes, signs=signs), codes)
     return [folded[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
@@ -154,10 +155,10 @@ def _to_codes(text: str) -> npt.NDArray[np.intp]:
     return codes
 
 
-def _find_words(kinds: npt.NDArray[np.uint8]) -> tuple[Places, Places]:
+def _find_words(kinds: npt.NDArray[np.uint8], codes: npt.NDArray[np.intp]) -> tuple[Places, Places]:
     # Between two characters a word ends, or another starts, unless both are part of the same run.
-    letters = kinds == WORD
-    joined = letters[1:] & letters[:-1]
+    letters, digits = kinds == WORD, _are_digits(codes)
+    joined = letters[1:] & letters[:-1] & (digits[1:] == digits[:-1])
     inside = kinds != NOTHING
     starts, ends = inside.copy(), inside
     starts[1:] &= ~joined
@@ -171,13 +172,17 @@ def _find_kinds(codes: npt.NDArray[np.intp], *, signs: bool) -> npt.NDArray[np.u
     naming = np.flatnonzero(np.isin(codes, _NAMING))
     if len(naming):
         padded = np.concatenate(([NOTHING], kinds, [NOTHING]))
-        is_digit = np.concatenate(([False], (codes >= ord("0")) & (codes <= ord("9"))))
+        is_digit = np.concatenate(([False], _are_digits(codes)))
         ends = padded[naming + 2] != WORD  # "3+4" and "a+b" are three words each
         first = naming[ends & (padded[naming] == WORD) & ~is_digit[naming]]
         kinds[first] = WORD
         second = naming[ends & np.isin(naming - 1, first)]
         kinds[second] = WORD
     return kinds
+
+
+def _are_digits(codes: npt.NDArray[np.intp]) -> Bools:
+    return (codes >= ord("0")) & (codes <= ord("9"))
 
 
 @cache
