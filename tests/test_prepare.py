@@ -37,7 +37,7 @@ POOL: list[dict[str, Any]] = [
     {"id": "a", "prompt": "Why does a rainbow appear when it rains?", "source": "s", "licence": "MIT"},
     {"id": "b", "prompt": "  Why does a rainbow appear when it rains?\r\n", "source": "s"},
     {"id": "c", "prompt": ODE, "source": "s"},
-    {"id": "d", "prompt": ODE.replace("the sea.", "the shore!"), "source": "t"},
+    {"id": "d", "prompt": "Please w" + ODE[1:].replace("the sea.", "the sea!"), "source": "t"},
     {"id": "e", "prompt": f"My son asks: {RIDDLE} He is five.", "source": "t"},
     {"id": "f", "prompt": "Hm?", "source": "t"},
     {"id": "g", "prompt": "word " * 30_000, "source": "t"},
@@ -499,9 +499,12 @@ def test_a_language_whose_letters_a_text_lacks_is_no_finding() -> None:
 
 
 def test_near_duplicates_may_be_left_in(tmp_path: Path) -> None:
-    rows = [{"id": "c", "prompt": ODE}, {"id": "d", "prompt": ODE.replace("the sea.", "the shore!")}]
+    rows = [
+        {"id": "c", "prompt": ODE},
+        {"id": "d", "prompt": "Please w" + ODE[1:].replace("the sea.", "the sea!")},
+    ]
     assert len(prepare_rows(tmp_path, rows, near_duplicates=None)) == 2
-    assert len(prepare_rows(tmp_path, rows, near_duplicates={"threshold": 0.9})) == 2
+    assert len(prepare_rows(tmp_path, rows, near_duplicates={"threshold": 0.97})) == 2
     assert len(prepare_rows(tmp_path, rows, near_duplicates={"threshold": 0.5})) == 1
 
 

@@ -92,7 +92,7 @@ class _Preparation:
         self._keys = sign_texts(
             self._rows.prompts, spec, progress=self._count("near duplicates", len(self._rows))
         )
-        found = find_near_duplicates(self._rows.prompts, spec, keys=self._keys)
+        found = find_near_duplicates(self._rows.prompts, spec, keys=self._keys, same_task=True)
         matches = {match.row: (match.kept, match.jaccard) for match in found.matches}
         self._drop_similar("near_duplicate", "Jaccard", matches)
         return found

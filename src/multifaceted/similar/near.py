@@ -26,6 +26,7 @@ from multifaceted.similar.shingles import (
     measure_pairs,
     shingle_texts,
 )
+from multifaceted.similar.task import choose_tasks
 from multifaceted.similar.words import Hashes, Places
 from multifaceted.strictmodel import StrictModel
 
@@ -61,23 +62,31 @@ class NearDuplicates:
     matches: tuple[NearMatch, ...]  # one for each row that is not kept
 
 
-def find_near_duplicates(texts: Texts, spec: NearSpec, *, keys: Hashes | None = None) -> NearDuplicates:
+def find_near_duplicates(
+    texts: Texts, spec: NearSpec, *, keys: Hashes | None = None, same_task: bool = False
+) -> NearDuplicates:
     """Find the clusters of near duplicates among texts.
 
     Args:
         texts: a sequence, or an Arrow column of strings, which may be memory-mapped.
         spec: what counts as near.
         keys: their band keys, where `sign_texts` has made them with this spec already.
+        same_task: whether near duplicates must ask for the same thing too (`task.py`).
     """
     keys = sign_texts(texts, spec) if keys is None else keys
     rows = find_sharing(keys)
-    shingles = distinct_shingles(_take(texts, rows), spec)
+    near = _take(texts, rows)
+    shingles = distinct_shingles(near, spec)
 
     def measure(lefts: Places, rights: Places) -> npt.NDArray[np.float64]:
         return measure_pairs(shingles, lefts, shingles, rights, least=spec.threshold)
 
     clusters = cluster_rows(keys[rows], measure, spec.threshold).lists()
-    found = choose_kept(clusters, measure, spec.threshold)
+    found = (
+        choose_tasks(clusters, lambda row: str(near[row]), measure, spec.threshold)
+        if same_task
+        else choose_kept(clusters, measure, spec.threshold)
+    )
     matches = [NearMatch(int(rows[row]), int(rows[kept]), jaccard) for row, kept, jaccard in found]
     return NearDuplicates(
         texts=len(texts),

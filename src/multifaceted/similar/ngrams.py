@@ -7,7 +7,6 @@ Words are compared, so case, punctuation and white space do not count. Texts tha
 are compared as a whole: with whole texts, and with each run of as many words inside a text.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, get_args
@@ -16,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from multifaceted.similar.index import NearIndex
+from multifaceted.similar.labels import drop_labels
 from multifaceted.similar.near import NearSpec
 from multifaceted.similar.runs import WordRuns
 from multifaceted.similar.table import HashTable
@@ -30,86 +30,6 @@ OverlapKind = Literal[
     "near",  # near duplicates
 ]
 KINDS: tuple[OverlapKind, ...] = get_args(OverlapKind)  # a text gets the first that holds
-
-
-# What pools write before the parts of a prompt, in the languages that public pools are in.
-_LABELS = "|".join(
-    [
-        "input",
-        "instruction",
-        "question",
-        "context",
-        "text",
-        "passage",
-        "task",
-        "prompt",
-        "response",
-        "output",
-        "answer",
-        "article",
-        "document",
-        "sentence",
-        "paragraph",
-        "content",
-        "user",
-        "human",
-        "system",
-        "q",
-        "a",
-        "eingabe",
-        "frage",
-        "anweisung",
-        "aufgabe",
-        "kontext",
-        "entrée",
-        "consigne",
-        "contexte",
-        "texte",
-        "entrada",
-        "instrucción",
-        "pregunta",
-        "contexto",
-        "texto",
-        "tarea",
-        "pergunta",
-        "instrução",
-        "tarefa",
-        "domanda",
-        "istruzione",
-        "contesto",
-        "testo",
-        "ввод",
-        "вопрос",
-        "инструкция",
-        "текст",
-        "контекст",
-        "задание",
-        "输入",
-        "问题",
-        "指令",
-        "文本",
-        "回答",
-        "上下文",
-        "段落",
-        "句子",
-        "入力",
-        "指示",
-        "質問",
-        "文脈",
-        "입력",
-        "질문",
-        "지시",
-        "지문",
-        "문맥",
-    ]
-)
-_LABEL_SIGN = re.compile("[:#\uff1a]")
-_LABEL = re.compile(
-    rf"^[ \t]*(?:#{{1,6}}|[*_]{{2}}|\[)?[ \t]*(?:{_LABELS})[ \t]*[*_\]]{{0,2}}[:\uff1a][*_]{{0,2}}"
-    rf"|^[ \t]*#{{1,6}}[ \t]+(?:{_LABELS})[ \t]*$"
-    r"|(?<!\w)(?:input|instruction|question|context|passage)[ \t]*:",
-    re.IGNORECASE | re.MULTILINE,
-)
 
 
 class OverlapSpec(StrictModel):
@@ -141,11 +61,6 @@ class _Hit(NamedTuple):
     score: float
     first: int  # word of the text at which the common run begins
     length: int
-
-
-def drop_labels(text: str) -> str:
-    """Take out what stands before the parts of a prompt: "Input:", "### Question:" and their kin."""
-    return _LABEL.sub(" ", text) if _LABEL_SIGN.search(text) else text
 
 
 class BenchmarkIndex:
