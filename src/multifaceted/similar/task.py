@@ -30,7 +30,7 @@ _WORDS = (
     "look use using used based according pick choose select decide determine identify extract get answer "
     "answers question questions query ask asked response reply solution correct correctly best right text "
     "passage paragraph article document sentence context information background situation input output task "
-    "prompt instruction example option options possible s t d m ll re ve more most out off down what which "
+    "prompt instruction example option options possible s t d m ll re ve out off down what which "
     "how friend friends someone something thing things way complete sure able trying try"
 )
 _WRAPPING = frozenset(_WORDS.split())
@@ -40,7 +40,6 @@ _TOKEN = re.compile(
     r"\d+(?:[.,:/]\d+)*|[^\W\d_\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+[#+]*|[^\W_]"
 )
 _ALIKE = 0.8  # of the letters: a word and its plural, or a slip
-_EXTRA = 1  # words that one of them may have more
 _CHANGED = 20  # words in other forms; two prompts with more are told apart without comparing each with each
 _COMPARED = 64
 
@@ -81,9 +80,7 @@ def choose_tasks(
             twins = [same[key]] if key in same else []
             others = kept if len(kept) <= _COMPARED else kept[:_COMPARED]
             twins += [
-                head
-                for head, length, counted in others
-                if abs(size - length) <= _EXTRA and _are_same(words, counted)
+                head for head, length, counted in others if size == length and _are_same(words, counted)
             ]
             jaccards = _measure_one(row, twins, measure)
             near = next(((twin, j) for twin, j in zip(twins, jaccards, strict=True) if j >= threshold), None)
@@ -102,15 +99,14 @@ def _measure_one(row: int, others: list[int], measure: Measure) -> list[float]:
 
 def _are_same(ones: Counter[str], others: Counter[str]) -> bool:
     left, right = list((ones - others).elements()), list((others - ones).elements())
-    if abs(len(left) - len(right)) > _EXTRA or len(left) > _CHANGED:
+    if len(left) != len(right) or len(left) > _CHANGED:
         return False
-    for word in tuple(left):
+    for word in left:
         twin = next((other for other in right if _is_form(word, other)), None)
-        if twin is not None:
-            left.remove(word)
-            right.remove(twin)
-    rest = [*left, *right]
-    return len(rest) <= _EXTRA and not any(len(word) == 1 or word[0].isdigit() for word in rest)
+        if twin is None:
+            return False
+        right.remove(twin)
+    return True
 
 
 def _carries(word: str) -> bool:
