@@ -13,6 +13,7 @@ import polars as pl
 import repositories
 from cases import Case, CaseSet, is_reported
 from contamination_sets import SETS as CONTAMINATION
+from duplicate_sets import SETS as DUPLICATES
 from language_sets import SETS as LANGUAGE
 from leak_sets import SETS as LEAKS
 from private_sets import SETS as PRIVATE
@@ -22,7 +23,16 @@ from truncated_sets import SETS as TRUNCATED
 
 import multifaceted as mf
 
-SETS: tuple[CaseSet, ...] = (*REFUSALS, *TRUNCATED, *LOOPS, *LEAKS, *LANGUAGE, *PRIVATE, *CONTAMINATION)
+SETS: tuple[CaseSet, ...] = (
+    *REFUSALS,
+    *TRUNCATED,
+    *LOOPS,
+    *LEAKS,
+    *LANGUAGE,
+    *PRIVATE,
+    *DUPLICATES,
+    *CONTAMINATION,
+)
 
 
 def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from rensa import RMinHash
 
 from multifaceted.similar.words import (
+    Bools,
     Hashes,
     Places,
     Rolling,
@@ -69,14 +70,27 @@ def shingle_texts(texts: Sequence[str], length: int) -> Iterator[Shingles]:
 
 
 def make_shingles(words: Words, length: int) -> Shingles:
-    """The runs of `length` words of each text; a shorter text is one shingle, an empty one has none."""
+    """The runs of `length` words of each text; a shorter text is one shingle, an empty one has none.
+
+    In texts that are mostly written without spaces runs are twice as long: a word is two characters, about.
+    """
     counts = words.counts
-    sizes = np.where(counts >= length, counts - length + 1, np.minimum(counts, 1))
+    lengths = np.where(_are_spaceless(words), 2 * length, length)
+    sizes = np.where(counts >= lengths, counts - lengths + 1, np.minimum(counts, 1))
     offsets = np.concatenate(([0], np.cumsum(sizes)))
     starts = list_runs(words.offsets[:-1], sizes)
-    ends = starts + np.repeat(np.minimum(counts, length), sizes)
+    ends = starts + np.repeat(np.minimum(counts, lengths), sizes)
     hashes = Rolling(words.hashes).hash(starts, ends) ^ np.repeat(_name_salts(words), sizes)
     return Shingles(hashes & _MASK, offsets)
+
+
+def _are_spaceless(words: Words) -> Bools:
+    """Return of each text whether most of its words are single characters of a script without spaces."""
+    if not words.spaceless.any():
+        return np.zeros(len(words), np.bool_)
+    sums = np.concatenate(([0], np.cumsum(words.spaceless)))
+    most: Bools = 2 * np.diff(sums[words.offsets]) > words.counts
+    return most
 
 
 def _name_salts(words: Words) -> Hashes:

@@ -31,7 +31,8 @@ _WORDS = (
     "answers question questions query ask asked response reply solution correct correctly best right text "
     "passage paragraph article document sentence context information background situation input output task "
     "prompt instruction example option options possible s t d m ll re ve out off down what which "
-    "how friend friends someone something thing things way complete sure able trying try"
+    "how friend friends someone something thing things way complete sure able trying try "
+    "summarize summarise summary sum brief dialogue conversation news yes"
 )
 _WRAPPING = frozenset(_WORDS.split())
 # Of Chinese and Japanese characters the commonest that only join others.
