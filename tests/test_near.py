@@ -21,15 +21,21 @@ from multifaceted.similar.shingles import (
     shingle_texts,
 )
 from multifaceted.similar.table import HashTable
-from multifaceted.similar.words import hash_words, split_words
+from multifaceted.similar.words import SPACELESS, hash_words, split_words
 
 VOCABULARY = ["".join(letters) for letters in itertools.product("abcdefghij", string.ascii_lowercase)]
 FEW_WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "é", "詩"]), max_size=9).map(" ".join)
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
+def is_spaceless(word: str) -> bool:
+    return len(word) == 1 and any(first <= ord(word) <= last for first, last in SPACELESS)
+
+
 def shingles_of(text: str, length: int) -> set[tuple[str, ...]]:
     words = split_words(text, signs=True)
+    if 2 * sum(map(is_spaceless, words)) > len(words):
+        length *= 2
     if not words:
         return set()
     return {tuple(words[start : start + length]) for start in range(max(len(words) - length + 1, 1))}
