@@ -455,6 +455,10 @@ LANGUAGES = [
     Case("other_language", True, "Russian", {"prompt": LONG_PROMPT, "output": RUSSIAN}),
     Case("other_language", True, "Spanish", {"prompt": LONG_PROMPT, "output": SPANISH}),
     Case("other_language", True, "German", {"prompt": LONG_PROMPT, "output": GERMAN}),
+    Case(
+        "truncated", False, "a stage direction", {"output": f"{OUTPUT}\n\nLong live the King! *bows deeply*"}
+    ),
+    Case("truncated", False, "an end in bold", {"output": f"{OUTPUT}\n\n**END OF THE OPENING SCENE**"}),
     Case("other_language", True, "in the middle", {"output": f"{OUTPUT}\n\n{GERMAN}\n\n{OUTPUT}"}),
     Case("other_language", True, "behind much", {"output": f"{OUTPUT * 4}\n\n{RUSSIAN * 2}"}),
     Case("other_language", False, "a quotation", {"output": f"{OUTPUT}\n\n> {GERMAN}"}),

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from filter_cases import CASES, OTHER_OUTPUT, OUTPUT, PREFERENCES, PROMPT, SYSTEM, Case, make_frame_rows
 
+import multifaceted as mf
 from multifaceted.curation.base import Filter, RowFilter, RunFilter, VariantFilter
 from multifaceted.curation.personal import is_real_card, is_real_iban
 from multifaceted.curation.quotes import longest_shared
@@ -53,6 +54,15 @@ def test_precision_and_recall_of_each_filter() -> None:
         assert planted, f"no row is planted for {name}"
         assert others, f"no look-alike for {name}"
         assert (precision, recall) == (1, 1)
+
+
+def test_how_far_its_knowledge_goes_is_noted_and_drops_no_row() -> None:
+    rows = [
+        {"prompt": "Who leads the league?", "output": f"As of my last update, {team} does."} for team in "AB"
+    ]
+    assert mf.find([*rows], ["boilerplate"])["action"].to_list() == ["note", "note"]
+    said = [{"prompt": "Who leads the league?", "output": "As an AI, I do not follow games."}]
+    assert mf.find(said, ["boilerplate"])["action"].to_list() == ["drop"]
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import repositories
+from answers import make_strong
 from cases import Case, CaseSet, is_reported
 from contamination_sets import SETS as CONTAMINATION
 from duplicate_sets import SETS as DUPLICATES
@@ -35,15 +36,16 @@ SETS: tuple[CaseSet, ...] = (
 )
 
 
-def find_hits(cases: Sequence[Case], reasons: Sequence[str]) -> pl.DataFrame:
+def find_hits(cases: Sequence[Case], reasons: Sequence[str] | None) -> pl.DataFrame:
     """Run the filters over cases: those they object to, with `position`, `reason` and `detail`."""
     frame = pl.DataFrame(
         {
             "prompt": [case.prompt for case in cases],
             "output": [case.output for case in cases],
-            "system": [case.system for case in cases],
         }
     )
+    if any(case.system for case in cases):
+        frame = frame.with_columns(system=pl.Series([case.system for case in cases]))
     return mf.find(frame, reasons)
 
 
@@ -89,6 +91,18 @@ def show_wrong(cases: list[Case], frame: pl.DataFrame, count: int) -> None:
             print(f"--- {title} [{case.group}] {row['detail'] or ''}\nQ: {case.prompt[:150]!r}\nA: {text!r}")
 
 
+def show_strong(half: str) -> None:
+    """Print what all filters together drop of the answers of strong models, by reason."""
+    cases = [case for case in make_strong() if half == "all" or is_reported(case) == (half == "report")]
+    hits = find_hits(cases, None).filter(pl.col("action") == "drop")
+    print(f"| reason | of {len(cases):,} answers | share |\n| --- | --- | --- |")
+    reasons = hits.group_by("reason").agg(pl.col("position").n_unique()).sort("position", descending=True)
+    for reason, count in [*reasons.iter_rows(), ("any", hits["position"].n_unique())]:
+        print(f"| {reason} | {count} | {count / len(cases):.2%} |")
+    for hit in hits.filter(~pl.col("reason").is_in(["refusal", "boilerplate"])).iter_rows(named=True):
+        print(f"{hit['reason']}: {hit['detail']!r} in answer to {cases[hit['position']].prompt[:80]!r}")
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -96,12 +110,16 @@ def main() -> None:
     parser.add_argument("--clone", action="store_true", help="clone what is not there, from GitHub")
     parser.add_argument("--only", action="append", help="a filter or a set; may be repeated")
     parser.add_argument("--half", choices=("report", "write", "all"), default="report")
+    parser.add_argument("--strong", action="store_true", help="what is dropped of strong models' answers")
     parser.add_argument("--groups", action="store_true")
     parser.add_argument("--wrong", type=int, default=0, metavar="N")
     options = parser.parse_args()
     repositories.use_folder(options.data)
     if options.clone:
         repositories.clone_missing()
+    if options.strong:
+        show_strong(options.half)
+        return
     print("| filter | data | labels | n | faulty | precision | recall | baseline precision | recall |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for chosen in SETS:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from multifaceted.curation.base import RowFilter
+from multifaceted.curation.base import NOTE, RowFilter
 
 _ABOUT_AI = (
     r"(?i)\b(?:A\.?I\.?|artificial intelligence|language models?|LLMs?|chat ?bots?|chat ?gpt|gpt|robots?"
@@ -23,11 +23,15 @@ BOILERPLATE = (
         r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
         r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)"
     ),
+    rf"(?i)\bi (?:do not|don['’]t) have {_PERSONAL}",
+)
+# An honest word on what it cannot know is no fault of an answer, but tells how it was made.
+LIMITS = (
     r"(?i)\bas of my (?:(?:last|latest|most recent) )?(?:knowledge|training)(?: data)? (?:update|cut)",
     r"(?i)\bas of my (?:last|latest|most recent) update(?:,| in (?:\w+ )?20\d\d)",
     r"(?i)\bmy (?:knowledge|training)(?: data)? (?:cut-?off|only (?:goes|extends|includes)|ends in)",
     (
-        rf"(?i)\bi (?:do not|don['’]t) have (?:{_PERSONAL}|(?:access to )?real-?time\b"
+        r"(?i)\bi (?:do not|don['’]t) have (?:(?:access to )?real-?time\b"
         r"|the ability to (?:browse|access the internet))"
     ),
 )
@@ -43,16 +47,25 @@ _NEAR_BOILERPLATE = [
 
 
 class BoilerplateFilter(RowFilter):
-    """Sentences such as "As an AI language model, I …", unless the instruction asks about such models."""
+    """Sentences such as "As an AI language model, I …", unless the instruction asks about such models.
+
+    What only says how far its knowledge goes ("as of my last update") is noted, and dropped by nobody.
+    """
 
     name: ClassVar[str] = "boilerplate"
     summary: ClassVar[str] = "the response speaks of itself as a language model"
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
-        output = pl.col("output")
-        near = rows.filter(output.str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
-        speaks = pl.any_horizontal(*(output.str.contains(pattern) for pattern in BOILERPLATE))
-        return near.filter(speaks & ~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
-            detail=pl.coalesce(*(output.str.extract(pattern, 0) for pattern in BOILERPLATE)).str.strip_chars()
+        near = rows.filter(pl.col("output").str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
+        near = near.filter(~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
+            detail=_find_first(BOILERPLATE), action=pl.lit(self.action)
         )
+        limits = near.filter(pl.col("detail").is_null()).with_columns(
+            detail=_find_first(LIMITS), action=pl.lit(NOTE)
+        )
+        return pl.concat([near, limits]).filter(pl.col("detail").is_not_null())
+
+
+def _find_first(patterns: tuple[str, ...]) -> pl.Expr:
+    return pl.coalesce(*(pl.col("output").str.extract(pattern, 0) for pattern in patterns)).str.strip_chars()

@@ -43,6 +43,7 @@ _SURE = re.compile(
 _NO_SENTENCE = re.compile(
     r"[\"”»」]\s*[-–—―~]+\s*[^.!?]{2,80}$|\s=\s|(?:://|www\.|@|#|\\|=|\$)\S*\s*\S*$|(?:^|\s)[A-HJ-Z]$|[:;=]-?\($|^\s*(?:#\w+\s*)+$"
 )
+_CLOSED_EMPHASIS = re.compile(r"(?:^|\s)(\*{1,3}|_{1,3})(?=\S)[^*_\n]+\1$")  # "**The End**", "*bows*"
 _ENDED = re.compile(r"[.!?:;…。．！？：；)\]\"”’»`|」』）】]$")
 _SENTENCE_INSIDE = re.compile(r"(?:\w{2,}|\w\d|\s\d|[)\]\"”])[.!?][\"”’)]*\s+\S|[。！？]")
 _FIELD = re.compile(r"^\W*[^\W\d][\w ()/-]{1,30}[:：]\s*\S")  # "Place: the shop on the corner"
@@ -119,7 +120,7 @@ def find_cut(text: str, min_words: int = 5) -> str:
         return "ends in an empty item"
     if _is_cut_row(last, others) or last.endswith("\ufffd"):
         return f"ends in: … {last[-40:]}"
-    if _SIGN_OFF.search(bare) or _NO_SENTENCE.search(bare) or _is_signed_letter(lines[0], last):
+    if _needs_no_mark(last, bare) or _is_signed_letter(lines[0], last):
         return ""
     if (
         _has_open_mark(last)
@@ -128,6 +129,12 @@ def find_cut(text: str, min_words: int = 5) -> str:
     ):
         return f"ends in: … {bare[-40:]}"
     return ""
+
+
+def _needs_no_mark(last: str, bare: str) -> bool:
+    if _SIGN_OFF.search(bare) or _NO_SENTENCE.search(bare):
+        return True
+    return not _ITEM.match(last) and bool(_CLOSED_EMPHASIS.search(last))
 
 
 def _is_cut_row(last: str, others: list[str]) -> bool:
