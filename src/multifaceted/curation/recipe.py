@@ -17,6 +17,7 @@ from multifaceted.curation.alike import AlikePreferencesFilter, AlikeResponsesFi
 from multifaceted.curation.base import Filter, RowFilter, RunFilter, VariantFilter
 from multifaceted.curation.boilerplate import BoilerplateFilter
 from multifaceted.curation.degenerate import DegenerateFilter
+from multifaceted.curation.injections import InjectionFilter
 from multifaceted.curation.judge_prompt import JudgePrompt
 from multifaceted.curation.judge_spec import JudgeSpec
 from multifaceted.curation.leaks import LeakFilter
@@ -55,6 +56,7 @@ class FilterTable(StrictModel):
     repetition: Switch[RepetitionFilter] = RepetitionFilter()
     degenerate: Switch[DegenerateFilter] = DegenerateFilter()
     leaked_text: Switch[LeakFilter] = LeakFilter()
+    injected_prompt: Switch[InjectionFilter] = InjectionFilter()
     listed_preferences: Switch[ListedFilter] = ListedFilter()
     quoted_preferences: Switch[QuotedFilter] = QuotedFilter()
     system_person: Switch[PersonFilter] = PersonFilter()
