@@ -26,57 +26,8 @@ _NATIONAL = re.compile(r"(?<![\w.+/-])\(?0?\d[\d ().-]{6,17}\d(?![\w/]|[.,]\d)")
 _PHONE_WORD = re.compile(
     rf"(?i)(?:\b(?:{_PHONE_WORDS})\b|{_PHONE_WORDS_UNPARTED})\W{{0,3}}(?:\w+\W{{1,3}}){{0,4}}$"
 )
-_REGIONS = [
-    "US",
-    "GB",
-    "DE",
-    "FR",
-    "IT",
-    "ES",
-    "PT",
-    "NL",
-    "BE",
-    "CH",
-    "AT",
-    "PL",
-    "CZ",
-    "SE",
-    "NO",
-    "DK",
-    "FI",
-    "IE",
-    "GR",
-    "RU",
-    "UA",
-    "TR",
-    "IL",
-    "EG",
-    "ZA",
-    "NG",
-    "KE",
-    "IN",
-    "PK",
-    "BD",
-    "CN",
-    "TW",
-    "HK",
-    "JP",
-    "KR",
-    "TH",
-    "VN",
-    "ID",
-    "MY",
-    "SG",
-    "PH",
-    "AU",
-    "NZ",
-    "BR",
-    "MX",
-    "AR",
-    "CL",
-    "CO",
-    "PE",
-]
+_REGION_CODES = "US GB DE FR IT ES PT NL BE CH AT PL CZ SE NO DK FI IE GR RU UA TR IL EG ZA NG KE IN PK BD CN TW HK JP KR TH VN ID MY SG PH AU NZ BR MX AR CL CO PE"
+_REGIONS = _REGION_CODES.split()
 # Set apart for fiction by the regulators of each country.
 _FICTION = re.compile(
     r"^(?:1?\d{3}555\d{4}|1?555\d{7}|44(?:2079460\d{3}|1632960\d{3}|7700900\d{3}|(?:113|114|115|116|117|118|121|131|141|151|161|191)4960\d{3}|8081570\d{3})"
@@ -88,14 +39,14 @@ _BEFORE = 60  # characters that are looked at for a word
 # Forms that hardly anything else has, and those that need a word beside them.
 _OWN_FORM = {
     "us.ssn": r"\d{3}-\d{2}-\d{4}",
-    "us.itin": r"9\d{2}-[5-9]\d-\d{4}",
+    "us_itin": r"9\d{2}-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-\d{4}",  # newer groups than stdnum's
     "es.dni": r"\d{7,8}-?[A-Z]",
     "es.nie": r"[XYZ]-?\d{7}-?[A-Z]",
     "it.codicefiscale": r"[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]",
     "fi.hetu": r"[0-3]\d[01]\d{3}[-+A-FU-Y]\d{3}[0-9A-Y]",
     "se.personnummer": r"(?:\d{2})?\d{6}[-+]\d{4}",
     "in_.aadhaar": r"[2-9]\d{3}[ -]\d{4}[ -]\d{4}",
-    "kr.rrn": r"\d{6}-[1-8]\d{6}",
+    "kr_rrn": r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])-[1-8]\d{6}",  # without check digit since October 2020
     "th.pin": r"\d-\d{4}-\d{5}-\d{2}-\d",
     "br.cpf": r"\d{3}\.\d{3}\.\d{3}-\d{2}",
     "ch.ssn": r"756\.\d{4}\.\d{4}\.\d{2}",
@@ -106,17 +57,26 @@ _OWN_FORM = {
 }
 _BESIDE_A_WORD = {
     "us.ssn": (r"\d{3}[ -]?\d{2}[ -]?\d{4}", r"ssn|social security|itin"),
-    "us.itin": (r"9\d{2}[ -]?[5-9]\d[ -]?\d{4}", r"itin|taxpayer|tax id"),
+    "us_itin": (r"9\d{2}[ -]?(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])[ -]?\d{4}", r"itin|taxpayer|tax id"),
+    "es.nie": (r"[XYZ][ -]?\d{7}[ -]?[A-Z]", r"\bnie\b|extranjero"),
+    "es.dni": (r"\d{7,8}[ -]?[A-Z]", r"\bdni\b|\bnif\b|identidad"),
+    "it.codicefiscale": (
+        r"[A-Z]{6} ?\d{2}[A-EHLMPRST]\d{2} ?[A-Z]\d{3}[A-Z]",
+        r"codice fiscale|\bc\.?f\.?\b",
+    ),
     "ca.sin": (r"\d{3}[ -]?\d{3}[ -]?\d{3}", r"\bsin\b|social insurance|\bnas\b"),
     "gb.nhs": (r"\d{3}[ -]?\d{3}[ -]?\d{4}", r"nhs|national health"),
-    "gb_nino": (r"[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D]", r"national insurance|\bni\b|nino|insurance"),
-    "in_.aadhaar": (r"\d{12}", r"aadhaar|aadhar|uidai"),
+    "gb_nino": (
+        r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
+        r"national insurance|\bni\b|nino|insurance",
+    ),
+    "in_.aadhaar": (r"\d{4}[ -]?\d{4}[ -]?\d{4}", r"aadhaar|aadhar|uidai"),
     "in_.pan": (r"[A-Z]{5}\d{4}[A-Z]", r"\bpan\b|permanent account"),
     "au.tfn": (r"\d{3} ?\d{3} ?\d{2,3}", r"tfn|tax file"),
     "au_medicare": (r"[2-6]\d{3} ?\d{5} ?\d", r"medicare"),
     "de.idnr": (r"\d{2} ?\d{3} ?\d{3} ?\d{3}", r"steuer|idnr|tax id"),
     "de_social_security": (
-        r"\d{2} ?\d{6} ?[A-Z] ?\d{3}",
+        r"\d{2} ?(?:[0-2]\d|3[01]|[5-7]\d|8[01])(?:0[1-9]|1[0-2])\d{2} ?[A-Z] ?\d{3}",
         r"sozialversicherung|rentenversicherung|versicherungsnummer|svnr|rvnr",
     ),
     "nl.bsn": (r"\d{9}", r"\bbsn\b|burgerservice|sofi"),
@@ -124,7 +84,7 @@ _BESIDE_A_WORD = {
     "tr.tckimlik": (r"[1-9]\d{10}", r"kimlik|\btc\b|t\.c\.|tckn"),
     "za.idnr": (r"\d{13}", r"\bid\b|identity|south african"),
     "th.pin": (r"\d{13}", r"\bid\b|thai|tnin|บัตรประชาชน|ประจำตัวประชาชน"),
-    "kr.rrn": (r"\d{13}", r"rrn|resident|주민"),
+    "kr_rrn": (r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[1-8]\d{6}", r"rrn|resident|주민"),
     "se.personnummer": (r"(?:\d{2})?\d{10}", r"person\w*nummer|personal identity"),
     "sg_fin": (r"[STFGM]\d{7}[A-Z]", r"\bfin\b|nric|singapore"),
     "ng_nin": (r"\d{11}", r"\bnin\b|national identification"),
@@ -143,11 +103,17 @@ _FORMS = re.compile(
 _ID_WORDS = "|".join(word for _, word in _BESIDE_A_WORD.values())
 _ANY_WORD = re.compile(rf"(?i:{_ID_WORDS})")
 _BESIDE = {
-    name: re.compile(rf"(?<![\w.-])(?<!\d )(?:{form})(?![\w-]|[. ]\d)")
+    name: re.compile(
+        rf"(?<![\w.-])(?<!\d )(?:{form.replace('[ -]?', '[ .:/-]?')})(?![\w-]|[. ]\d)", re.IGNORECASE
+    )
     for name, (form, _) in _BESIDE_A_WORD.items()
 }
 NEAR_FORM = "|".join(form.replace(r"\d", "[0-9]") for form in _OWN_FORM.values())
-NEAR_NAMED = r"[0-9]{2}[0-9 .-]{5,}[0-9]|[A-Z]{1,5} ?[0-9]{2} ?[0-9]{2}"
+NEAR_NAMED = (
+    r"[0-9]{2}[0-9 .:/-]{5,}[0-9]"
+    r"|(?i:\b[a-z]{1,2}[ -]?[0-9]{2} ?[0-9]{2} ?[0-9]{2}|\b[a-z]{5,6}[0-9]{2}[0-9]{2}?[a-z])"
+)
+_SOCIAL_WEIGHTS = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
 _TEXTBOOK = {
     "123456789",
     "078051120",
@@ -227,12 +193,22 @@ def _list_named(word: str) -> tuple[str, ...]:
 
 
 def _is_valid(name: str, number: str) -> bool:
-    compact = re.sub(r"[\s.\-]", "", number)
+    compact = re.sub(r"[\s.:/\-]", "", number).upper()
     if compact in _TEXTBOOK or (compact.isdigit() and _is_placeholder(compact)):
         return False
+    if name == "de_social_security":
+        return _is_social_security(compact)
     if "." not in name:  # no check digits, or none that are public
         return True
-    return bool(_load(name).is_valid(number))
+    # Some modules want the number's own signs, others none.
+    return bool(_load(name).is_valid(number) or _load(name).is_valid(compact))
+
+
+def _is_social_security(number: str) -> bool:
+    """Check the last digit of a German pension insurance number (VKVV, section 4)."""
+    spelled = f"{number[:8]}{ord(number[8]) - ord('A') + 1:02}{number[9:11]}"
+    products = (int(digit) * weight for digit, weight in zip(spelled, _SOCIAL_WEIGHTS, strict=True))
+    return sum(sum(divmod(product, 10)) for product in products) % 10 == int(number[11])
 
 
 @cache
