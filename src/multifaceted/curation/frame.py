@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from multifaceted.curation.base import COLUMNS, Filter
+from multifaceted.curation.pairs import PAIR, PAIR_COLUMNS, PAIR_FILTERS, read_last_turn
 from multifaceted.curation.recipe import FilterTable
 from multifaceted.curation.rows import look_at_frames
 from multifaceted.errors import InputError, Problem
@@ -28,7 +29,8 @@ def find(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFra
 
     Args:
         data: a data frame of Polars or pandas, a `datasets.Dataset` or a list of mappings; with `prompt` and
-            `output`, and if there are any `system`, `id`, `instruction_id` and `preference_set`.
+            `output`, and if there are any `system`, `id`, `instruction_id` and `preference_set`. Pairs
+            have `chosen` and `rejected`, text or turns, and if there are any `score_chosen` and `score_rejected`.
         filters: names of filters that ship, or filters of your own; None takes all that have their columns.
 
     Returns:
@@ -38,7 +40,7 @@ def find(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFra
     Raises:
         InputError: where there is no such filter, or a column is missing.
     """
-    frame = _to_frame(data)
+    frame = _read_pairs(_to_frame(data))
     missing = [name for name in NEEDED if name not in frame.columns]
     if missing:
         raise InputError(
@@ -49,11 +51,20 @@ def find(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFra
         **{name: made for name, made in _EMPTY.items() if name not in frame.columns}
     )
     texts = [pl.col(name).cast(pl.String).fill_null("") for name in ("system", *NEEDED)]
-    rows = rows.with_columns(*texts, pl.col("id").cast(pl.String)).select("position", *COLUMNS)
+    pairs = [name for name in PAIR_COLUMNS if name in frame.columns]
+    rows = rows.with_columns(*texts, pl.col("id").cast(pl.String)).select("position", *COLUMNS, *pairs)
     ids, findings = look_at_frames(iter([rows]), chosen)
     return findings.join(ids.select("position", "id"), on="position").select(
         "position", "id", "reason", "action", "score", "partner", "detail"
     )
+
+
+def _read_pairs(frame: pl.DataFrame) -> pl.DataFrame:
+    """Texts in place of turns; what was chosen is the output, where there is no other."""
+    if not set(frame.columns) >= PAIR:
+        return frame
+    frame = frame.with_columns(read_last_turn(frame[name]).alias(name) for name in PAIR)
+    return frame if "output" in frame.columns else frame.with_columns(output=pl.col("chosen"))
 
 
 def _to_frame(data: Any) -> pl.DataFrame:
@@ -65,7 +76,7 @@ def _to_frame(data: Any) -> pl.DataFrame:
 
 
 def _choose(filters: Sequence[str | Filter] | None, columns: set[str]) -> list[Filter]:
-    shipped: dict[str, Filter] = dict(FilterTable())
+    shipped: dict[str, Filter] = dict(FilterTable()) | {filter_.name: filter_ for filter_ in PAIR_FILTERS}
     if filters is None:
         return [filter_ for filter_ in shipped.values() if filter_.needs <= columns]
     named = [name for name in filters if isinstance(name, str)]
