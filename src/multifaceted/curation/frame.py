@@ -30,7 +30,8 @@ def find(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFra
     Args:
         data: a data frame of Polars or pandas, a `datasets.Dataset` or a list of mappings; with `prompt` and
             `output`, and if there are any `system`, `id`, `instruction_id` and `preference_set`. Pairs
-            have `chosen` and `rejected`, text or turns, and if there are any `score_chosen` and `score_rejected`.
+            have `chosen` and `rejected`, text or turns, and if there are any, `score_chosen` and
+            `score_rejected`.
         filters: names of filters that ship, or filters of your own; None takes all that have their columns.
 
     Returns:
