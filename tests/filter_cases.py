@@ -473,6 +473,18 @@ LANGUAGES = [
     Case("injected_prompt", False, "about a name", {"prompt": "Why did Dan forget the rules of the game?"}),
     Case("other_language", True, "in the middle", {"output": f"{OUTPUT}\n\n{GERMAN}\n\n{OUTPUT}"}),
     Case("other_language", True, "behind much", {"output": f"{OUTPUT * 4}\n\n{RUSSIAN * 2}"}),
+    Case(
+        "other_language",
+        True,
+        "English to a short Chinese one",
+        {"prompt": "找到今天纽约的天气预报", "output": OUTPUT},
+    ),
+    Case(
+        "other_language",
+        False,
+        "a sentence with a word",
+        {"prompt": "用“tide”造一个句子。", "output": OUTPUT},
+    ),
     Case("other_language", False, "a quotation", {"output": f"{OUTPUT}\n\n> {GERMAN}"}),
     Case(
         "other_language",

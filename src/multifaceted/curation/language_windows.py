@@ -27,6 +27,7 @@ _HAN = re.compile("[\u3400-\u9fff]")
 _KANA = re.compile("[\u3040-\u30ff]")
 _DENSE = re.compile("[\u0e00-\u0e7f\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LETTERS_OF_WORD = 2  # of a script without spaces, about
+_OWN_SCRIPT = frozenset({"zh", "ja", "ko", "th"})
 _KANA_SHARE = 0.1  # a Japanese text has at least so many of its own letters among the Chinese ones
 _FEW_KANA = 0.02
 _NAMES = 0.45  # the least share of small letters' words: below that it is a list of names or titles
@@ -80,6 +81,8 @@ def name_language(window: str, identify: Identify, confidence: float, min_words:
     if len(words) + dense // _LETTERS_OF_WORD < min_words:
         return ""
     language, score = identify(window)
+    if language in _OWN_SCRIPT and 2 * dense >= len(window):
+        score = 1.0  # its letters alone tell
     if score < confidence or language == "la":  # nobody writes Latin but in blind text
         return ""
     han = len(_HAN.findall(window)) if dense else 0
