@@ -56,6 +56,14 @@ def test_precision_and_recall_of_each_filter() -> None:
         assert (precision, recall) == (1, 1)
 
 
+@pytest.mark.parametrize("sign", ["a", '"', "“", "$", "<a ", "*a ", "中", "`", "a@"])
+def test_a_long_run_of_one_sign_takes_no_longer_than_its_length(sign: str) -> None:
+    rows = [{"prompt": "Erkläre mir bitte, warum der Himmel rot ist.", "output": sign * 300_000}]
+    mf.find(
+        rows, ["other_language", "injected_prompt", "personal_data"]
+    )  # hours, where it goes by the square
+
+
 def test_how_far_its_knowledge_goes_is_noted_and_drops_no_row() -> None:
     rows = [
         {"prompt": "Who leads the league?", "output": f"As of my last update, {team} does."} for team in "AB"

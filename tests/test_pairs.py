@@ -69,3 +69,10 @@ def test_rows_without_pairs_are_not_asked_for_any() -> None:
     assert "pair_alike" not in mf.find(rows)["reason"].to_list()
     with pytest.raises(InputError, match="filter pair_alike: needs a column 'chosen'"):
         mf.find(rows, ["pair_alike"])
+
+
+def test_lists_that_are_no_turns_are_told_of_and_scores_may_be_text() -> None:
+    with pytest.raises(InputError, match="'rejected' holds lists that are no turns"):
+        mf.find([{"prompt": "Why?", "chosen": "Because.", "rejected": ["So."]}])
+    scored = [{"prompt": "Why?", "chosen": "A", "rejected": "B", "score_chosen": "8", "score_rejected": "10"}]
+    assert mf.find(scored, ["pair_scores"]).height == 1

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from multifaceted.languages import LATIN, Identify, list_scripts
 
 WINDOW = 300  # characters of a window, about
+LONGEST = 100_000  # characters of a text that are looked at
 MOST_WINDOWS = 12  # of a text; those of a longer one are taken evenly
 # Code, addresses, formulas, and what is quoted: of one language or none, and not the text's own.
 _NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|<[^<>\n]{1,200}>"
+    r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|[^\s@]{1,64}@\S+|<[^<>\n]{1,200}>"
     r"|\$\$.*?\$\$|\$[^$\n]+\$|\\[a-zA-Z]+|^[ \t]*>[^\n]*"
     r"|\"[^\"\n]{1,400}\"|“[^”]{1,400}”|„[^“”]{1,400}[“”]|«[^»]{1,400}»|「[^」]{1,400}」|『[^』]{1,400}』|《[^》]{1,200}》"
     r"|\*[^*\n]{1,200}\*(?!\*)",
@@ -67,7 +68,7 @@ def measure_languages(text: str, identify: Identify, confidence: float, min_word
         min_words: of a window.
     """
     letters: Counter[str] = Counter()
-    for window in cut_windows(_NOT_PROSE.sub(" ", text)):
+    for window in cut_windows(_NOT_PROSE.sub(" ", text[:LONGEST])):
         language = name_language(window, identify, confidence, min_words)
         if language:
             letters[language] += len(window)

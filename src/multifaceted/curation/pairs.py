@@ -10,6 +10,7 @@ import polars as pl
 from pydantic import Field
 
 from multifaceted.curation.base import NOTE, Filter, RowFilter
+from multifaceted.errors import InputError, Problem
 
 PAIR: Final = frozenset({"chosen", "rejected"})
 SCORES: Final = frozenset({"score_chosen", "score_rejected"})
@@ -61,7 +62,7 @@ class PairScoresFilter(RowFilter):
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to; pairs without both scores pass."""
-        chosen, rejected = pl.col("score_chosen"), pl.col("score_rejected")
+        chosen, rejected = (pl.col(name).cast(pl.Float64, strict=False) for name in sorted(SCORES))
         difference = chosen - rejected
         return rows.with_columns(
             score=difference, detail=pl.format("{} against {}", chosen, rejected)
@@ -72,8 +73,16 @@ PAIR_FILTERS: Final[tuple[Filter, ...]] = (PairAlikeFilter(), PairLengthFilter()
 
 
 def read_last_turn(column: pl.Series) -> pl.Series:
-    """Return the text of each side of a pair, given as text or as turns with `content`."""
-    if isinstance(column.dtype, pl.List):
+    """Return the text of one side of each pair, given as text or as turns with `content`.
+
+    Raises:
+        InputError: where the column holds neither.
+    """
+    kind = column.dtype
+    if isinstance(kind, pl.List):
+        if not (isinstance(kind.inner, pl.Struct) and "content" in dict(kind.inner)):
+            message = f"column {column.name!r} holds lists that are no turns: each needs a `content`"
+            raise InputError([Problem("frame", 0, message)])
         column = column.list.last().struct.field("content")
     return column.cast(pl.String).fill_null("")
 
