@@ -23,7 +23,6 @@ _NOT_PROSE = re.compile(
 )
 _BREAK = re.compile(r"\n\s*\n|(?<=[.!?])\s+|(?<=[。！？؟।])|\n")
 _WORD = re.compile(r"[^\W\d_]{2,}")
-_LOWER = re.compile(r"(?<!\w)[a-zß-öø-ÿāăąćčďđēęěğįīłńňőœřśşšťūůűųźżžșț]{2,}(?!\w)")
 _HAN = re.compile("[\u3400-\u9fff]")
 _KANA = re.compile("[\u3040-\u30ff]")
 _DENSE = re.compile("[\u0e00-\u0e7f\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -51,11 +50,6 @@ _ALIKE = (
     ("tl", "ceb", "war", "ilo"),
 )
 _FAMILY = {code: codes[0] for codes in _ALIKE for code in codes}
-
-
-def name_family(code: str) -> str:
-    """Return the first of the languages that are hardly told from this one."""
-    return _FAMILY.get(code, code)
 
 
 def measure_languages(text: str, identify: Identify, confidence: float, min_words: int) -> Counter[str]:
@@ -89,9 +83,9 @@ def name_language(window: str, identify: Identify, confidence: float, min_words:
     han = len(_HAN.findall(window)) if dense else 0
     if language in ("ja", "zh"):
         return _tell_by_kana(han, len(_KANA.findall(window)))
-    if LATIN in list_scripts(language) and len(_LOWER.findall(window)) < _NAMES * len(words):
+    if LATIN in list_scripts(language) and sum(map(str.islower, words)) < _NAMES * len(words):
         return ""
-    return name_family(language)
+    return _FAMILY.get(language, language)
 
 
 def cut_windows(text: str) -> Iterator[str]:

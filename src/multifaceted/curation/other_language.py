@@ -51,9 +51,7 @@ class LanguageFilter(RowFilter):
     confidence: float = Field(default=0.8, gt=0, le=1)  # of each window's language
     min_words: int = Field(default=8, ge=1)  # of a window whose language is to be told
     min_share: float = Field(default=0.15, gt=0, le=1)  # of the response, that is in another language
-    min_letters: int = Field(
-        default=20, ge=1
-    )  # of a script in the prompt, for it to be expected in the response
+    min_letters: int = Field(default=20, ge=1)  # of a script in the prompt, for the response to have it too
 
     def prepare(self) -> None:
         """Load the identifier, if it is wanted."""
@@ -93,7 +91,7 @@ class LanguageFilter(RowFilter):
         asked |= {code for code in given if list_scripts(code) & quoted}
         if not asked:
             # Nobody knows what was asked for: the language that it begins in.
-            asked = {next(iter(given))} if len(given) > 1 else set(given)
+            asked = {next(iter(given))}
         foreign = {code: count for code, count in given.items() if code not in asked}
         if sum(foreign.values()) < self.min_share * given.total():
             return ""
