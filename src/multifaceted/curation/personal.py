@@ -1,5 +1,6 @@
 """Personal data and secrets. What was found is named by kind and column; its text is never repeated."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal
@@ -20,7 +21,7 @@ from multifaceted.curation.personal_numbers import (
 from multifaceted.curation.secrets import describe_secrets
 
 Column = Literal["system", "prompt", "output"]
-Kind = Literal["email", "phone", "card", "iban", "national_id"]
+Kind = Literal["email", "phone", "card", "iban", "national_id", "ip"]
 COLUMNS: tuple[Column, ...] = ("system", "prompt", "output")
 
 # Digits and word boundaries of ASCII: those of Unicode take three times as long.
@@ -32,7 +33,9 @@ _CARD = (
     rf"|(?:^|[^\w.-])3[47][0-9]{{2}}[ -]?[0-9]{{6}}[ -]?[0-9]{{5}}{_B}"
 )
 _IBAN = rf"{_B}[A-Z]{{2}}[0-9]{{2}}(?: ?[A-Z0-9]{{4}}){{2,7}}(?: ?[A-Z0-9]{{1,3}})?{_B}"
-PATTERNS: dict[Kind, str] = {"email": _EMAIL, "card": _CARD, "iban": _IBAN}
+# Four numbers with periods are as often a version; a word tells that they are an address.
+_IP = rf"(?i){_B}ip(?:v4)?{_B}[^\n0-9]{{0,40}}[0-9]{{1,3}}(?:\.[0-9]{{1,3}}){{3}}{_B}"
+PATTERNS: dict[Kind, str] = {"email": _EMAIL, "card": _CARD, "iban": _IBAN, "ip": _IP}
 
 # Names set apart for examples (RFC 2606, RFC 6761), and what people write in their place.
 _EXAMPLE_HOST = re.compile(
@@ -60,15 +63,18 @@ _TEST_CARDS = {
 }
 
 
+_NAME_SERVERS = {"1.1.1.1", "1.0.0.1", "4.2.2.2", "8.8.4.4", "8.8.8.8", "9.9.9.9", "208.67.222.222"}
+
+
 class PersonalDataFilter(RowFilter):
     """E-mail addresses, telephone numbers, and card and bank account numbers whose check digits are right."""
 
     name: ClassVar[str] = "personal_data"
     summary: ClassVar[str] = (
-        "there are e-mail addresses, telephone, card, bank account or identity numbers in a text"
+        "there are e-mail or IP addresses, telephone, card, bank account or identity numbers in a text"
     )
     columns: tuple[Column, ...] = COLUMNS
-    kinds: tuple[Kind, ...] = ("email", "phone", "card", "iban", "national_id")
+    kinds: tuple[Kind, ...] = ("email", "phone", "card", "iban", "national_id", "ip")
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
@@ -137,6 +143,15 @@ def is_real_iban(number: str) -> bool:
     return bool(mod_97_10.is_valid(compact[4:] + compact[:4]))
 
 
+def is_real_ip(text: str) -> bool:
+    """Return whether the address at the end of a text is a public one, and no name server that all know."""
+    address = re.split(r"[^0-9.]", text)[-1]
+    try:
+        return ipaddress.ip_address(address).is_global and address not in _NAME_SERVERS
+    except ValueError:
+        return False
+
+
 # Those that are judged with what stands around them: what a text has that may hold one, and the judge.
 IN_TEXT: dict[Kind, tuple[tuple[str, Callable[[str], str]], ...]] = {
     "phone": ((NEAR_PHONE, find_phone),),
@@ -146,4 +161,5 @@ CHECKS: dict[Kind, Callable[[str], bool]] = {
     "email": is_real_email,
     "card": is_real_card,
     "iban": is_real_iban,
+    "ip": is_real_ip,
 }
