@@ -68,8 +68,7 @@ class BenchmarkIndex:
 
     def __init__(self, texts: Sequence[str], spec: OverlapSpec) -> None:
         self.spec = spec
-        texts = [drop_labels(text) for text in texts]
-        self._runs = WordRuns(hash_words(texts))
+        self._runs = WordRuns(hash_words(list(map(drop_labels, texts))))
         wholes, counts = self._runs.wholes(), self._runs.counts
         _, firsts, classes = np.unique(wholes, return_index=True, return_inverse=True)
         self.first_equals: Places = firsts[classes]  # of each text, the first one that has the same words
@@ -91,7 +90,6 @@ class BenchmarkIndex:
         `keys` are the texts' band keys, where `sign_texts` has made them with our `near` already.
         """
         found: dict[int, Overlap] = {}
-        texts = [drop_labels(text) for text in texts]
         for start, stop in split_batches(texts):
             found.update(self._match_words(texts[start:stop], start))
         if self._near:
@@ -103,6 +101,7 @@ class BenchmarkIndex:
         return [found[row] for row in sorted(found)]
 
     def _match_words(self, texts: Sequence[str], start: int) -> dict[int, Overlap]:
+        texts = list(map(drop_labels, texts))
         runs = WordRuns(hash_words(texts))
         hits: dict[int, _Hit] = {}
         for find in (self._find_exact, self._find_contains, self._find_inside, self._find_ngrams):
