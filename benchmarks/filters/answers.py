@@ -31,6 +31,11 @@ def read_alpaca(language: str) -> list[dict[str, str]]:
     return rows
 
 
+def join_parts(row: dict[str, str]) -> str:
+    """Return instruction and input of a row as one prompt."""
+    return "\n".join(filter(None, [row["instruction"], row["input"]]))
+
+
 def make_strong() -> Iterator[Case]:
     """Make a case of each answer of a strong model: nothing is wrong with it."""
     for model in STRONG:

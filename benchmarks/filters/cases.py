@@ -4,9 +4,11 @@ The half of a case is decided by its prompt or its kind, before anybody has look
 the half "write" and reported by the half "report".
 """
 
+import csv
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,17 @@ def is_reported(case: Case) -> bool:
     if case.half:
         return case.half == "report"
     return draw(case.key or case.prompt or case.output, 2) == 1
+
+
+def choose_half(cases: Iterable[Case], half: str) -> list[Case]:
+    """Return the cases of a half, or of "all"."""
+    return [case for case in cases if half == "all" or is_reported(case) == (half == "report")]
+
+
+def read_labels(name: str) -> Iterator[dict[str, str]]:
+    """Yield the rows of a file in `labels/`."""
+    with (Path(__file__).parent / "labels" / f"{name}.csv").open(encoding="utf-8") as file:
+        yield from csv.DictReader(file)
 
 
 def draw(text: str, count: int) -> int:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from answers import read_alpaca, read_answers
+from answers import join_parts, read_alpaca, read_answers
 from cases import Case, CaseSet, draw
 from repositories import read
 
@@ -73,7 +73,7 @@ def make_wrapped() -> Iterator[Case]:
 
 def _make_clean() -> Iterator[Case]:
     for row in read_alpaca("en"):
-        prompt = "\n".join(filter(None, [row["instruction"], row["input"]]))
+        prompt = join_parts(row)
         yield Case("", False, prompt, group="alpaca_en", key=prompt)
 
 

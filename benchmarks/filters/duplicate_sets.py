@@ -1,18 +1,15 @@
 """Pairs of real prompts whose words are nearly the same, and whether they ask for the same thing."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
-from cases import Case, CaseSet
+from cases import Case, CaseSet, read_labels
 from repositories import list_files, read
 
 from multifaceted.similar.task import asks_the_same
 
-_LABELS = Path(__file__).parent / "labels" / "near_duplicate.csv"
 _T0 = "data/finetuning/t0_train_50k/data_per_template"  # prompts of P3, in 294 templates
 
 
@@ -30,9 +27,8 @@ def read_prompts() -> dict[str, str]:
 def make_pairs() -> Iterator[Case]:
     """70 of 22,746 pairs with a Jaccard of 0.8 and more, drawn blindly; faulty: one answer serves both."""
     texts = read_prompts()
-    with _LABELS.open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            yield Case(texts[row["kept"]], row["label"] == "1", texts[row["row"]], half="report")
+    for row in read_labels("near_duplicate"):
+        yield Case(texts[row["kept"]], row["label"] == "1", texts[row["row"]], half="report")
 
 
 def find_same(cases: Sequence[Case]) -> list[bool]:

@@ -1,15 +1,12 @@
 """Answers in the language of their request, in another one, and with a paragraph of another one inside."""
 
-import csv
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-from answers import make_strong, read_alpaca
-from cases import Case, CaseSet, draw
+from answers import join_parts, make_strong, read_alpaca
+from cases import Case, CaseSet, draw, read_labels
 from refusal_sets import LANGUAGES, read_multilingual
 
-_LABELS = Path(__file__).parent / "labels" / "language.csv"
 _HALF = 0.5
 _LONG = 200  # characters of an answer whose language can be told
 
@@ -36,11 +33,10 @@ def make_crossed() -> Iterator[Case]:
 
 def make_pairs() -> Iterator[Case]:
     """Pairs that people train on. Those with few letters of the request's script were read."""
-    with _LABELS.open(encoding="utf-8") as file:
-        faulty = {(row["language"], int(row["index"])) for row in csv.DictReader(file)}
+    faulty = {(row["language"], int(row["index"])) for row in read_labels("language")}
     for language in ("zh", "en"):
         for place, row in enumerate(read_alpaca(language)):
-            prompt = "\n".join(filter(None, [row["instruction"], row["input"]]))
+            prompt = join_parts(row)
             yield Case(row["output"], (language, place) in faulty, prompt, group=language)
     yield from make_strong()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import repositories
 from answers import make_strong
-from cases import Case, CaseSet, is_reported
+from cases import Case, CaseSet, choose_half
 from contamination_sets import SETS as CONTAMINATION
 from duplicate_sets import SETS as DUPLICATES
 from language_sets import SETS as LANGUAGE
@@ -67,7 +67,7 @@ def score(faulty: pl.Series, found: pl.Series) -> str:
 
 def measure(chosen: CaseSet, half: str) -> tuple[list[Case], pl.DataFrame]:
     """Look at one half of a set: its cases, and `faulty`, `found`, `baseline`, `group`, `detail` of each."""
-    cases = [case for case in chosen.make() if half == "all" or is_reported(case) == (half == "report")]
+    cases = choose_half(chosen.make(), half)
     hits = find_dropped(cases, chosen)
     frame = pl.DataFrame(
         {
@@ -93,7 +93,7 @@ def show_wrong(cases: list[Case], frame: pl.DataFrame, count: int) -> None:
 
 def show_strong(half: str) -> None:
     """Print what all filters together drop of the answers of strong models, by reason."""
-    cases = [case for case in make_strong() if half == "all" or is_reported(case) == (half == "report")]
+    cases = choose_half(make_strong(), half)
     hits = find_hits(cases, None).filter(pl.col("action") == "drop")
     print(f"| reason | of {len(cases):,} answers | share |\n| --- | --- | --- |")
     reasons = hits.group_by("reason").agg(pl.col("position").n_unique()).sort("position", descending=True)

@@ -1,23 +1,19 @@
 """Loops in 183,000 answers of 227 models, of those that compress to a quarter; read and labelled by us."""
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from answers import make_strong, read_answers
-from cases import Case, CaseSet
+from cases import Case, CaseSet, read_labels
 
-_LABELS = Path(__file__).parent / "labels" / "repetition.csv"
 _MOST_LINES = 0.3  # Gopher's bound for lines that were there before (Rae et al. 2021, table A1)
 
 
 def make_loops() -> Iterator[Case]:
     """A loop is what the model says again word for word, unasked, until it stops or is stopped."""
-    with _LABELS.open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            answer = read_answers(row["model"])[int(row["index"])]
-            yield Case(answer["output"], row["label"] == "1", answer["instruction"], half=row["half"])
+    for row in read_labels("repetition"):
+        answer = read_answers(row["model"])[int(row["index"])]
+        yield Case(answer["output"], row["label"] == "1", answer["instruction"], half=row["half"])
 
 
 def has_same_lines(case: Case) -> bool:

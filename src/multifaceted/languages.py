@@ -87,7 +87,7 @@ def settle_by_script(text: str, language: str, score: float) -> tuple[str, float
         Code and score; an empty code and 0 where neither can be right.
     """
     counts = count_scripts(text)
-    script = _find_main(counts)
+    script = find_main_script(counts)
     if script == LATIN:  # in Latin letters, or in none at all
         missing = [codes for name, (_, _, codes) in _SCRIPTS.items() if not counts.get(name)]
         impossible = language not in _LATIN_TOO and any(language in codes for codes in missing)
@@ -98,7 +98,7 @@ def settle_by_script(text: str, language: str, score: float) -> tuple[str, float
 
 def identify_script(text: str) -> tuple[str, float]:
     """Tell the likeliest language of a text's script, without a model; "latin" for all in Latin letters."""
-    script = _find_main(count_scripts(text))
+    script = find_main_script(count_scripts(text))
     return (LATIN if script == LATIN else _SCRIPTS[script][2][0]), 1.0
 
 
@@ -118,5 +118,6 @@ def count_scripts(text: str) -> dict[str, int]:
     return counts
 
 
-def _find_main(counts: dict[str, int]) -> str:
+def find_main_script(counts: dict[str, int]) -> str:
+    """Return the script of most letters, of those that `count_scripts` has counted."""
     return max(counts, key=counts.__getitem__)

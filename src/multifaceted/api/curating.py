@@ -6,8 +6,8 @@ from pathlib import Path
 
 from multifaceted.api.blocking import Session
 from multifaceted.api.runs import Run, to_path
-from multifaceted.curation.pairs import PAIR_FILTERS
-from multifaceted.curation.recipe import FilterTable, load_curation
+from multifaceted.curation.frame import list_shipped
+from multifaceted.curation.recipe import load_curation
 from multifaceted.curation.run import curate_run
 from multifaceted.curation.sample import Example, read_examples
 from multifaceted.errors import InputError, Problem
@@ -103,4 +103,4 @@ def curate(
 
 def list_filters() -> list[str]:
     """Return the names of the filters that ship, in order; those of pairs last."""
-    return [*FilterTable.model_fields, *(filter_.name for filter_ in PAIR_FILTERS)]
+    return list(list_shipped())

@@ -5,6 +5,7 @@ from typing import ClassVar
 import polars as pl
 
 from multifaceted.curation.base import NOTE, RowFilter
+from multifaceted.curation.narrow import find_first
 
 _ABOUT_AI = (
     r"(?i)\b(?:A\.?I\.?|artificial intelligence|language models?|LLMs?|chat ?bots?|chat ?gpt|gpt|robots?"
@@ -59,13 +60,9 @@ class BoilerplateFilter(RowFilter):
         """Return the rows it objects to."""
         near = rows.filter(pl.col("output").str.contains_any(_NEAR_BOILERPLATE, ascii_case_insensitive=True))
         near = near.filter(~pl.col("prompt").str.contains(_ABOUT_AI)).with_columns(
-            detail=_find_first(BOILERPLATE), action=pl.lit(self.action)
+            detail=find_first("output", BOILERPLATE).str.strip_chars(), action=pl.lit(self.action)
         )
         limits = near.filter(pl.col("detail").is_null()).with_columns(
-            detail=_find_first(LIMITS), action=pl.lit(NOTE)
+            detail=find_first("output", LIMITS).str.strip_chars(), action=pl.lit(NOTE)
         )
         return pl.concat([near, limits]).filter(pl.col("detail").is_not_null())
-
-
-def _find_first(patterns: tuple[str, ...]) -> pl.Expr:
-    return pl.coalesce(*(pl.col("output").str.extract(pattern, 0) for pattern in patterns)).str.strip_chars()

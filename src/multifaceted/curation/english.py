@@ -2,7 +2,6 @@
 
 import polars as pl
 
-IDEOGRAPH_WEIGHT = 3  # letters of an alphabet that one Chinese character stands for, about
 # Words that English can hardly do without; a text that has its share of them needs no closer look.
 _ENGLISH = (
     r"(?i)\b(?:the|of|and|to|is|in|that|it|for|you|with|are|this|be|as|on|your|what|from|how|or|an|was"
@@ -15,13 +14,14 @@ _FOREIGN = (
     "und der das ist nicht que los las para por les est dans pour een het niet och att som jest nie się "
     "di che della não uma em ve bir yang dan untuk và của og af ei ja hogy és este sau cu je se na που"
 )
+_FOREIGN_WORDS = [f" {word} " for word in _FOREIGN.split()]
 
 
 def is_plain_english(text: pl.Expr) -> pl.Expr:
     """Return whether a text is English from beginning to end: where not sure, it is not."""
     letters = text.str.len_bytes() < 1.05 * text.str.len_chars()
     ends = [_has_english_words(part) for part in (text.str.slice(0, _SAMPLE), text.str.slice(-_SAMPLE))]
-    foreign = text.str.contains_any([f" {word} " for word in _FOREIGN.split()])
+    foreign = text.str.contains_any(_FOREIGN_WORDS)
     return letters & ends[0] & ends[1] & ~foreign
 
 

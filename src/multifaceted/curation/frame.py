@@ -60,6 +60,11 @@ def find(data: Any, filters: Sequence[str | Filter] | None = None) -> pl.DataFra
     )
 
 
+def list_shipped() -> dict[str, Filter]:
+    """Return the filters that ship by name, in order; those of pairs last."""
+    return dict(FilterTable()) | {filter_.name: filter_ for filter_ in PAIR_FILTERS}
+
+
 def _read_pairs(frame: pl.DataFrame) -> pl.DataFrame:
     """Texts in place of turns; what was chosen is the output, where there is no other."""
     if not set(frame.columns) >= PAIR:
@@ -77,7 +82,7 @@ def _to_frame(data: Any) -> pl.DataFrame:
 
 
 def _choose(filters: Sequence[str | Filter] | None, columns: set[str]) -> list[Filter]:
-    shipped: dict[str, Filter] = dict(FilterTable()) | {filter_.name: filter_ for filter_ in PAIR_FILTERS}
+    shipped = list_shipped()
     if filters is None:
         return [filter_ for filter_ in shipped.values() if filter_.needs <= columns]
     named = [name for name in filters if isinstance(name, str)]

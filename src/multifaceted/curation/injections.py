@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import polars as pl
 
 from multifaceted.curation.base import NOTE, RowFilter
-from multifaceted.curation.narrow import narrow
+from multifaceted.curation.narrow import find_first
 
 _WHAT = r"(?:instructions?|prompts?|directions?|directives?|rules?|guidelines?|commands?|orders?|messages?|programming|training|restrictions?|system prompt)"
 _BEFORE = r"(?:previous(?:ly)?|prior|preceding|above|earlier|former|initial|original|existing|foregoing|past|system)"
@@ -63,9 +63,8 @@ class InjectionFilter(RowFilter):
 
     def find(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Return the rows it objects to."""
-        prompt = pl.col("prompt")
-        found = pl.coalesce(*(prompt.str.extract(pattern, 0) for pattern in _PATTERNS))
-        near = narrow(rows, prompt.str.contains_any(_NEAR, ascii_case_insensitive=True), pl.lit(value=True))
-        if near.is_empty():
+        near = rows.filter(pl.col("prompt").str.contains_any(_NEAR, ascii_case_insensitive=True))
+        if near.is_empty():  # no pattern is compiled for nothing
             return near
-        return near.with_columns(detail=found.str.slice(0, 80)).filter(pl.col("detail").is_not_null())
+        found = find_first("prompt", _PATTERNS).str.slice(0, 80)
+        return near.with_columns(detail=found).filter(pl.col("detail").is_not_null())

@@ -19,6 +19,7 @@ from multifaceted.languages import (
     LATIN,
     Identify,
     count_scripts,
+    find_main_script,
     has_identifier,
     identify_script,
     list_scripts,
@@ -84,7 +85,7 @@ class LanguageFilter(RowFilter):
         asked = set(measure_languages(prompt, identify, self.confidence, self.min_words))
         asked = asked or set(measure_languages(prompt, identify, _FEW_WORDS_CONFIDENCE, _FEW_WORDS))
         scripts = count_scripts(prompt)
-        main = max(scripts, key=scripts.__getitem__)
+        main = find_main_script(scripts)
         quoted = {name for name, letters in scripts.items() if letters >= self.min_letters and name != main}
         if _QUOTED_LATIN.search(prompt) and main != LATIN:
             quoted.add(LATIN)  # a sentence with that word is asked for

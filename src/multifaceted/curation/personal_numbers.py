@@ -36,17 +36,19 @@ _FICTION = re.compile(
 _BEHIND = 60  # characters behind a word in which its number stands
 _BEFORE = 60  # characters that are looked at for a word
 
+_ITIN_GROUP = r"(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])"  # newer ones than stdnum's
+_MONTH_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 # Forms that hardly anything else has, and those that need a word beside them.
 _OWN_FORM = {
     "us.ssn": r"\d{3}-\d{2}-\d{4}",
-    "us_itin": r"9\d{2}-(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])-\d{4}",  # newer groups than stdnum's
+    "us_itin": rf"9\d{{2}}-{_ITIN_GROUP}-\d{{4}}",
     "es.dni": r"\d{7,8}-?[A-Z]",
     "es.nie": r"[XYZ]-?\d{7}-?[A-Z]",
     "it.codicefiscale": r"[A-Z]{6}\d{2}[A-EHLMPRST]\d{2}[A-Z]\d{3}[A-Z]",
     "fi.hetu": r"[0-3]\d[01]\d{3}[-+A-FU-Y]\d{3}[0-9A-Y]",
     "se.personnummer": r"(?:\d{2})?\d{6}[-+]\d{4}",
     "in_.aadhaar": r"[2-9]\d{3}[ -]\d{4}[ -]\d{4}",
-    "kr_rrn": r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])-[1-8]\d{6}",  # without check digit since October 2020
+    "kr_rrn": rf"\d{{2}}{_MONTH_DAY}-[1-8]\d{{6}}",  # without check digit since October 2020
     "th.pin": r"\d-\d{4}-\d{5}-\d{2}-\d",
     "br.cpf": r"\d{3}\.\d{3}\.\d{3}-\d{2}",
     "ch.ssn": r"756\.\d{4}\.\d{4}\.\d{2}",
@@ -57,7 +59,7 @@ _OWN_FORM = {
 }
 _BESIDE_A_WORD = {
     "us.ssn": (r"\d{3}[ -]?\d{2}[ -]?\d{4}", r"ssn|social security|itin"),
-    "us_itin": (r"9\d{2}[ -]?(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])[ -]?\d{4}", r"itin|taxpayer|tax id"),
+    "us_itin": (rf"9\d{{2}}[ -]?{_ITIN_GROUP}[ -]?\d{{4}}", r"itin|taxpayer|tax id"),
     "es.nie": (r"[XYZ][ -]?\d{7}[ -]?[A-Z]", r"\bnie\b|extranjero"),
     "es.dni": (r"\d{7,8}[ -]?[A-Z]", r"\bdni\b|\bnif\b|identidad"),
     "it.codicefiscale": (
@@ -84,7 +86,7 @@ _BESIDE_A_WORD = {
     "tr.tckimlik": (r"[1-9]\d{10}", r"kimlik|\btc\b|t\.c\.|tckn"),
     "za.idnr": (r"\d{13}", r"\bid\b|identity|south african"),
     "th.pin": (r"\d{13}", r"\bid\b|thai|tnin|บัตรประชาชน|ประจำตัวประชาชน"),
-    "kr_rrn": (r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[1-8]\d{6}", r"rrn|resident|주민"),
+    "kr_rrn": (rf"\d{{2}}{_MONTH_DAY}[1-8]\d{{6}}", r"rrn|resident|주민"),
     "se.personnummer": (r"(?:\d{2})?\d{10}", r"person\w*nummer|personal identity"),
     "sg_fin": (r"[STFGM]\d{7}[A-Z]", r"\bfin\b|nric|singapore"),
     "ng_nin": (r"\d{11}", r"\bnin\b|national identification"),

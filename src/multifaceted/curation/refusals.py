@@ -7,7 +7,6 @@ from pydantic import Field
 
 from multifaceted.curation import declining
 from multifaceted.curation.base import NOTE, RowFilter
-from multifaceted.curation.english import IDEOGRAPH_WEIGHT
 from multifaceted.curation.narrow import narrow
 
 # One of these stands in whatever the patterns match; plain words are found many times faster.
@@ -136,6 +135,7 @@ _NEAR_FOREIGN = [
 ]
 _HEADING = r"^\s*#{1,6} [^\n]*\n+"
 _FIRST_LINE = r"^\s*([^\n]{0,100})"
+_IDEOGRAPH_WEIGHT = 3  # letters of an alphabet that one Chinese character stands for, about
 
 
 class RefusalFilter(RowFilter):
@@ -191,7 +191,7 @@ class RefusalFilter(RowFilter):
         """Whether a short text teaches a lesson and does nothing that was asked."""
         text, prompt, opening = pl.col("output"), pl.col("prompt"), pl.col("_opening")
         length = text.str.len_chars()
-        dense = self.max_characters // IDEOGRAPH_WEIGHT
+        dense = self.max_characters // _IDEOGRAPH_WEIGHT
         teaches = opening.str.contains(declining.MORALS) & ~prompt.str.contains(declining.ASKS_MORALS)
         unparted = (
             (length <= dense)

@@ -79,9 +79,10 @@ def choose_tasks(
             words = count_words(read(row))
             key, size = frozenset(words.items()), words.total()
             twins = [same[key]] if key in same else []
-            others = kept if len(kept) <= _COMPARED else kept[:_COMPARED]
             twins += [
-                head for head, length, counted in others if size == length and _are_same(words, counted)
+                head
+                for head, length, counted in kept
+                if head not in twins and size == length and _are_same(words, counted)
             ]
             jaccards = _measure_one(row, twins, measure)
             near = next(((twin, j) for twin, j in zip(twins, jaccards, strict=True) if j >= threshold), None)
@@ -89,7 +90,8 @@ def choose_tasks(
                 yield row, *near
             else:
                 same.setdefault(key, row)
-                kept.append((row, size, words))
+                if len(kept) < _COMPARED:
+                    kept.append((row, size, words))
 
 
 def _measure_one(row: int, others: list[int], measure: Measure) -> list[float]:
