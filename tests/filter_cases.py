@@ -625,7 +625,7 @@ PERSONAL = [
         find=True,
         openai="Set the key to sk-proj-" + "aB3" * 14 + " and run it.",
         github="git clone https://ghp_" + "a1B2" * 9 + "@github.com/x/y",
-        pem="-----BEGIN RSA PRIVATE KEY-----\nMIIE",
+        pem="-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA3Tz2mr7Sz",
         aws="Its name is AKIA" + "ABCD1234EFGH5678 and it is old.",
         sendgrid=".".join(
             ["It is SG", "ngeVfQFYQlKU0ufo8x5d1A", "TwL2iGABf9DHoTf09kqeF8tAmbihYzrnopKc1s5cr3w"]
@@ -633,6 +633,11 @@ PERSONAL = [
         assigned="export WEATHER_TOKEN='" + "q7m2k9x4v1b8n3z6" + "c5d0f7'",
         header='curl -H "Authorization: Bearer ' + "a8f5f167f44f4964e6c998dee827110c" + '"',
         address="Connect to postgres://tides:" + "Wq9zLm2x@db.harbor.internal:5432/tides",
+        user="curl --user 'ada@tides.io:" + "dB2yF6@qL9v' https://api.harbor.org/tides",
+        connection='"Server=db;Database=tides;Uid=ada;Pwd=' + 'Tq8#vm2Lx;"',
+        in_xml='<add key="TidesApiKey" value="' + 'q7m2k9x4v1b8n3z6c5d0f7" />',
+        option="tides --api-key " + "q7m2k9x4v1b8n3z6c5d0f7",
+        one_group="var token = '" + "qdyFazIVmace52bThiOzbEVT'",
         hook="Post to https://hooks.slack.com/services/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",
     ),
     *_output(
@@ -646,6 +651,9 @@ PERSONAL = [
         variable="api_key = os.environ['TIDES_API_KEY'] and token = config.getTokenFromStore()",
         identifier="secret_length = X25519.secret_length, keyFile = s_rsa1024_priv.pem",
         id_of_one="credentialsId: 'f4aeb6bc-2a25-458a-8111-9be9e502c0e7'",
+        frame="The file begins with -----BEGIN RSA PRIVATE KEY-----\n...\n-----END RSA PRIVATE KEY-----.",
+        stand_in="curl -u username:password https://api.harbor.org/tides",
+        local="Connect to postgres://postgres:password123@localhost:5432/tides",
         hash="The hash is sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.",
     ),
 ]

@@ -3,16 +3,20 @@
 
 import ast
 import re
+import tomllib
+import warnings
 from collections.abc import Iterator
 from itertools import cycle
 
 import phonenumbers
+import yaml
 from answers import STRONG, make_strong, read_answers
 from cases import Case, CaseSet
 from repositories import list_files, read
 
 _TRUFFLEHOG = "trufflesecurity/trufflehog"
 _GITLEAKS = "gitleaks/gitleaks"
+_NOSEYPARKER = "praetorian-inc/noseyparker"
 _VALID = re.compile(r"(?m)^\s*valid\w*\s*=\s*[\"`]([^\"`\n]{20,})[\"`]\s*$")
 _NO_KEY = re.compile(r"\s|^https?://|@[\w-]+\.\w+$|\.(?:com|net|io|org|dev|app|co)$|^[\d.-]+$")
 # Formats that name their issuer, or have check marks of their own; the others need a word beside them.
@@ -47,12 +51,48 @@ def make_secrets() -> Iterator[Case]:
 
 def make_gitleaks() -> Iterator[Case]:
     """Lines of code and configuration that Gitleaks' tests call true or false positives."""
+    rules = {rule["id"]: rule for rule in tomllib.loads(read(_GITLEAKS, "config/gitleaks.toml"))["rules"]}
+    others = {name: rule["regex"] for name, rule in rules.items() if "regex" in rule}
     for path in list_files(_GITLEAKS, "cmd/generate/config/rules/"):
         if path.endswith(".go"):
-            for kind, block in re.findall(r"(?s)\b(tps|fps)\b[^{\n]*\{\n(.*?)\n\t\}", read(_GITLEAKS, path)):
+            code = read(_GITLEAKS, path)
+            own = set(re.findall(r"RuleID:\s*\"([^\"]+)", code))
+            for kind, block in re.findall(r"(?s)\b(tps|fps)\b[^{\n]*\{\n(.*?)\n\t\}", code):
                 for _, line in re.findall(r"(?m)^\s*([`\"])((?:(?!\1).)+)\1,", block):
                     name = path.rsplit("/", 1)[1].removesuffix(".go")
-                    yield Case(line, faulty=kind == "tps", prompt=line, group=name, key=name)
+                    if kind == "tps" or not _is_found(line, others, own):
+                        yield Case(line, faulty=kind == "tps", prompt=line, group=name, key=name)
+
+
+def make_noseyparker() -> Iterator[Case]:
+    """Examples in the rules of Nosey Parker for what issuers make, and what those rules are to leave alone."""
+    rules = [
+        (path.rsplit("/", 1)[1].removesuffix(".yml"), rule)
+        for path in list_files(_NOSEYPARKER, "crates/noseyparker/data/default/builtin/rules/")
+        if path.endswith(".yml")
+        for rule in yaml.safe_load(read(_NOSEYPARKER, path))["rules"]
+        if {"api", "secret"} <= set(rule.get("categories", ())) and "generic" not in rule["categories"]
+    ]
+    patterns = {rule["id"]: rule["pattern"] for _, rule in rules}
+    for issuer, rule in rules:
+        for text in rule.get("examples") or ():
+            yield Case(text, faulty=True, prompt=text, group=rule["id"], key=issuer)
+        for text in rule.get("negative_examples") or ():
+            if not _is_found(text, patterns, {rule["id"]}):
+                yield Case(text, faulty=False, prompt=text, group=rule["id"], key=issuer)
+
+
+def _is_found(text: str, patterns: dict[str, str], own: set[str]) -> bool:
+    """Whether other rules of a detector find a secret where its own should not: then the label tells nothing."""
+    return any(_matches(pattern, text) for name, pattern in patterns.items() if name not in own)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # signs that Python means to read otherwise one day
+            return bool(re.search(pattern.replace("\\z", "\\Z"), text))
+    except re.error:
+        return False  # syntax of Go or Rust that Python lacks
 
 
 def _find_form(key: str) -> str:
@@ -119,6 +159,7 @@ def has_any_number(case: Case) -> bool:
 SETS = (
     CaseSet("TruffleHog's tests", ("secret",), "those tests", make_secrets, has_any_secret_word),
     CaseSet("Gitleaks' tests", ("secret",), "those tests", make_gitleaks, has_any_secret_word),
+    CaseSet("Nosey Parker's rules", ("secret",), "those rules", make_noseyparker, has_any_secret_word),
     CaseSet("Presidio's tests", ("personal_data",), "those tests", make_presidio, has_any_number),
     CaseSet("libphonenumber's examples", ("personal_data",), "a number each", make_phones, has_any_number),
     CaseSet("clean answers", ("personal_data",), "none", make_strong, has_any_number),

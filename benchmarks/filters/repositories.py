@@ -23,6 +23,7 @@ REPOSITORIES = {
     "lm-sys/FastChat": ("0e6d3e4beaab66f4d3f93db72541a4abab8af28d", "Apache-2.0"),
     "microsoft/presidio": ("0aa9f8e44275cb52c00fbbebe19168e934e1f076", "MIT"),
     "paul-rottger/exaggerated-safety": ("d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d", "CC-BY-4.0"),
+    "praetorian-inc/noseyparker": ("2e6e7f36ce36619852532bbe698d8cb7a26d2da7", "Apache-2.0"),
     "yizhongw/self-instruct": ("0b26ccaa415992100fa32df62d41b994cf928e23", "Apache-2.0"),
     "tatsu-lab/alpaca_eval": ("cd543a149df89434d8a54582c0151c0b945c3d20", "Apache-2.0"),
     "trufflesecurity/trufflehog": ("3ab759fef4bb5935d4fe9ac68b503d05346b8364", "AGPL-3.0"),

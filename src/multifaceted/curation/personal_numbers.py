@@ -58,16 +58,16 @@ _OWN_FORM = {
     "be.nn": r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}",
 }
 _BESIDE_A_WORD = {
-    "us.ssn": (r"\d{3}[ -]?\d{2}[ -]?\d{4}", r"ssn|social security|itin"),
-    "us_itin": (rf"9\d{{2}}[ -]?{_ITIN_GROUP}[ -]?\d{{4}}", r"itin|taxpayer|tax id"),
+    "us.ssn": (r"\d{3}[ -]?\d{2}[ -]?\d{4}", r"ssn|social sec|\bsocial (?:is|no|number|#)|\bss#|itin"),
+    "us_itin": (rf"9\d{{2}}[ -]?{_ITIN_GROUP}[ -]?\d{{4}}", r"itin|tax ?payer|tax ?id|\btin\b"),
     "es.nie": (r"[XYZ][ -]?\d{7}[ -]?[A-Z]", r"\bnie\b|extranjero"),
-    "es.dni": (r"\d{7,8}[ -]?[A-Z]", r"\bdni\b|\bnif\b|identidad"),
+    "es.dni": (r"\d{1,2} ?\d{3} ?\d{3}[ -]?[A-Z]", r"\bdni\b|\bnif\b|identidad|identificaci[oó]n"),
     "it.codicefiscale": (
         r"[A-Z]{6} ?\d{2}[A-EHLMPRST]\d{2} ?[A-Z]\d{3}[A-Z]",
         r"codice fiscale|\bc\.?f\.?\b",
     ),
     "ca.sin": (r"\d{3}[ -]?\d{3}[ -]?\d{3}", r"\bsin\b|social insurance|\bnas\b"),
-    "gb.nhs": (r"\d{3}[ -]?\d{3}[ -]?\d{4}", r"nhs|national health"),
+    "gb.nhs": (r"\d{3}[ -]?\d{3}[ -]?\d{4}", r"nhs|national health|health (?:services )?authority"),
     "gb_nino": (
         r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
         r"national insurance|\bni\b|nino|insurance",
@@ -76,20 +76,20 @@ _BESIDE_A_WORD = {
     "in_.pan": (r"[A-Z]{5}\d{4}[A-Z]", r"\bpan\b|permanent account"),
     "au.tfn": (r"\d{3} ?\d{3} ?\d{2,3}", r"tfn|tax file"),
     "au_medicare": (r"[2-6]\d{3} ?\d{5} ?\d", r"medicare"),
-    "de.idnr": (r"\d{2} ?\d{3} ?\d{3} ?\d{3}", r"steuer|idnr|tax id"),
+    "de.idnr": (r"\d{2} ?\d{3} ?\d{3} ?\d{3}", r"steuer|idnr|persönliche identifikation|tax id"),
     "de_social_security": (
         r"\d{2} ?(?:[0-2]\d|3[01]|[5-7]\d|8[01])(?:0[1-9]|1[0-2])\d{2} ?[A-Z] ?\d{3}",
-        r"sozialversicherung|rentenversicherung|versicherungsnummer|svnr|rvnr",
+        r"sozialversicherung|rentenversicherung|versicherungsnummer|svnr|sv-nummer|rvnr|rentenausweis",
     ),
     "nl.bsn": (r"\d{9}", r"\bbsn\b|burgerservice|sofi"),
-    "pl.pesel": (r"\d{11}", r"pesel"),
-    "tr.tckimlik": (r"[1-9]\d{10}", r"kimlik|\btc\b|t\.c\.|tckn"),
-    "za.idnr": (r"\d{13}", r"\bid\b|identity|south african"),
+    "pl.pesel": (r"(?:\d ?){10}\d", r"pesel"),
+    "tr.tckimlik": (r"[1-9](?: ?\d){10}", r"kimlik|nüfus|\btc\b|t\.c\.|tckn"),
+    "za.idnr": (r"(?:\d ?){12}\d", r"\bid\b|identity|south african"),
     "th.pin": (r"\d{13}", r"\bid\b|thai|tnin|บัตรประชาชน|ประจำตัวประชาชน"),
     "kr_rrn": (rf"\d{{2}}{_MONTH_DAY}[1-8]\d{{6}}", r"rrn|resident|주민"),
-    "se.personnummer": (r"(?:\d{2})?\d{10}", r"person\w*nummer|personal identity"),
+    "se.personnummer": (r"(?:\d{2})?\d{10}", r"person\w*nummer|samordningsnummer|personal identity"),
     "sg_fin": (r"[STFGM]\d{7}[A-Z]", r"\bfin\b|nric|singapore"),
-    "ng_nin": (r"\d{11}", r"\bnin\b|national identification"),
+    "ng_nin": (r"\d{11}", r"\bnin\b|nimc|national identification"),
     "dk.cpr": (r"\d{6}-?\d{4}", r"\bcpr\b|personnummer"),
     "no.fodselsnummer": (r"\d{6} ?\d{5}", r"fødselsnummer|fodselsnummer|personnummer"),
     "cl.rut": (r"\d{1,2}\.?\d{3}\.?\d{3}-[\dkK]", r"\brut\b|\brun\b"),
@@ -102,12 +102,11 @@ _FORMS = re.compile(
         for n, form in enumerate(_OWN_FORM.values())
     )
 )
+_SIGN = re.compile(r"\[ -\]\?| \?")  # between groups of digits, where people write many
 _ID_WORDS = "|".join(word for _, word in _BESIDE_A_WORD.values())
 _ANY_WORD = re.compile(rf"(?i:{_ID_WORDS})")
 _BESIDE = {
-    name: re.compile(
-        rf"(?<![\w.-])(?<!\d )(?:{form.replace('[ -]?', '[ .:/-]?')})(?![\w-]|[. ]\d)", re.IGNORECASE
-    )
+    name: re.compile(rf"(?<![\w.-])(?<!\d )(?:{_SIGN.sub('[ .:/-]?', form)})(?![\w-]|[. ]\d)", re.IGNORECASE)
     for name, (form, _) in _BESIDE_A_WORD.items()
 }
 NEAR_FORM = "|".join(form.replace(r"\d", "[0-9]") for form in _OWN_FORM.values())
@@ -202,6 +201,8 @@ def _is_valid(name: str, number: str) -> bool:
         return _is_social_security(compact)
     if "." not in name:  # no check digits, or none that are public
         return True
+    if name == "es.dni":
+        compact = compact.zfill(9)  # old ones are written without their zeros
     # Some modules want the number's own signs, others none.
     return bool(_load(name).is_valid(number) or _load(name).is_valid(compact))
 
