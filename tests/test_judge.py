@@ -389,7 +389,7 @@ def test_the_weights_of_a_judge_are_read_from_the_folder_of_the_recipe(tmp_path:
     judge = load_curation(path).judge
     assert judge is not None
     expected = [f"local ({tmp_path / 'folder' / 'builtin-mine.gguf'})", "local (builtin)"]
-    assert judge.labels == expected
+    assert judge.spec.labels == expected
 
 
 def test_a_retry_asks_the_judges_that_gave_no_score_and_no_other(
@@ -498,5 +498,5 @@ def test_a_retry_that_was_interrupted_goes_on_and_pays_nothing_twice(
 
 
 def test_a_retry_without_judges_is_refused(run: Path) -> None:
-    with pytest.raises(InputError, match="names no judge"):
+    with pytest.raises(InputError, match="names no model"):
         curate_run(run, load_curation(), retry=True)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from multifaceted.api.starting import init as init
     from multifaceted.api.starting import install_model as install_model
     from multifaceted.api.starting import prepare_instructions as prepare_instructions
+    from multifaceted.curation.classifier import classifier as classifier
     from multifaceted.curation.frame import find as find
     from multifaceted.errors import MultifacetedError as MultifacetedError
     from multifaceted.planning.recipe import Recipe as Recipe
@@ -58,6 +59,7 @@ _HOMES = {
     "Taxonomy": "taxonomy",
     "build": "api.building",
     "check": "api.building",
+    "classifier": "curation.classifier",
     "curate": "api.curating",
     "diff": "api.reporting",
     "diff_taxonomies": "taxonomy",

@@ -80,13 +80,13 @@ def curate(
         run: the run folder.
         recipe: a curation recipe; None runs every filter.
         out: where to write instead of into the run, to try a recipe.
-        retry: ask the judges again about rows that they gave no score.
-        progress: of judges; as in `generate`.
+        retry: ask questions and judges again about rows that they said nothing of.
+        progress: of models that are asked; as in `generate`.
 
     Raises:
         InputError: with every problem of the recipe.
         StorageError: where the run is not finished.
-        MultifacetedError: what stopped the judges; what they said is kept, and paid for once.
+        MultifacetedError: what stopped the models that are asked; what they said is kept, and paid for once.
     """
     folder, session = to_path(run), Session(progress)
     record = Path(out) if out else curation_folder(RunFolder(folder))

@@ -5,7 +5,7 @@ another system message of the same instruction, makes the pair of `dpo`, `orpo` 
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ MOST_TESTS = 1000  # however large the collection; the original has 315
 FEWEST_FOR_TEST = 20  # pairs; with fewer there is no test split
 
 TOO_FEW_VARIANTS = "too_few_variants"  # fewer than two rows of the instruction succeeded
+FITTING = "rejected_fits"  # by the judges of its curation, all its other responses would serve as well
 SAME_RESPONSE = "same_response"  # all its other rows have the same system message or the same response
 
 
@@ -43,8 +44,16 @@ class Choice:
     kept: pa.BooleanArray | None = None  # of each row of the run, whether curation keeps it; None keeps all
 
 
-def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
-    """Choose for a finished run, among rows of which those of an instruction come one after the other."""
+def choose(
+    batches: Iterable[pa.RecordBatch], seed: int, fitting: Mapping[str, frozenset[str]] | None = None
+) -> Choice:
+    """Choose for a finished run, among rows of which those of an instruction come one after the other.
+
+    Args:
+        batches: the rows.
+        seed: of the run.
+        fitting: for a row the siblings whose responses are nothing to reject beside its own.
+    """
     small: list[str] = []
     rejected: dict[str, str] = {}
     left_out: dict[str, list[str]] = {}
@@ -52,11 +61,14 @@ def choose(batches: Iterable[pa.RecordBatch], seed: int) -> Choice:
         digest = rank_digest(f"pair {seed} {instruction}")
         first, *others = sorted(members, key=lambda member: digest(member.id))
         small.append(first.id)
-        other = next((m for m in others if m.system != first.system and m.output != first.output), None)
+        unlike = [m.id for m in others if m.system != first.system and m.output != first.output]
+        unfit = (fitting or {}).get(first.id, frozenset())
+        other = next((row for row in unlike if row not in unfit), None)
         if other is not None:
-            rejected[first.id] = other.id
+            rejected[first.id] = other
         else:
-            left_out.setdefault(SAME_RESPONSE if others else TOO_FEW_VARIANTS, []).append(instruction)
+            reason = FITTING if unlike else SAME_RESPONSE if others else TOO_FEW_VARIANTS
+            left_out.setdefault(reason, []).append(instruction)
     return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out)
 
 

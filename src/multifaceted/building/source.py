@@ -7,7 +7,7 @@ Example:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import accumulate, zip_longest
@@ -39,6 +39,9 @@ class RowSource(ABC):
     run: RunData  # what the rows were made from; its summaries are of the shards that are read
     curation: CurationSummary | None = None  # what it left out; None: nothing
     kept: pa.BooleanArray | None = None  # of each row in the files, whether curation keeps it; None: all
+    fitting: Mapping[str, frozenset[str]] = field(
+        default_factory=dict
+    )  # pairs that are none, as `choose` takes them
 
     @property
     def configs(self) -> dict[str, PublishedConfig]:
@@ -50,7 +53,7 @@ class RowSource(ABC):
         """Return which rows go into the smaller sets; it takes one look at all rows."""
         if not any(config.rows == "pairs" for config in self.configs.values()):
             return Choice(kept=self.kept)
-        return replace(choose(self.read_rows(), self.run.seed), kept=self.kept)
+        return replace(choose(self.read_rows(), self.run.seed, self.fitting), kept=self.kept)
 
     @property
     def left_out(self) -> dict[str, list[str]]:
@@ -93,7 +96,13 @@ class RunSource(RowSource):
     def digest(self) -> str:
         """Return what names the content: equal digests, equal rows."""
         curation = self.curation.model_dump() if self.curation else None
-        return content_id([[summary.sha256 for summary in self.run.summaries], curation], length=16)
+        fitting = {row: sorted(siblings) for row, siblings in self.fitting.items()}
+        parts = [
+            [summary.sha256 for summary in self.run.summaries],
+            curation,
+            *([fitting] if fitting else []),
+        ]
+        return content_id(parts, length=16)
 
     def schema(self, config: str) -> pa.Schema:
         """Return the schema of a config's rows."""
@@ -208,7 +217,9 @@ def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: 
 
 def _open_curated(path: Path, run: RunData, *, curated: bool) -> RunSource:
     found = read_kept(RunFolder(path), run) if curated else None
-    return RunSource(path=path, run=run, curation=found and found.summary, kept=found and found.kept)
+    if found is None:
+        return RunSource(path=path, run=run)
+    return RunSource(path=path, run=run, curation=found.summary, kept=found.kept, fitting=found.fitting)
 
 
 def _read_files(files: Iterable[Path]) -> Iterator[pa.RecordBatch]:

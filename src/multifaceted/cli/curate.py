@@ -48,7 +48,9 @@ def curate(
         ),
     ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many rows to show.")] = 5,
-    retry: Annotated[bool, typer.Option("--retry", help="Retry the judges on rows without a score.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Ask models again about rows that they said nothing of.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run filters and judges over a finished run, and record which rows are kept. No row is changed.

@@ -1,66 +1,45 @@
 """The `judge` part of a curation recipe, and what scores mean for a row."""
 
-from pathlib import Path
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Any
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from multifaceted.curation.agreement import share_equal, weigh_kappa
+from multifaceted.curation.asked_spec import AskedSpec
 from multifaceted.curation.rows import FINDINGS
-from multifaceted.models import Model, ModelSpec
 from multifaceted.models.fields import Number
-from multifaceted.models.sending import SendingSpec
-from multifaceted.store.curation import SCORE
+from multifaceted.store.curation import REJECTED_FITS, SCORE
+from multifaceted.strictmodel import StrictModel
 
 LOW_SCORE, UNJUDGED = "low_score", "unjudged"
 Scores = dict[int, dict[str, dict[str, int]]]  # position → judge → dimension → score
+Against = tuple[int, str]  # position of a row, and the id of the sibling whose response was judged for it
+PairScores = dict[Against, dict[str, dict[str, int]]]
 
 
-class JudgeSpec(SendingSpec):
+class PairSpec(StrictModel):
+    """When the response to another system message serves a row's reader nearly as well as its own.
+
+    Then it is nothing to reject: the pair would teach a model to dislike what was wanted.
+    """
+
+    fits: Number = Field(default=4, ge=1, le=5)  # each preference scores at least so much, on the mean
+    margin: Number = Field(default=0.5, ge=0, le=4)  # or the row's own mean is not above by as much
+
+
+class JudgeSpec(AskedSpec):
     """Who scores how well the response of a row honors each of its preferences."""
 
-    models: tuple[ModelSpec, ...] = Field(min_length=1, max_length=5)
     threshold: Number = Field(default=3, ge=1, le=5)  # of each preference, on the mean of all judges
-    action: Literal["drop", "note"] = "drop"
-    template: Path | None = None  # in place of the shipped `judge.j2`
-    concurrency: int = Field(default=16, ge=1, le=4096)  # requests in flight at each endpoint
-
-    @model_validator(mode="after")
-    def _check_models(self) -> Self:
-        self.check_mode(self.models)
-        return self
-
-    @property
-    def judges(self) -> dict[str, Model]:
-        """Return the model of each judge."""
-        return dict(zip(self.labels, self.models, strict=True))
-
-    @property
-    def labels(self) -> list[str]:
-        """Return a name for each judge; a model that judges twice gets a number."""
-        names = [model.label for model in self.models]
-        return [
-            name if names.count(name) == 1 else f"{name} #{names[: i + 1].count(name)}"
-            for i, name in enumerate(names)
-        ]
+    pairs: PairSpec | None = None  # judge the responses of its siblings by a row's preferences too
 
     @property
     def described(self) -> dict[str, Any]:
         """Return what verdicts depend on."""
-        judges = [{"model": label, **model.counted} for label, model in self.judges.items()]
-        return {"models": judges, "threshold": self.threshold, "action": self.action}
-
-    def rebase(self, base: Path) -> "JudgeSpec":
-        """The paths in it are written from the recipe's folder; make them good from the present one."""
-        models = tuple(model.rebase(base) for model in self.models)
-        template = base / self.template if self.template else None
-        return self.model_copy(update={"models": models, "template": template})
-
-
-def name_asker(judge: str) -> str:
-    """Return the label under which a judge asks."""
-    return f"judge {judge}"
+        pairs = {"pairs": self.pairs.model_dump()} if self.pairs else {}
+        return {**super().described, "threshold": self.threshold, **pairs}
 
 
 def find_low(scores: Scores, spec: JudgeSpec) -> pl.DataFrame:
@@ -75,10 +54,29 @@ def find_low(scores: Scores, spec: JudgeSpec) -> pl.DataFrame:
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
 
 
-def note_unjudged(unjudged: dict[int, str]) -> pl.DataFrame:
+def find_fitting(scores: PairScores, own: Scores, spec: PairSpec) -> pl.DataFrame:
+    """Findings, to note only, for the rows whose sibling's response would serve their reader as well."""
+    found = []
+    for (position, sibling), by_judge in scores.items():
+        means = _mean_by_dimension(by_judge)
+        other, mine = _mean(means), _mean(_mean_by_dimension(own.get(position, {})))
+        if other is None or mine is None:
+            continue
+        if min(means.values()) >= spec.fits or mine - other < spec.margin:
+            detail = f"by this row's preferences it scores {other:.2g}, the row's own response {mine:.2g}"
+            found.append((position, REJECTED_FITS, "note", mine - other, sibling, detail))
+    return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
+
+
+def note_unjudged(unjudged: Mapping[int | Against, list[str]]) -> pl.DataFrame:
     """Findings, to note only, for the rows that a judge gave no usable score."""
-    rows = [(p, UNJUDGED, "note", None, None, why) for p, why in sorted(unjudged.items())]
-    return pl.DataFrame(rows, schema=FINDINGS, orient="row")
+    rows = [
+        (*(key if isinstance(key, tuple) else (key, None)), fault)
+        for key, faults in unjudged.items()
+        for fault in faults
+    ]
+    found = [(p, UNJUDGED, "note", None, sibling, fault) for p, sibling, fault in sorted(rows, key=str)]
+    return pl.DataFrame(found, schema=FINDINGS, orient="row")
 
 
 def list_scores(scores: Scores) -> pl.DataFrame:
@@ -90,7 +88,7 @@ def list_scores(scores: Scores) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={"position": pl.UInt32, "scores": pl.List(SCORE)}, orient="row")
 
 
-def sum_up_scores(scores: Scores, unjudged: dict[int, str], spec: JudgeSpec) -> dict[str, Any]:
+def sum_up_scores(scores: Scores, unjudged: int, spec: JudgeSpec) -> dict[str, Any]:
     """What judges said, in numbers: means by judge and dimension, and how far each two of them agree."""
     means: dict[str, dict[str, float]] = {}
     for label in spec.labels:
@@ -106,7 +104,7 @@ def sum_up_scores(scores: Scores, unjudged: dict[int, str], spec: JudgeSpec) -> 
         for index, one in enumerate(spec.labels)
         for other in spec.labels[index + 1 :]
     ]
-    return {"judged": len(scores), "unjudged": len(unjudged), "means": means, "agreement": agreement}
+    return {"judged": len(scores), "unjudged": unjudged, "means": means, "agreement": agreement}
 
 
 def _agree(scores: Scores, one: str, other: str) -> dict[str, Any]:
@@ -123,6 +121,10 @@ def _agree(scores: Scores, one: str, other: str) -> dict[str, Any]:
         "kappa": None if kappa is None else round(kappa, 4),
         "equal": None if equal is None else round(equal, 4),
     }
+
+
+def _mean(means: dict[str, float]) -> float | None:
+    return sum(means.values()) / len(means) if means else None
 
 
 def _mean_by_dimension(by_judge: dict[str, dict[str, int]]) -> dict[str, float]:

@@ -9,13 +9,14 @@ A filter that is not named runs with its defaults; `refusal: false` switches one
 import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from multifaceted.curation.alike import AlikePreferencesFilter, AlikeResponsesFilter
 from multifaceted.curation.base import Filter, RowFilter, RunFilter, VariantFilter
 from multifaceted.curation.boilerplate import BoilerplateFilter
+from multifaceted.curation.classifier import ClassifierSpec
 from multifaceted.curation.degenerate import DegenerateFilter
 from multifaceted.curation.injections import InjectionFilter
 from multifaceted.curation.judge_prompt import JudgePrompt
@@ -24,6 +25,7 @@ from multifaceted.curation.leaks import LeakFilter
 from multifaceted.curation.near_rows import DuplicateIdFilter, NearSystemFilter
 from multifaceted.curation.other_language import LanguageFilter
 from multifaceted.curation.personal import PersonalDataFilter, SecretFilter
+from multifaceted.curation.questions import QuestionPrompt, QuestionSpec
 from multifaceted.curation.quotes import QuotedFilter
 from multifaceted.curation.refusals import RefusalFilter
 from multifaceted.curation.repetition import RepetitionFilter
@@ -82,7 +84,23 @@ class CurationRecipe(StrictModel):
 
     filters: FilterTable = FilterTable()
     own: tuple[OwnFilter, ...] = ()
+    classifiers: tuple[ClassifierSpec, ...] = ()
+    questions: tuple[QuestionSpec, ...] = ()
     judge: JudgeSpec | None = None
+
+
+class Question(NamedTuple):
+    """A question, and the prompt that asks it."""
+
+    spec: QuestionSpec
+    prompt: QuestionPrompt
+
+
+class Judge(NamedTuple):
+    """The judges, and the prompt that they get."""
+
+    spec: JudgeSpec
+    prompt: JudgePrompt
 
 
 class Curation(StrictModel):
@@ -92,15 +110,21 @@ class Curation(StrictModel):
 
     recipe: CurationRecipe
     active: tuple[Filter, ...]
-    judge: JudgeSpec | None = None
-    prompt: JudgePrompt | None = None  # of the judge
+    questions: tuple[Question, ...] = ()
+    judge: Judge | None = None
     file: str = ""  # empty: the default recipe
 
     @property
     def fingerprint(self) -> str:
         """Return what verdicts depend on, besides the rows."""
-        judge = [self.judge.described, self.prompt.hash] if self.judge and self.prompt else []
-        return content_id(["curation", self.described, judge])
+        judge = [self.judge.spec.described, self.judge.prompt.hash] if self.judge else []
+        questions = [[spec.name, spec.described, prompt.hash] for spec, prompt in self.questions]
+        return content_id(["curation", self.described, judge, *questions])
+
+    @property
+    def asks(self) -> bool:
+        """Return whether any model behind an endpoint is asked about rows."""
+        return bool(self.questions or self.judge)
 
     @property
     def described(self) -> dict[str, dict[str, Any]]:
@@ -125,35 +149,59 @@ def load_curation(path: Path | None = None) -> Curation:
         for index, spec in enumerate(recipe.own)
         if (found := _open_own(spec, index, document, path.parent, problems)) is not None
     ]
-    active = (*_list_shipped(recipe), *own)
-    for index, filter_ in enumerate(own):
-        if [other.name for other in active].count(filter_.name) > 1:
-            message = f"another filter has the name {filter_.name!r} too"
-            problems.append(document.problem(("own", index, "use"), message))
-    judge = prompt = None
+    classifiers = [spec.open(path.parent) for spec in recipe.classifiers]
+    active = (*_list_shipped(recipe), *own, *classifiers)
+    names = [filter_.name for filter_ in active] + [spec.name for spec in recipe.questions]
+    named = {
+        ("own", "use"): [filter_.name for filter_ in own],
+        ("classifiers", "name"): [spec.name for spec in recipe.classifiers],
+        ("questions", "name"): [spec.name for spec in recipe.questions],
+    }
+    problems += [
+        document.problem((part, index, key), f"another filter has the name {name!r} too")
+        for (part, key), given in named.items()
+        for index, name in enumerate(given)
+        if names.count(name) > 1
+    ]
+    asked = Asking()
     try:
-        judge, prompt = _open_judge(recipe, path.parent) or (None, None)
+        asked = _open_asking(recipe, path.parent)
     except InputError as error:
         problems += error.problems
     if problems:
         raise InputError(problems)
-    return Curation(recipe=recipe, active=active, judge=judge, prompt=prompt, file=str(path.resolve()))
+    return Curation(
+        recipe=recipe,
+        active=active,
+        questions=asked.questions,
+        judge=asked.judge,
+        file=str(path.resolve()),
+    )
 
 
-def load_judge(path: Path) -> tuple[JudgeSpec, JudgePrompt] | None:
-    """Load the judges of a curation recipe alone; nothing of it is imported.
+class Asking(NamedTuple):
+    """Whom a recipe asks about rows."""
+
+    questions: tuple[Question, ...] = ()
+    judge: Judge | None = None
+
+
+def load_asking(path: Path) -> Asking:
+    """Load the questions and the judges of a curation recipe alone; nothing of it is imported.
 
     Raises:
         InputError: with every problem and its line.
     """
-    return _open_judge(read_yaml(path).validate(CurationRecipe), path.parent)
+    return _open_asking(read_yaml(path).validate(CurationRecipe), path.parent)
 
 
-def _open_judge(recipe: CurationRecipe, base: Path) -> tuple[JudgeSpec, JudgePrompt] | None:
+def _open_asking(recipe: CurationRecipe, base: Path) -> Asking:
+    specs = [spec.rebase(base) for spec in recipe.questions]
+    questions = tuple(Question(spec, QuestionPrompt.load(spec)) for spec in specs)
     if recipe.judge is None:
-        return None
+        return Asking(questions)
     judge = recipe.judge.rebase(base)
-    return judge, JudgePrompt.load(judge.template)
+    return Asking(questions, Judge(judge, JudgePrompt.load(judge.template)))
 
 
 def _list_shipped(recipe: CurationRecipe) -> tuple[Filter, ...]:

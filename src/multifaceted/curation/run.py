@@ -1,41 +1,33 @@
-"""Curating a run: filters, judges, and the record of both. `curate_run(Path("run"), load_curation())`."""
+"""Curating a run: filters, questions, judges, and the record of all three.
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import nullcontext
+curate_run(Path("run"), load_curation())
+"""
+
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
+from multifaceted.curation.asking import ask_models, order_again
 from multifaceted.curation.base import NOTE
 from multifaceted.curation.judge_spec import (
     LOW_SCORE,
     UNJUDGED,
-    find_low,
-    list_scores,
-    name_asker,
-    note_unjudged,
-    sum_up_scores,
 )
+from multifaceted.curation.questions import UNANSWERED
 from multifaceted.curation.recipe import Curation
 from multifaceted.curation.rows import look_at_rows, read_frames
 from multifaceted.errors import InputError, Problem, StorageError
-from multifaceted.ids import hash_file
-from multifaceted.journal import set_aside_asked
-from multifaceted.store.atomic import read_json, write_json
 from multifaceted.store.curation import (
     DROP,
     FINDING,
-    JUDGES,
     KEEP,
-    RECORD,
     RECORD_SCHEMA,
+    REJECTED_FITS,
     RETRY,
     CurationData,
     curation_folder,
-    lock_curation,
-    read_record,
     write_curation,
 )
 from multifaceted.store.manifest import describe_environment, read_whole_run
@@ -59,18 +51,18 @@ def curate_run(
 
     Args:
         run: the run folder.
-        curation: the filters, and the judges.
+        curation: the filters, and whom to ask.
         out: where the record goes; None: into the run, where `build` finds it.
-        watch: shows the progress of judges to people.
-        retry: ask judges again about rows that they gave no score; their first replies are kept.
+        watch: shows the progress of models that are asked to people.
+        retry: ask models again about rows of which they said nothing; their first replies are kept.
 
     Raises:
-        InputError: where there is no judge to ask again.
+        InputError: where there is no model to ask again.
         StorageError: where the run is not finished, or a file of somebody is in the way.
-        MultifacetedError: what stopped the judges; what they said so far is kept, and paid for once.
+        MultifacetedError: what stopped the models; what they said so far is kept, and paid for once.
     """
-    if retry and curation.judge is None:
-        raise InputError([Problem(curation.file or "--retry", 0, "names no judge that could be asked again")])
+    if retry and not curation.asks:
+        raise InputError([Problem(curation.file or "--retry", 0, "names no model that could be asked again")])
     folder = RunFolder(run)
     data = read_whole_run(folder)
     paths = [folder.rows_file(summary.name) for summary in data.summaries]
@@ -78,22 +70,22 @@ def curate_run(
     if ids.height != data.ok:
         raise StorageError(f"{ids.height} rows looked at, but the run has {data.ok}")
     path = out or curation_folder(folder)
-    scores, said = None, dict[str, Any]()
-    if curation.judge is not None:
-        if retry:
-            _order_again(path, curation.judge.labels)
-        judged = _have_judged(paths, ids, findings, curation, seed=data.seed, folder=path, watch=watch)
-        findings, scores, said = judged
-    record = make_record(ids, findings, scores)
+    if retry:
+        order_again(path, curation)
+    asked = ask_models(
+        partial(read_frames, paths), findings, curation, seed=data.seed, folder=path, watch=watch
+    )
+    record = make_record(ids, asked.findings, asked.scores)
     dropped = record["verdict"].eq(DROP).sum()
     found = CurationData(
         recipe=curation.fingerprint,
         kept=record.height - dropped,
         dropped=dropped,
-        reasons=_count(findings, DROP, curation),
-        notes=_count(findings, NOTE, curation),
+        reasons=_count(asked.findings, DROP, curation),
+        notes=_count(asked.findings, NOTE, curation),
         filters=curation.described,
-        judges=said,
+        questions=asked.questions,
+        judges=asked.judges,
         shards={summary.name: summary.sha256 for summary in data.summaries},
         record="",
     )
@@ -101,65 +93,6 @@ def curate_run(
     found = write_curation(path, record, found, describe_environment(recipe, curation.file, _LIBRARIES))
     (path / RETRY).unlink(missing_ok=True)
     return found
-
-
-def _have_judged(
-    paths: list[Path],
-    ids: pl.DataFrame,
-    findings: pl.DataFrame,
-    curation: Curation,
-    *,
-    seed: int,
-    folder: Path,
-    watch: "WatchRun | None",
-) -> tuple[pl.DataFrame, pl.DataFrame, dict[str, Any]]:
-    """Findings with those of the judges, scores by row, and what was said in numbers."""
-    # They bring the SDK, which filters do not need.
-    from multifaceted.curation.judging import RowsToJudge, judge_rows  # noqa: PLC0415
-
-    spec, prompt = curation.judge, curation.prompt
-    assert spec is not None  # noqa: S101 - the caller has looked
-    assert prompt is not None  # noqa: S101 - loaded with the judges
-    dropped = findings.filter(pl.col("action") == DROP)["position"].unique()
-
-    def read() -> Iterator[dict[str, Any]]:
-        for frame in read_frames(paths):
-            yield from frame.filter(~pl.col("position").is_in(dropped.implode())).iter_rows(named=True)
-
-    rows = RowsToJudge(spec, prompt, seed, folder, read)
-    with lock_curation(folder):
-        found = asyncio.run(judge_rows(rows, ids.height - dropped.len(), watch=watch or nullcontext))
-    added = [find_low(found.scores, spec), note_unjudged(found.unjudged)]
-    said = {**spec.described, "template": prompt.hash}
-    said |= sum_up_scores(found.scores, found.unjudged, spec)
-    return (
-        pl.concat([findings, *added]).sort("position", maintain_order=True),
-        list_scores(found.scores),
-        said,
-    )
-
-
-def _order_again(folder: Path, judges: list[str]) -> None:
-    """Let judges be asked again about the rows of the last record that lack a score of theirs.
-
-    A retry that was interrupted goes on: what its judges have said by now is not asked for once more.
-    """
-    if not (folder / RECORD).exists():
-        return
-    record = hash_file(folder / RECORD)
-    if read_json(folder / RETRY) == record:
-        return
-    unjudged = pl.col("findings").list.eval(pl.element().struct["reason"]).list.contains(UNJUDGED)
-    rows = read_record(folder).filter(unjudged).select("id", "scores").iter_rows()
-    missing = [
-        (row_id, name_asker(judge))
-        for row_id, scores in rows
-        for judge in judges
-        if judge not in {score["judge"] for score in scores}
-    ]
-    with lock_curation(folder):
-        set_aside_asked(folder / JUDGES, missing)
-        write_json(folder / RETRY, record)
 
 
 def make_record(
@@ -192,6 +125,10 @@ def make_record(
 
 def _count(findings: pl.DataFrame, action: str, curation: Curation) -> dict[str, int]:
     """Return rows by reason, in the order of the filters."""
-    taken = findings.filter(pl.col("action") == action)["reason"].value_counts()
+    taken = (
+        findings.filter(pl.col("action") == action).unique(["position", "reason"])["reason"].value_counts()
+    )
     counts: dict[str, int] = dict(taken.iter_rows())
-    return {name: counts[name] for name in (*curation.described, LOW_SCORE, UNJUDGED) if name in counts}
+    asked = [question.spec.name for question in curation.questions]
+    names = (*curation.described, *asked, UNANSWERED, LOW_SCORE, REJECTED_FITS, UNJUDGED)
+    return {name: counts[name] for name in names if name in counts}

@@ -2,8 +2,8 @@
 
 RUN/curation/
 ├── record.parquet     a line for each row of the run, in its order
-├── judges.sqlite      every raw reply of judges, where there are any
-├── batches/           of judges that are asked by batch
+├── judges.sqlite      every raw reply of models that were asked, where there are any
+├── batches/           of judges that are asked by batch; questions/NAME/batches/ of questions
 ├── retry.json         while judges are asked again: which record asked for it
 └── curation.json      written last: which rows the record speaks of, and its SHA-256
 
@@ -30,6 +30,9 @@ from multifaceted.strictmodel import StrictModel
 FOLDER = "curation"
 RECORD, MARKER, JUDGES, RETRY = "record.parquet", "curation.json", "judges.sqlite", "retry.json"
 KEEP, DROP = "keep", "drop"
+REJECTED_FITS = (
+    "rejected_fits"  # the finding that a sibling's response is nothing to reject beside the row's own
+)
 
 FINDING = pl.Struct(
     {
@@ -66,6 +69,7 @@ class CurationData(CurationSummary):
     kind: Literal["multifaceted-curation"] = "multifaceted-curation"
     notes: dict[str, int]  # the same of filters that only take note
     filters: dict[str, dict[str, Any]]  # name → parameters
+    questions: dict[str, Any] = Field(default_factory=dict)  # name → what was answered, in numbers
     judges: dict[str, Any] = Field(default_factory=dict)  # what judges said, in numbers
     shards: dict[str, str]  # name → SHA-256 of the rows
     record: str  # SHA-256 of record.parquet
@@ -178,6 +182,7 @@ class Kept(NamedTuple):
 
     summary: CurationSummary
     kept: pa.BooleanArray  # of each row of the run, in order
+    fitting: dict[str, frozenset[str]]  # row → siblings whose responses are nothing to reject beside its own
 
 
 def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, object] | None:
@@ -208,7 +213,14 @@ def read_kept(folder: RunFolder, run: RunData) -> Kept | None:
     data = read_curation(path)
     if data is None:
         return None
-    return Kept(data.summary, read_record(path)["verdict"].eq(KEEP).rechunk().to_arrow())
+    record = read_record(path)
+    return Kept(data.summary, record["verdict"].eq(KEEP).rechunk().to_arrow(), _read_fitting(record))
+
+
+def _read_fitting(record: pl.DataFrame) -> dict[str, frozenset[str]]:
+    found = record.select("id", pl.col("findings")).explode("findings").unnest("findings")
+    fitting = found.filter(pl.col("reason") == REJECTED_FITS).group_by("id").agg("partner")
+    return {row: frozenset(siblings) for row, siblings in fitting.iter_rows()}
 
 
 def read_record(path: Path) -> pl.DataFrame:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from multifaceted.curation.judge_prompt import read_reasons
-from multifaceted.curation.judge_spec import name_asker
 from multifaceted.why.replies import SentRequest
 
 
@@ -25,6 +24,6 @@ def add_reasons(scores: Sequence[dict[str, Any]], turns: Sequence[SentRequest]) 
             if reply["text"] and not reply["set_aside"]:
                 said[turn.stage] = said.get(turn.stage, {}) | read_reasons(reply["text"])
     return [
-        {**score, "reason": said.get(name_asker(score["judge"]), {}).get(score["dimension"])}
+        {**score, "reason": said.get(f"judge {score['judge']}", {}).get(score["dimension"])}
         for score in scores
     ]

@@ -16,8 +16,9 @@ from multifaceted.ask.channel import Channel, MissingReply
 from multifaceted.ask.control import RunControl
 from multifaceted.chat.factory import name_models
 from multifaceted.chat.reply import read_reply
-from multifaceted.curation.judging import RowsToJudge
-from multifaceted.curation.recipe import load_judge
+from multifaceted.curation.asked_spec import AskedSpec
+from multifaceted.curation.judging import AskedPrompt, RowsToJudge
+from multifaceted.curation.recipe import Asking, load_asking
 from multifaceted.errors import MultifacetedError
 from multifaceted.generation import RowMaker
 from multifaceted.journal import Journal, KeptReply, read_replies
@@ -155,12 +156,14 @@ def _find_asking(folder: RunFolder, shards: Sequence[str], row_id: str, keys: Se
 
 def _render_judges(path: Path, seed: int, row: dict[str, Any]) -> list[Request]:
     recipe = read_recipe_of(path)
-    judge = load_judge(Path(recipe)) if recipe else None
-    if judge is None:
-        return []
-    spec, prompt = judge
-    rows = RowsToJudge(spec, prompt, seed, path, lambda: iter(()))
-    return _trace(partial(rows.judge, {**row, "position": 0}), path / JUDGES)
+    asking = load_asking(Path(recipe)) if recipe else Asking()
+    asked: list[tuple[AskedSpec, AskedPrompt]] = [*asking.questions]
+    asked += [asking.judge] if asking.judge else []
+    requests: list[Request] = []
+    for spec, prompt in asked:
+        rows = RowsToJudge(spec, prompt, seed, path, lambda: iter(()))
+        requests += _trace(partial(rows.judge, {**row, "position": 0}), path / JUDGES)
+    return requests
 
 
 def _trace(job: Callable[[Channel], Coroutine[Any, Any, object]], journal_file: Path) -> list[Request]:
