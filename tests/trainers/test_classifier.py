@@ -49,8 +49,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def _make_texts() -> tuple[list[str], list[int]]:
     words = FINE.split()
-    texts = [" ".join(words[k % 7 :] + words[: k % 7 + k // 7]) for k in range(28)]
-    toxic = [text.replace(words[k % 7], "idiot", 1) for k, text in enumerate(texts)]
+    texts = [" ".join((words * 5)[k : k + 1 + k]) for k in range(28)]
+    toxic = [f"{text} idiot" if k % 2 else f"idiot {text}" for k, text in enumerate(texts)]
     return texts + toxic, [0] * len(texts) + [1] * len(toxic)
 
 
