@@ -15,6 +15,7 @@ from answers import make_strong
 from cases import Case, CaseSet, choose_half
 from contamination_sets import SETS as CONTAMINATION
 from duplicate_sets import SETS as DUPLICATES
+from injection_sets import SETS as INJECTIONS
 from language_sets import SETS as LANGUAGE
 from leak_sets import SETS as LEAKS
 from private_sets import SETS as PRIVATE
@@ -29,6 +30,7 @@ SETS: tuple[CaseSet, ...] = (
     *TRUNCATED,
     *LOOPS,
     *LEAKS,
+    *INJECTIONS,
     *LANGUAGE,
     *PRIVATE,
     *DUPLICATES,

@@ -21,6 +21,7 @@ REPOSITORIES = {
     "hiyouga/LLaMA-Factory": ("ff6d4d12eeb035d6ce06805a5733dd7b29f2ac30", "Apache-2.0"),
     "kunishou/do-not-answer-ja": ("1380ff2ff5abad07e8aead79caa9757bb8d9f866", "Apache-2.0"),
     "lm-sys/FastChat": ("0e6d3e4beaab66f4d3f93db72541a4abab8af28d", "Apache-2.0"),
+    "meta-llama/PurpleLlama": ("4be64c3a24442b51c76175e6ec67722cc3f5fe38", "MIT"),
     "microsoft/presidio": ("0aa9f8e44275cb52c00fbbebe19168e934e1f076", "MIT"),
     "paul-rottger/exaggerated-safety": ("d7bb5bd738c1fcbc36edd83d5e7d1b71a3e2d84d", "CC-BY-4.0"),
     "praetorian-inc/noseyparker": ("2e6e7f36ce36619852532bbe698d8cb7a26d2da7", "Apache-2.0"),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a pattern is read along its line
 """Sentences that speak of the model instead of the matter."""
 
 from typing import ClassVar
@@ -14,15 +15,15 @@ _ABOUT_AI = (
     r"|what are you|how are you)\b"
 )
 _START = r"(?i)(?:^\W*|[.!?:;]\W+|\n\s*|\bthat |\bbut |\bhowever, |\balso, )"
-_KIND_OF_AI = r"(?: (?:large )?language model| model| assistant| chat ?bot| system)?"
-_SAYS = r"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed))"
+_KIND_OF_AI = r"(?:(?:[ -](?:large|text|language|based|generative|conversational|virtual)){0,3} (?:model|assistant|chat ?bot|system|program))?"
+_SAYS = r"(?:,|\s+(?:i\b|my\b|developed|trained|created|designed|without|with (?:no|a)\b))"
 _PERSONAL = r"personal (?:experiences?|opinions?|feelings|emotions|beliefs|preferences)"
 BOILERPLATE = (
-    rf"{_START}as an? (?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}{_SAYS}",
+    rf"{_START}as an? (?:[\w-]+ ){{0,2}}(?:ai|artificial intelligence|a\.i\.){_KIND_OF_AI}{_SAYS}",
     rf"{_START}as a (?:large )?(?:language model(?: ai)?|digital assistant|virtual assistant){_SAYS}",
     (
-        r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:ai|artificial intelligence|large language model"
-        r"|language model)(?: (?:language model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)"
+        r"(?i)\bi(?:['’]m| am) (?:just |only |merely )?an? (?:text-based |conversational )?(?:ai|artificial intelligence"
+        r"|large language model|language model|computer program|machine learning model)(?: (?:language model|text model|model|assistant|chat ?bot))?(?:[,.;]| and\b| so\b| without\b)"
     ),
     rf"(?i)\bi (?:do not|don['’]t) have {_PERSONAL}",
 )
@@ -40,7 +41,7 @@ LIMITS = (
 _NEAR_BOILERPLATE = [
     *(
         f"as a{kind}"
-        for kind in ("n ai", "n a.i", "n artificial", " language", " large", " digital", " virtual")
+        for kind in ("n ", " language", " large", " digital", " virtual", " text", " conversational")
     ),
     *(f"{i} {word}" for i in ("i am", "i'm", "i’m") for word in ("a", "just", "only", "merely")),
     *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
