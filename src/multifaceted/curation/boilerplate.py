@@ -39,12 +39,10 @@ LIMITS = (
 )
 # One of these stands in whatever the patterns match; plain words are found many times faster.
 _NEAR_BOILERPLATE = [
-    *(
-        f"as a{kind}"
-        for kind in ("n ", " language", " large", " digital", " virtual", " text", " conversational")
-    ),
-    *(f"{i} {word}" for i in ("i am", "i'm", "i’m") for word in ("a", "just", "only", "merely")),
-    *("as of my", "my knowledge", "my training", "i do not have", "i don't have", "i don’t have"),
+    *(f" ai{sign}" for sign in (",", ".", ";", " ", "-", "\n")),
+    *("a.i.", "artificial intelligence", "language model", "computer program", "learning model"),
+    *("digital assistant", "virtual assistant", "as of my", "my knowledge", "my training"),
+    *("i do not have", "i don't have", "i don’t have"),
 ]
 
 

@@ -48,7 +48,7 @@ _PATTERNS = (
 _NEAR_WORDS = (
     "ignor disregard forget overrid overlook bypass discard neglect skip jailbr unrestricted unfiltered uncensored dan"
     " vergiss vergessen missachte oubli olvid olvíd descarta omiso esque desconsidere dimentica trascura negeer vergeet"
-    " zapomnij pomiń игнорируй Игнорируй забудь Забудь обращай تجاهل انس تغاض quên Quên QUÊN qua QUA lờ abaikan lupakan"
+    " zapomnij pomiń игнорируй Игнорируй забудь Забудь обращай تجاهل انس تغاض quên Quên QUÊN abaikan lupakan"
     " kalimutan balewalain pansinin เพิกเฉย ลืม ไม่สนใจ ละเว้น 忽略 无视 忘 理会 抛开 無視 무시 잊 अनदेख भूल उपेक्षा अवहेलना"
     " नज़रअंदाज़ উপেক্ষা ভুলে অগ্রাহ্য unut görmezden dikkate"
 )
@@ -63,7 +63,7 @@ _NEAR = [
         " mode",
         "do anything now",
     ),
-    *("pas compte", "por alto", "yok say", "göz ardı"),
+    *("bỏ qua", "Bỏ qua", "BỎ QUA", "phớt lờ", "Phớt lờ", "pas compte", "por alto", "yok say", "göz ardı"),
 ]
 
 
