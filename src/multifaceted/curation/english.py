@@ -8,6 +8,9 @@ _ENGLISH = (
     r"|have)\b"
 )
 _ENGLISH_SHARE = 0.12  # of the words; German, with "in" and "was", stays well below
+_ENGLISH_ALONE = frozenset(
+    ("the", "and", "that", "you", "with", "are", "this", "your", "from", "have", "which")
+)
 _SAMPLE = 500  # characters at the beginning, and at the end
 # Words that hardly stand in English texts and often in others.
 _FOREIGN = (
@@ -28,3 +31,11 @@ def is_plain_english(text: pl.Expr) -> pl.Expr:
 def _has_english_words(text: pl.Expr) -> pl.Expr:
     words = text.str.count_matches(r"\S+")
     return (words > 0) & (text.str.count_matches(_ENGLISH) >= _ENGLISH_SHARE * words)
+
+
+def has_english_words(text: str) -> bool:
+    """Return whether a short text has words that no other language has, in such numbers."""
+    words = text.lower().split()
+    return text.isascii() and sum(word in _ENGLISH_ALONE for word in words) >= _ENGLISH_SHARE * max(
+        len(words), 1
+    )

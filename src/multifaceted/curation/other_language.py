@@ -12,7 +12,7 @@ import polars as pl
 from pydantic import Field
 
 from multifaceted.curation.base import RowFilter
-from multifaceted.curation.english import is_plain_english
+from multifaceted.curation.english import has_english_words, is_plain_english
 from multifaceted.curation.language_windows import measure_languages
 from multifaceted.curation.narrow import narrow
 from multifaceted.languages import (
@@ -103,4 +103,9 @@ class LanguageFilter(RowFilter):
 @cache
 def load_identifier() -> Identify:
     """Return the identifier, loaded once: that takes a second."""
-    return open_identifier()
+    ask_model = open_identifier()
+
+    def identify(text: str) -> tuple[str, float]:
+        return ("en", 1.0) if has_english_words(text) else ask_model(text)  # it takes ten times as long
+
+    return identify

@@ -10,6 +10,7 @@ prefix or a form of its own needs a word beside it that says what it is: one in 
 
 import importlib
 import re
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -112,8 +113,10 @@ _BESIDE = {
 NEAR_FORM = "|".join(form.replace(r"\d", "[0-9]") for form in _OWN_FORM.values())
 NEAR_NAMED = (
     r"[0-9]{2}[0-9 .:/-]{5,}[0-9]"
-    r"|(?i:\b[a-z]{1,2}[ -]?[0-9]{2} ?[0-9]{2} ?[0-9]{2}|\b[a-z]{5,6}[0-9]{2}[0-9]{2}?[a-z])"
+    r"|(?-u:\b)[A-Za-z]{1,2}[ -]?[0-9]{2} ?[0-9]{2} ?[0-9]{2}|(?-u:\b)[A-Za-z]{5,6}[0-9]{2}(?:[0-9]{2})?[A-Za-z]"
 )
+_LONG_DIGITS = re.compile(r"\d(?:[ .:/-]?\d){1,30}")
+_LONGEST_WORD = 40
 _SOCIAL_WEIGHTS = (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1)
 _TEXTBOOK = {
     "123456789",
@@ -176,14 +179,28 @@ def find_id_by_form(text: str) -> str:
 
 def find_named_id(text: str) -> str:
     """Return the same, of those that stand behind a word which says what they are."""
-    for word in _ANY_WORD.finditer(text):
-        after = text[word.end() : word.end() + _BEHIND].split("\n", 1)[0]
-        if any(character.isdigit() for character in after):
-            for name in _list_named(word[0].lower()):
-                number = _BESIDE[name].search(after)
-                if number and _is_valid(name, number[0]):
-                    return name
+    for near in _list_near_digits(text):
+        for word in _ANY_WORD.finditer(near):
+            after = near[word.end() : word.end() + _BEHIND].split("\n", 1)[0]
+            if any(character.isdigit() for character in after):
+                for name in _list_named(word[0].lower()):
+                    number = _BESIDE[name].search(after)
+                    if number and _is_valid(name, number[0]):
+                        return name
     return ""
+
+
+def _list_near_digits(text: str) -> Iterator[str]:
+    """Yield the parts in which a word may name a number: the rest need not be searched for words."""
+    start = end = 0
+    for digits in _LONG_DIGITS.finditer(text):
+        if digits.start() - _BEHIND - _LONGEST_WORD > end:
+            if end:
+                yield text[start:end]
+            start = digits.start() - _BEHIND - _LONGEST_WORD
+        end = digits.end() + _BEHIND
+    if end:
+        yield text[max(start, 0) : end]
 
 
 @cache
