@@ -163,7 +163,7 @@ class RefusalFilter(RowFilter):
         parts = [
             narrow(rows, _holds(_NEAR_DECLINING), declines),
             narrow(rows, _holds(_NEAR_STRONG), opening.str.contains(declining.AFTER_PREAMBLE)),
-            narrow(rows, _holds(_NEAR_MORALS) | ~is_ascii, self._moralizes()),
+            narrow(rows, _holds(_NEAR_MORALS) | ~is_ascii, self._moralizes(text)),
             narrow(rows, _holds(_NEAR_FOREIGN) | ~is_ascii, foreign),
         ]
         found = pl.concat(parts).unique("position", maintain_order=True)
@@ -187,9 +187,9 @@ class RefusalFilter(RowFilter):
             ),
         )
 
-    def _moralizes(self) -> pl.Expr:
+    def _moralizes(self, text: pl.Expr) -> pl.Expr:
         """Whether a short text teaches a lesson and does nothing that was asked."""
-        text, prompt, opening = pl.col("output"), pl.col("prompt"), pl.col("_opening")
+        prompt, opening = pl.col("prompt"), pl.col("_opening")
         length = text.str.len_chars()
         dense = self.max_characters // _IDEOGRAPH_WEIGHT
         teaches = opening.str.contains(declining.MORALS) & ~prompt.str.contains(declining.ASKS_MORALS)
