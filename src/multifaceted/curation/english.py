@@ -17,20 +17,22 @@ _FOREIGN = (
     "und der das ist nicht que los las para por les est dans pour een het niet och att som jest nie się "
     "di che della não uma em ve bir yang dan untuk và của og af ei ja hogy és este sau cu je se na που"
 )
-_FOREIGN_WORDS = [f" {word} " for word in _FOREIGN.split()]
+_FOREIGN_WORDS = f" (?:{'|'.join(_FOREIGN.split())}) "
 
 
 def is_plain_english(text: pl.Expr) -> pl.Expr:
     """Return whether a text is English from beginning to end: where not sure, it is not."""
     letters = text.str.len_bytes() < 1.05 * text.str.len_chars()
     ends = [_has_english_words(part) for part in (text.str.slice(0, _SAMPLE), text.str.slice(-_SAMPLE))]
-    foreign = text.str.contains_any(_FOREIGN_WORDS)
+    foreign = text.str.contains(_FOREIGN_WORDS)
     return letters & ends[0] & ends[1] & ~foreign
 
 
 def _has_english_words(text: pl.Expr) -> pl.Expr:
-    words = text.str.count_matches(r"\S+")
-    return (words > 0) & (text.str.count_matches(_ENGLISH) >= _ENGLISH_SHARE * words)
+    words = (
+        text.str.count_matches(" ", literal=True) + 1
+    )  # about; counting them truly takes three times as long
+    return (text != "") & (text.str.count_matches(_ENGLISH) >= _ENGLISH_SHARE * words)
 
 
 def has_english_words(text: str) -> bool:

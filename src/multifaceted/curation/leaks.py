@@ -26,6 +26,7 @@ _ABOUT_TEMPLATES = (
     r"(?i)\{\{|\{%|\b(?:jinja2?|templat\w*|handlebars|mustache|liquid|vue|angular\w*|django|flask|ansible|helm"
     r"|hugo|latex|prompt|placeholders?|f-?strings?)\b"
 )
+_AT_ONCE = 200  # sentences in a pattern
 _SENTENCE_WORDS = 9  # of a template's sentence, so that it cannot stand elsewhere by chance
 
 
@@ -89,7 +90,10 @@ class LeakFilter(RowFilter):
         if column == "system":
             writer = rows.filter(text.str.contains(chat_marks.ADDRESSES_WRITER))
             found.append(_name(writer, column, "words to the writer of the prompt"))
-        quoted = rows.filter(text.str.contains_any(sentences))
+        # A pattern is searched four times as fast as `contains_any`; too large a one is refused.
+        parts = [sentences[start : start + _AT_ONCE] for start in range(0, len(sentences), _AT_ONCE)]
+        patterns = ["|".join(map(pl.escape_regex, part)) for part in parts]
+        quoted = rows.filter(pl.any_horizontal(pl.lit(value=False), *map(text.str.contains, patterns)))
         return pl.concat([*found, _name(quoted, column, "a sentence of a template")])
 
 
