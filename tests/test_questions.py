@@ -16,6 +16,7 @@ from prose import answer_in_prose
 import multifaceted as mf
 from multifaceted import pipeline
 from multifaceted.ask.control import RunControl
+from multifaceted.building.source import open_source
 from multifaceted.curation.recipe import load_curation
 from multifaceted.errors import InputError, InterruptedRunError, SetupError
 from multifaceted.planning import compile_plan
@@ -197,6 +198,10 @@ def test_a_response_that_serves_the_other_reader_too_is_not_rejected(
     built = mf.build(run, tmp_path / "built")
     assert built.manifest.left_out == {"rejected_fits": ["i2"]}
     assert mf.check(tmp_path / "built").faults == []
+    pairs = open_source(run).choice.rejected
+    assert pairs == open_source(tmp_path / "built").choice.rejected
+    assert {chosen[:2] for chosen in pairs} == {"i0", "i1", "i3", "i4", "i5"}
+    assert not any(rejected == "i4-v2" for rejected in pairs.values())
     asked = len(server.bodies)
     curate(run, write_recipe(server, tmp_path, judge={"pairs": {"margin": 0, "fits": 5}}))
     assert len(server.bodies) == asked

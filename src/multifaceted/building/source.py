@@ -193,7 +193,10 @@ def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> RowS
         return open_run(path, curated=curated, whole=whole, verified=whole)
     if whole:
         _refuse_damaged(path, manifest)
-    return BuiltSource(path=path, run=manifest.run, curation=manifest.curation, manifest=manifest)
+    fitting = {row: frozenset(siblings) for row, siblings in manifest.fitting.items()}
+    return BuiltSource(
+        path=path, run=manifest.run, curation=manifest.curation, fitting=fitting, manifest=manifest
+    )
 
 
 def open_run(path: Path, *, curated: bool = True, whole: bool = True, verified: bool = True) -> RunSource:

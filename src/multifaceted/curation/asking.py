@@ -1,7 +1,8 @@
 """What models say of the rows that filters leave: first the questions of a recipe, then its judges.
 
-asked = ask_models(rows, findings, curation, seed=7, folder=path)
-asked.findings, asked.scores, asked.judges, asked.questions
+Example:
+    asked = ask_models(frames, findings, curation, seed=7, folder=path)
+    asked.findings, asked.scores, asked.judges, asked.questions
 """
 
 import asyncio

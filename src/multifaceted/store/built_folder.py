@@ -92,6 +92,8 @@ class BuiltManifest(StrictModel):
     configs: list[BuiltConfig] = Field(min_length=1)
     absent: list[str] = Field(default_factory=list)  # configs that have no row
     left_out: dict[str, list[str]] = Field(default_factory=dict)  # instructions that give no pair, by reason
+    # Row → siblings whose responses judges found nothing to reject beside its own
+    fitting: dict[str, list[str]] = Field(default_factory=dict)
     curation: CurationSummary | None = None  # None: no row was left out but those that failed
     metadata: dict[str, Sha256] = Field(default_factory=dict)  # of the files beside the shards
     # Planned rows that were not made when it was built; the run was finished where there are none.
