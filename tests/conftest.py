@@ -1,5 +1,6 @@
 """What all tests share: no socket leaves this machine, and small real inputs for real runs."""
 
+import asyncio
 import json
 import os
 import socket
@@ -13,6 +14,9 @@ import pytest
 import yaml
 from fork_server import begin_shared, end_shared
 
+from multifaceted import pipeline
+from multifaceted.ask.control import RunControl
+from multifaceted.planning import compile_plan
 from multifaceted.testing import ChatServer, HubServer
 
 with suppress(ImportError):  # `make test-trainers` has no Hypothesis
@@ -123,3 +127,13 @@ def write_recipe(
 def make_recipe(tmp_path: Path) -> MakeRecipe:
     """Write a recipe of ten instructions in three variants; keywords replace or add keys."""
     return partial(write_recipe, tmp_path)
+
+
+@pytest.fixture
+def run(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> Path:
+    """A finished run of six instructions in three variants; the server has forgotten its requests."""
+    recipe = make_recipe(server.base_url, count=6)
+    asyncio.run(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=RunControl()))
+    server.bodies.clear()
+    server.paid.clear()
+    return tmp_path / "run"

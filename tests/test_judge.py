@@ -1,6 +1,5 @@
 """Judges: scores by preference, threshold, agreement, and that no reply is paid for twice."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -11,13 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import MakeRecipe
 from prose import answer_in_prose
 from typer.testing import CliRunner
 
 import multifaceted as mf
-from multifaceted import pipeline
-from multifaceted.ask.control import RunControl
 from multifaceted.cli import app
 from multifaceted.curation.agreement import share_equal, weigh_kappa
 from multifaceted.curation.judge_prompt import JudgePrompt
@@ -30,7 +26,6 @@ from multifaceted.errors import (
     LimitReachedError,
     LockedError,
 )
-from multifaceted.planning import compile_plan
 from multifaceted.prompts.reply import ReplyError
 from multifaceted.store.curation import CurationData, lock_curation, read_record
 from multifaceted.store.run_folder import RunFolder
@@ -65,15 +60,6 @@ def server() -> Any:
         fault=judge_by(lambda body, d: 2 if is_about(body, 1) and d == "style" else 4)
     ) as running:
         yield running
-
-
-@pytest.fixture
-def run(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> Path:
-    recipe = make_recipe(server.base_url, count=6)
-    asyncio.run(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=RunControl()))
-    server.bodies.clear()
-    server.paid.clear()
-    return tmp_path / "run"
 
 
 def write_judges(

@@ -1,6 +1,5 @@
 """Questions to chat models beside the rules, and judges that look at what a pair would reject."""
 
-import asyncio
 import json
 import os
 import signal
@@ -10,16 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import MakeRecipe
 from prose import answer_in_prose
 
 import multifaceted as mf
-from multifaceted import pipeline
-from multifaceted.ask.control import RunControl
 from multifaceted.building.source import open_source
 from multifaceted.curation.recipe import load_curation
 from multifaceted.errors import InputError, InterruptedRunError, SetupError
-from multifaceted.planning import compile_plan
 from multifaceted.store.curation import CurationData, read_record
 from multifaceted.testing import BatchFault, ChatServer, Fault
 
@@ -66,15 +61,6 @@ def _reply(word: str) -> str:
 def server() -> Any:
     with ChatServer(fault=answer_by(lambda body, number: number == 1)) as running:
         yield running
-
-
-@pytest.fixture
-def run(server: ChatServer, make_recipe: MakeRecipe, tmp_path: Path) -> Path:
-    recipe = make_recipe(server.base_url, count=6)
-    asyncio.run(pipeline.generate(compile_plan(recipe), tmp_path / "run", control=RunControl()))
-    server.bodies.clear()
-    server.paid.clear()
-    return tmp_path / "run"
 
 
 def write_recipe(server: ChatServer, folder: Path, *names: str, judge: Any = None, **question: Any) -> Path:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 
-from cases import Case
+from cases import Case, read_labels
 from repositories import read
 
 # Models whose answers were not capped in that run, and end as their writers ended them.
@@ -41,3 +41,10 @@ def make_strong() -> Iterator[Case]:
     for model in STRONG:
         for row in read_answers(model):
             yield Case(row["output"], faulty=False, prompt=row["instruction"], group=model)
+
+
+def make_labelled(name: str) -> Iterator[Case]:
+    """Make a case of each answer that a file in `labels/` names."""
+    for row in read_labels(name):
+        answer = read_answers(row["model"])[int(row["index"])]
+        yield Case(answer["output"], row["label"] == "1", answer["instruction"], half=row.get("half", ""))

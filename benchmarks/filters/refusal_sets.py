@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from functools import cache
 
-from answers import read_answers
-from cases import Case, CaseSet, read_labels
+from answers import make_labelled
+from cases import Case, CaseSet
 from repositories import read, read_csv, read_lines
 
 _XSTEST = ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
@@ -76,9 +76,7 @@ def make_boilerplate() -> Iterator[Case]:
 
     Faulty: it speaks of itself as one, and the prompt does not ask about that.
     """
-    for row in read_labels("boilerplate"):
-        answer = read_answers(row["model"])[int(row["index"])]
-        yield Case(answer["output"], row["label"] == "1", answer["instruction"], group=row["model"])
+    yield from make_labelled("boilerplate")
 
 
 # The phrases of GCG (Zou et al. 2023) and of XSTest, as those who measure jailbreaks use them.

@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from answers import make_strong, read_answers
-from cases import Case, CaseSet, read_labels
+from answers import make_labelled, make_strong
+from cases import Case, CaseSet
 
 _MOST_LINES = 0.3  # Gopher's bound for lines that were there before (Rae et al. 2021, table A1)
 
 
 def make_loops() -> Iterator[Case]:
     """A loop is what the model says again word for word, unasked, until it stops or is stopped."""
-    for row in read_labels("repetition"):
-        answer = read_answers(row["model"])[int(row["index"])]
-        yield Case(answer["output"], row["label"] == "1", answer["instruction"], half=row["half"])
+    yield from make_labelled("repetition")
 
 
 def has_same_lines(case: Case) -> bool:

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from multifaceted.ids import hash_text, rank_digest
+from multifaceted.store.curation import REJECTED_FITS
 
 TEST_SHARE = 0.05  # of the pairs go into `rm`'s test split
 MOST_TESTS = 1000  # however large the collection; the original has 315
 FEWEST_FOR_TEST = 20  # pairs; with fewer there is no test split
 
 TOO_FEW_VARIANTS = "too_few_variants"  # fewer than two rows of the instruction succeeded
-FITTING = "rejected_fits"  # by the judges of its curation, all its other responses would serve as well
 SAME_RESPONSE = "same_response"  # all its other rows have the same system message or the same response
 
 
@@ -45,7 +45,7 @@ class Choice:
 
 
 def choose(
-    batches: Iterable[pa.RecordBatch], seed: int, fitting: Mapping[str, frozenset[str]] | None = None
+    batches: Iterable[pa.RecordBatch], seed: int, fitting: Mapping[str, list[str]] | None = None
 ) -> Choice:
     """Choose for a finished run, among rows of which those of an instruction come one after the other.
 
@@ -62,12 +62,12 @@ def choose(
         first, *others = sorted(members, key=lambda member: digest(member.id))
         small.append(first.id)
         unlike = [m.id for m in others if m.system != first.system and m.output != first.output]
-        unfit = (fitting or {}).get(first.id, frozenset())
+        unfit = (fitting or {}).get(first.id, [])
         other = next((row for row in unlike if row not in unfit), None)
         if other is not None:
             rejected[first.id] = other
         else:
-            reason = FITTING if unlike else SAME_RESPONSE if others else TOO_FEW_VARIANTS
+            reason = REJECTED_FITS if unlike else SAME_RESPONSE if others else TOO_FEW_VARIANTS
             left_out.setdefault(reason, []).append(instruction)
     return Choice(frozenset(small), rejected, _choose_test(rejected, seed), left_out)
 

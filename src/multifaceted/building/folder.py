@@ -94,7 +94,7 @@ def _write_rows(source: RunSource, staging: Path, file_format: FileFormat) -> Bu
         configs=configs,
         absent=[name for name in source.configs if name not in present],
         left_out=source.left_out,
-        fitting={row: sorted(siblings) for row, siblings in source.fitting.items()},
+        fitting=dict(source.fitting),
         curation=source.curation,
         pending=source.run.counts["pending"],
         run=source.run,

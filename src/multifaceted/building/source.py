@@ -39,9 +39,7 @@ class RowSource(ABC):
     run: RunData  # what the rows were made from; its summaries are of the shards that are read
     curation: CurationSummary | None = None  # what it left out; None: nothing
     kept: pa.BooleanArray | None = None  # of each row in the files, whether curation keeps it; None: all
-    fitting: Mapping[str, frozenset[str]] = field(
-        default_factory=dict
-    )  # pairs that are none, as `choose` takes them
+    fitting: Mapping[str, list[str]] = field(default_factory=dict)  # pairs that are none, for `choose`
 
     @property
     def configs(self) -> dict[str, PublishedConfig]:
@@ -96,13 +94,9 @@ class RunSource(RowSource):
     def digest(self) -> str:
         """Return what names the content: equal digests, equal rows."""
         curation = self.curation.model_dump() if self.curation else None
-        fitting = {row: sorted(siblings) for row, siblings in self.fitting.items()}
-        parts = [
-            [summary.sha256 for summary in self.run.summaries],
-            curation,
-            *([fitting] if fitting else []),
-        ]
-        return content_id(parts, length=16)
+        fitting = [dict(self.fitting)] if self.fitting else []
+        hashes = [summary.sha256 for summary in self.run.summaries]
+        return content_id([hashes, curation, *fitting], length=16)
 
     def schema(self, config: str) -> pa.Schema:
         """Return the schema of a config's rows."""
@@ -193,9 +187,12 @@ def open_source(path: Path, *, curated: bool = True, whole: bool = True) -> RowS
         return open_run(path, curated=curated, whole=whole, verified=whole)
     if whole:
         _refuse_damaged(path, manifest)
-    fitting = {row: frozenset(siblings) for row, siblings in manifest.fitting.items()}
     return BuiltSource(
-        path=path, run=manifest.run, curation=manifest.curation, fitting=fitting, manifest=manifest
+        path=path,
+        run=manifest.run,
+        curation=manifest.curation,
+        fitting=manifest.fitting,
+        manifest=manifest,
     )
 
 

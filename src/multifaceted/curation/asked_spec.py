@@ -8,6 +8,13 @@ from pydantic import Field, model_validator
 from multifaceted.models import Model, ModelSpec
 from multifaceted.models.sending import SendingSpec
 
+JUDGE = "judge"  # the role of judges
+
+
+def name_asker(role: str, model: str) -> str:
+    """Return the label under which a model asks in a role."""
+    return f"{role} {model}"
+
 
 class AskedSpec(SendingSpec):
     """Models that are each asked about every row that filters leave."""
@@ -25,7 +32,7 @@ class AskedSpec(SendingSpec):
     @property
     def role(self) -> str:
         """Return what they are asked as; the beginning of the label under which they ask."""
-        return "judge"
+        return JUDGE
 
     @property
     def place(self) -> str:
@@ -54,7 +61,7 @@ class AskedSpec(SendingSpec):
 
     def name_asker(self, model: str) -> str:
         """Return the label under which a model asks."""
-        return f"{self.role} {model}"
+        return name_asker(self.role, model)
 
     def rebase(self, base: Path) -> Self:
         """Its paths are written from the recipe's folder; make them good from the present one."""

@@ -92,14 +92,14 @@ def ask_models(
         spec, prompt = curation.judge.spec, curation.judge.prompt
         left = _Left(frames, asked.findings, siblings=spec.pairs is not None)
         found = ask(RowsToJudge(spec, prompt, seed, folder, left.read), left.count())
-        fitting = [find_fitting(found.of_siblings, found.scores, spec.pairs)] if spec.pairs else []
+        fitting = find_fitting(found.of_siblings, found.scores, spec)
         low, unjudged = find_low(found.scores, spec), note_unjudged(found.unjudged)
-        asked.findings = _join(asked.findings, low, *fitting, unjudged)
+        asked.findings = _join(asked.findings, low, fitting, unjudged)
         asked.scores = list_scores(found.scores)
         asked.judges = {**spec.described, "template": prompt.hash}
         asked.judges |= sum_up_scores(found.scores, len(found.unjudged), spec)
         if spec.pairs:
-            asked.judges |= {"siblings": len(found.of_siblings), "fitting": fitting[0].height}
+            asked.judges |= {"siblings": len(found.of_siblings), "fitting": fitting.height}
     return asked
 
 

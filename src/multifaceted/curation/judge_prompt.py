@@ -14,10 +14,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from multifaceted.curation.asked_prompt import AskedPrompt
 from multifaceted.fieldtypes import object_schema
 from multifaceted.prompts.reply import ReplyError, check_reply, read_json
-from multifaceted.prompts.template import Template, load_repair, load_template
-from multifaceted.records import Message
+from multifaceted.prompts.template import load_repair, load_template
 
 SCORES = range(1, 6)
 _TRIAL = {
@@ -53,11 +53,8 @@ _REPLY = TypeAdapter(dict[str, _Score])
 
 
 @dataclass(frozen=True)
-class JudgePrompt:
+class JudgePrompt(AskedPrompt):
     """The judge's template, and the turn after a reply that does not validate."""
-
-    _template: Template
-    repair: Template
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -71,23 +68,13 @@ class JudgePrompt:
         prompt.render(_TRIAL)
         return prompt
 
-    @property
-    def hash(self) -> str:
-        """Of the template's text."""
-        return self._template.hash
-
-    def render(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
-        """Return the chat turns for one row.
-
-        Raises:
-            InputError: where the template fails.
-        """
-        values = {
+    def list_values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables of the template."""
+        return {
             "instruction": row["prompt"],
             "preferences": row["preference_set"],
             "response": row["output"],
         }
-        return self._template.render(values)
 
     def parse(self, row: Mapping[str, Any], text: str) -> dict[str, int]:
         """Return the score of each dimension.

@@ -54,15 +54,15 @@ def find_low(scores: Scores, spec: JudgeSpec) -> pl.DataFrame:
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")
 
 
-def find_fitting(scores: PairScores, own: Scores, spec: PairSpec) -> pl.DataFrame:
+def find_fitting(scores: PairScores, own: Scores, spec: JudgeSpec) -> pl.DataFrame:
     """Findings, to note only, for the rows whose sibling's response would serve their reader as well."""
-    found = []
+    pairs, found = spec.pairs or PairSpec(), []  # without `pairs` no sibling was judged
     for (position, sibling), by_judge in scores.items():
         means = _mean_by_dimension(by_judge)
         other, mine = _mean(means), _mean(_mean_by_dimension(own.get(position, {})))
         if other is None or mine is None:
             continue
-        if min(means.values()) >= spec.fits or mine - other < spec.margin:
+        if min(means.values()) >= pairs.fits or mine - other < pairs.margin:
             detail = f"by this row's preferences it scores {other:.2g}, the row's own response {mine:.2g}"
             found.append((position, REJECTED_FITS, "note", mine - other, sibling, detail))
     return pl.DataFrame(sorted(found), schema=FINDINGS, orient="row")

@@ -6,12 +6,12 @@ A customer of the engine like the rows themselves: what was answered once is nev
 threshold sends no request.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from multifaceted.ask.channel import Channel, NoReplyError, finish_all
 from multifaceted.ask.control import RunControl
@@ -19,34 +19,17 @@ from multifaceted.ask.opened import check_prices, open_asker
 from multifaceted.ask.usage import count_spent, find_prices
 from multifaceted.batch import Group, answer, do_jobs
 from multifaceted.chat.factory import name_models
+from multifaceted.curation.asked_prompt import AskedPrompt
 from multifaceted.curation.asked_spec import AskedSpec
 from multifaceted.errors import InterruptedRunError
 from multifaceted.ids import seed_from
 from multifaceted.journal import sum_replies
 from multifaceted.models import Model
-from multifaceted.prompts.template import Template
-from multifaceted.records import Message, Request
+from multifaceted.records import Request
 from multifaceted.store.curation import JUDGES
 
 WatchRun = Callable[[RunControl], AbstractAsyncContextManager[Any]]
 RowData = dict[str, Any]
-
-
-class AskedPrompt(Protocol):
-    """What models are asked of a row, and how their replies are read."""
-
-    @property
-    def repair(self) -> Template:
-        """The turn after a reply that does not validate."""
-
-    def render(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
-        """Return the chat turns for a row."""
-
-    def parse(self, row: Mapping[str, Any], text: str) -> dict[str, int]:
-        """Return what was said, as numbers by name."""
-
-    def schema(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the JSON Schema of a reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,13 @@ from typing import Any, Literal, Self
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from multifaceted.curation.asked_prompt import AskedPrompt
 from multifaceted.curation.asked_spec import AskedSpec
 from multifaceted.curation.rows import FINDINGS
 from multifaceted.fieldtypes import object_schema
 from multifaceted.models.fields import Number
 from multifaceted.prompts.reply import check_reply, read_json
-from multifaceted.prompts.template import Template, load_repair, load_template
-from multifaceted.records import Message
+from multifaceted.prompts.template import load_repair, load_template
 
 UNANSWERED = "unanswered"
 YES = "yes"
@@ -62,12 +62,10 @@ _REPLY = TypeAdapter(_Answer)
 
 
 @dataclass(frozen=True)
-class QuestionPrompt:
+class QuestionPrompt(AskedPrompt):
     """The template of a question, and the turn after a reply that does not validate."""
 
-    _question: str
-    _template: Template
-    repair: Template
+    question: str
 
     @classmethod
     def load(cls, spec: QuestionSpec) -> Self:
@@ -77,23 +75,18 @@ class QuestionPrompt:
             InputError: where it cannot be read, or fails on the values of a row.
         """
         template = load_template("question", spec.template, variables=_VARIABLES)
-        prompt = cls(spec.question, template, load_repair())
+        prompt = cls(template, load_repair(), spec.question)
         prompt.render(_TRIAL)
         return prompt
 
-    @property
-    def hash(self) -> str:
-        """Of the template's text."""
-        return self._template.hash
-
-    def render(self, row: Mapping[str, Any]) -> tuple[Message, ...]:
-        """Return the chat turns for one row.
-
-        Raises:
-            InputError: where the template fails.
-        """
-        values = {"instruction": row["prompt"], "system": row["system"], "response": row["output"]}
-        return self._template.render({"question": self._question, **values})
+    def list_values(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables of the template."""
+        return {
+            "question": self.question,
+            "instruction": row["prompt"],
+            "system": row["system"],
+            "response": row["output"],
+        }
 
     def parse(self, row: Mapping[str, Any], text: str) -> dict[str, int]:
         """Return 1 for yes and 0 for no.

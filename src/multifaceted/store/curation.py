@@ -30,9 +30,8 @@ from multifaceted.strictmodel import StrictModel
 FOLDER = "curation"
 RECORD, MARKER, JUDGES, RETRY = "record.parquet", "curation.json", "judges.sqlite", "retry.json"
 KEEP, DROP = "keep", "drop"
-REJECTED_FITS = (
-    "rejected_fits"  # the finding that a sibling's response is nothing to reject beside the row's own
-)
+# The finding that a sibling's response is nothing to reject beside the row's own
+REJECTED_FITS = "rejected_fits"
 
 FINDING = pl.Struct(
     {
@@ -182,7 +181,7 @@ class Kept(NamedTuple):
 
     summary: CurationSummary
     kept: pa.BooleanArray  # of each row of the run, in order
-    fitting: dict[str, frozenset[str]]  # row → siblings whose responses are nothing to reject beside its own
+    fitting: dict[str, list[str]]  # row → siblings whose responses are nothing to reject beside its own
 
 
 def describe_curation(folder: RunFolder, run: RunData | None) -> dict[str, object] | None:
@@ -217,10 +216,14 @@ def read_kept(folder: RunFolder, run: RunData) -> Kept | None:
     return Kept(data.summary, record["verdict"].eq(KEEP).rechunk().to_arrow(), _read_fitting(record))
 
 
-def _read_fitting(record: pl.DataFrame) -> dict[str, frozenset[str]]:
+def _read_fitting(record: pl.DataFrame) -> dict[str, list[str]]:
     found = record.select("id", pl.col("findings")).explode("findings").unnest("findings")
-    fitting = found.filter(pl.col("reason") == REJECTED_FITS).group_by("id").agg("partner")
-    return {row: frozenset(siblings) for row, siblings in fitting.iter_rows()}
+    fitting = (
+        found.filter(pl.col("reason") == REJECTED_FITS)
+        .group_by("id", maintain_order=True)
+        .agg(pl.col("partner").sort())
+    )
+    return dict(fitting.iter_rows())
 
 
 def read_record(path: Path) -> pl.DataFrame:

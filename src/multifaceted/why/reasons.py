@@ -7,6 +7,7 @@ Example:
 from collections.abc import Sequence
 from typing import Any
 
+from multifaceted.curation.asked_spec import JUDGE, name_asker
 from multifaceted.curation.judge_prompt import read_reasons
 from multifaceted.why.replies import SentRequest
 
@@ -24,6 +25,6 @@ def add_reasons(scores: Sequence[dict[str, Any]], turns: Sequence[SentRequest]) 
             if reply["text"] and not reply["set_aside"]:
                 said[turn.stage] = said.get(turn.stage, {}) | read_reasons(reply["text"])
     return [
-        {**score, "reason": said.get(f"judge {score['judge']}", {}).get(score["dimension"])}
+        {**score, "reason": said.get(name_asker(JUDGE, score["judge"]), {}).get(score["dimension"])}
         for score in scores
     ]

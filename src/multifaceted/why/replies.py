@@ -16,8 +16,9 @@ from multifaceted.ask.channel import Channel, MissingReply
 from multifaceted.ask.control import RunControl
 from multifaceted.chat.factory import name_models
 from multifaceted.chat.reply import read_reply
+from multifaceted.curation.asked_prompt import AskedPrompt
 from multifaceted.curation.asked_spec import AskedSpec
-from multifaceted.curation.judging import AskedPrompt, RowsToJudge
+from multifaceted.curation.judging import RowsToJudge
 from multifaceted.curation.recipe import Asking, load_asking
 from multifaceted.errors import MultifacetedError
 from multifaceted.generation import RowMaker
